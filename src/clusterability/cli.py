@@ -1,0 +1,182 @@
+"""The command. Thin: it reads arguments, calls :func:`clusterability.measure`, and writes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from clusterability import __version__
+from clusterability.errors import InputError
+
+if TYPE_CHECKING:
+    from clusterability.result import Clusterability
+
+EPILOG = """\
+NETWORK is a file (.safetensors, .safetensors.index.json, .pt, .pth, .npz) with the weights of an
+MLP or a chain of convolutions; or example:fashion-mnist-mlp, which the package ships; or
+module:callable, which returns a torch.nn.Sequential.
+
+examples:
+  clusterability measure example:fashion-mnist-mlp
+  clusterability measure model.safetensors --json result.json --figure result.pdf
+  clusterability measure a.pt b.pt --shuffles 100
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code, 2 for a user's mistake."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    try:
+        _measure(args)
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"clusterability: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("clusterability: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has left; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="clusterability",
+        description="How far a trained neural network falls apart into clusters of neurons, "
+        "and whether that is more than chance.",
+    )
+    parser.add_argument("--version", action="version", version=f"clusterability {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    measure = commands.add_parser(
+        "measure",
+        help="n-cut of networks, against shuffles of their weights",
+        description="Cluster the neurons of each network, find the n-cut, and compare it with "
+        "the n-cuts of shuffled networks.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = measure.add_argument
+    add("networks", nargs="+", metavar="NETWORK", help="see below")
+    add("--clusters", type=int, default=12, metavar="K", help="number of clusters (default 12)")
+    add("--shuffles", type=int, default=50, metavar="N", help="0 for no null (default 50)")
+    add(
+        "--null",
+        choices=("layer", "nonzero"),
+        default="layer",
+        help="shuffle all weights of a layer, or only the non-zero ones among themselves "
+        "(default layer)",
+    )
+    add(
+        "--isolated",
+        choices=("drop-first", "drop-after"),
+        default="drop-first",
+        help="drop neurons without connections before the shuffles, as published, or mask "
+        "them after (default drop-first)",
+    )
+    add(
+        "--kernel-norm",
+        choices=("l1", "l2", "induced-1", "induced-2"),
+        default="l1",
+        help="strength of a convolution's kernel (default l1)",
+    )
+    add(
+        "--include",
+        type=_names,
+        default=(),
+        metavar="PARTS",
+        help="of a CNN, also its input, dense, or input,dense",
+    )
+    add("--order", type=_names, metavar="NAMES", help="weights of the chain in order: fc1,fc2,fc3")
+    add(
+        "--starts",
+        type=int,
+        metavar="N",
+        help="starts of k-means (default 25 up to 2,000 connected neurons, 100 above)",
+    )
+    add("--seed", type=int, default=0, help="the same seed, the same numbers (default 0)")
+    add("--workers", type=int, metavar="N", help="threads (default one a processor)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default auto)")
+    add("--json", metavar="PATH", help="write the result as JSON; - for standard output")
+    add("--csv", metavar="PATH", help="write layer, neuron, cluster; one network only")
+    add("--figure", metavar="PATH", help="draw a sheet, .png .svg .pdf; one network only")
+    add("--quiet", action="store_true", help="print no table and show no progress")
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _measure(args: argparse.Namespace) -> None:
+    _check_outputs(args)
+    from clusterability.measuring import measure
+    from clusterability.sources import network_from_name
+
+    results = [
+        measure(
+            network_from_name(name),
+            args.clusters,
+            args.shuffles,
+            args.seed,
+            null=args.null,
+            isolated=args.isolated,
+            kernel_norm=args.kernel_norm,
+            include=args.include,
+            order=args.order,
+            n_init=args.starts,
+            workers=args.workers,
+            device=args.device,
+            progress=not args.quiet,
+            name=name,
+        )
+        for name in args.networks
+    ]
+    _write(args, results)
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Find out before the work what could not be written after it."""
+    from clusterability.output import check_writable
+
+    for option, path in (("--csv", args.csv), ("--figure", args.figure)):
+        if path is not None and len(args.networks) > 1:
+            raise InputError(
+                f"{option} takes one network, got {len(args.networks)}; run them one by one"
+            )
+    for path in (args.csv, None if args.json == "-" else args.json):
+        if path is not None:
+            check_writable(path)
+    if args.figure is not None:
+        from clusterability.report.figures import check_figure_path
+
+        check_figure_path(args.figure)
+
+
+def _write(args: argparse.Namespace, results: list[Clusterability]) -> None:
+    from clusterability.exports import labels_csv
+    from clusterability.output import write_whole
+    from clusterability.report.text import describe
+
+    if args.json is not None:
+        data = [result.to_dict() for result in results]
+        text = json.dumps(data if len(data) > 1 else data[0], indent=2, allow_nan=False) + "\n"
+        if args.json == "-":
+            sys.stdout.write(text)
+        else:
+            write_whole(args.json, text.encode())
+    if args.csv is not None:
+        write_whole(args.csv, labels_csv(results[0]).encode())
+    if args.figure is not None:
+        results[0].plot(args.figure)
+    if not args.quiet and args.json != "-":
+        if isinstance(getattr(sys.stdout, "errors", None), str):
+            sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        print(describe(results))

@@ -1,0 +1,255 @@
+"""k-means of the embedded neurons, as Algorithm 1 asks for, from many starts.
+
+The same greedy k-means++ seeding as scikit-learn (Arthur and Vassilvitskii 2007, with 2 + ln k
+candidates a center) and Lloyd's iteration, but each start runs until no neuron changes its cluster.
+All random numbers are drawn beforehand, so that a CPU and a GPU follow the same starts.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Points = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+MAX_ITERATIONS = 1000
+
+SAME_PLACE = 1e-12
+"""Squared distance, with the largest coordinate scaled to 1, that is rounding in float32."""
+
+_TILE = (
+    128  # points a tile: one coordinate of a tile fills a few vector registers, a tile the L1 cache
+)
+_STEP = 4  # coordinates are padded to a multiple of it
+_TILE2, _TILE3 = 2 * _TILE, 3 * _TILE
+
+
+def n_candidates(n_clusters: int) -> int:
+    """How many candidates greedy k-means++ tries for each center."""
+    return 2 + int(math.log(n_clusters))
+
+
+def draw_starts(rng: np.random.Generator, n_init: int, n_clusters: int) -> NDArray[np.float64]:
+    """Uniform numbers that :func:`kmeans` seeds with, (n_init, n_clusters, n_candidates)."""
+    return rng.random((n_init, n_clusters, n_candidates(n_clusters)))
+
+
+def kmeans(points: NDArray[np.float64], starts: NDArray[np.float64]) -> Labels:
+    """Cluster points, taking the start with the lowest inertia.
+
+    Args:
+        points: (n, m), finite.
+        starts: (n_init, n_clusters, n_candidates) uniform in [0, 1), of :func:`draw_starts`.
+
+    Returns:
+        Labels (n,). Every cluster has a point if there are as many distinct points.
+    """
+    n, m = points.shape
+    scale = float(np.abs(points).max(initial=0.0)) or 1.0
+    n_coordinates = max(_STEP, -(-m // _STEP) * _STEP)
+    rows = np.zeros((-(-n // _TILE) * _TILE, n_coordinates), np.float32)
+    rows[:n, :m] = points / scale
+    by_tile = rows.reshape(-1, _TILE, n_coordinates).transpose(0, 2, 1)
+    tiles = np.ascontiguousarray(by_tile).reshape(len(by_tile), -1)
+    labels: Labels = _best_of_starts(rows, tiles, n, starts)
+    return labels
+
+
+@njit(nogil=True, cache=True)
+def _best_of_starts(rows, tiles, n, starts):  # type: ignore[no-untyped-def]
+    best_inertia, best = np.inf, np.zeros(n, np.int32)
+    for start in range(starts.shape[0]):
+        centers = _seed(rows, tiles, n, starts[start])
+        labels = _lloyd(rows, tiles, n, centers)
+        inertia = _inertia(rows, n, labels, centers)
+        if inertia < best_inertia:
+            best_inertia, best = inertia, labels[:n].copy()
+    return best
+
+
+@njit(nogil=True, cache=True)
+def _seed(rows, tiles, n, uniforms):  # type: ignore[no-untyped-def]
+    """Greedy k-means++: of several points drawn by squared distance, the one that helps most."""
+    n_clusters, n_tries = uniforms.shape
+    n_tiles = tiles.shape[0]
+    centers = np.zeros((n_clusters, rows.shape[1]), np.float32)
+    chosen = min(int(uniforms[0, 0] * n), n - 1)
+    centers[0] = rows[chosen]
+    closest = np.full(rows.shape[0], np.float32(np.inf))
+    closest[n:] = np.float32(0.0)
+    trial, best = np.empty_like(closest), np.empty_like(closest)
+    sums, trial_sums, best_sums = np.empty(n_tiles), np.empty(n_tiles), np.empty(n_tiles)
+    _closer(tiles, rows[chosen], closest, closest, sums)
+    for cluster in range(1, n_clusters):
+        total, lowest = sums.sum(), np.inf
+        for attempt in range(n_tries):
+            candidate = _draw(closest, sums, uniforms[cluster, attempt] * total, n)
+            potential = _closer(tiles, rows[candidate], closest, trial, trial_sums)
+            if potential < lowest:
+                lowest, chosen = potential, candidate
+                best, trial = trial, best
+                best_sums, trial_sums = trial_sums, best_sums
+        centers[cluster] = rows[chosen]
+        closest, best = best, closest
+        sums, best_sums = best_sums, sums
+    return centers
+
+
+@njit(nogil=True, cache=True)
+def _draw(closest, sums, threshold, n):  # type: ignore[no-untyped-def]
+    """The point at which the running sum of ``closest`` passes the threshold."""
+    tile = 0
+    while tile < sums.size - 1 and threshold >= sums[tile]:
+        threshold -= sums[tile]
+        tile += 1
+    point = tile * _TILE
+    while point < min(n, (tile + 1) * _TILE) - 1 and threshold >= closest[point]:
+        threshold -= closest[point]
+        point += 1
+    return point
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def _closer(tiles, center, closest, out, sums):  # type: ignore[no-untyped-def]
+    """out = min(closest, squared distance to center); its sum by tiles and in all."""
+    total = 0.0
+    distance = np.empty(_TILE, np.float32)
+    for t in range(tiles.shape[0]):
+        distance[:] = np.float32(0.0)
+        for j in range(center.size):
+            c = center[j]
+            x = tiles[t, j * _TILE : (j + 1) * _TILE]
+            for p in range(_TILE):
+                distance[p] += (x[p] - c) * (x[p] - c)
+        before, after = closest[t * _TILE : (t + 1) * _TILE], out[t * _TILE : (t + 1) * _TILE]
+        tile_sum = 0.0
+        for p in range(_TILE):
+            value = min(before[p], distance[p])
+            after[p] = value
+            tile_sum += value
+        sums[t] = tile_sum
+        total += tile_sum
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _lloyd(rows, tiles, n, centers):  # type: ignore[no-untyped-def]
+    """Move ``centers`` until no point changes its cluster; returns labels, padding included."""
+    n_clusters, n_coordinates = centers.shape
+    # Centers are taken two at a time; an odd one is paired with one that is infinitely far.
+    padded = np.zeros((n_clusters + n_clusters % 2, n_coordinates), np.float32)
+    half_norms = np.full(padded.shape[0], np.float32(np.inf))
+    labels, nearest = np.full(rows.shape[0], np.int32(-1)), np.empty(rows.shape[0], np.int32)
+    sums, sizes = np.zeros((n_clusters, n_coordinates)), np.zeros(n_clusters, np.int64)
+    for _ in range(MAX_ITERATIONS):
+        for c in range(n_clusters):
+            padded[c] = centers[c]
+            half_norms[c] = 0.5 * np.sum(centers[c] * centers[c])
+        _assign(tiles, padded, half_norms, nearest)
+        changed = False
+        for p in range(n):
+            old, new = labels[p], nearest[p]
+            if old != new:
+                changed = True
+                _move(rows[p], sums, sizes, old, new)
+                labels[p] = new
+        if _fill_empty(rows, n, labels, centers, sums, sizes):
+            changed = True
+        if not changed:
+            break
+        for c in range(n_clusters):
+            if sizes[c] > 0:
+                for j in range(n_coordinates):
+                    centers[c, j] = sums[c, j] / sizes[c]
+    return labels
+
+
+@njit(nogil=True, cache=True)
+def _move(row, sums, sizes, old, new):  # type: ignore[no-untyped-def]
+    sizes[new] += 1
+    for j in range(row.size):
+        sums[new, j] += row[j]
+    if old >= 0:
+        sizes[old] -= 1
+        for j in range(row.size):
+            sums[old, j] -= row[j]
+
+
+@njit(nogil=True, cache=True)
+def _fill_empty(rows, n, labels, centers, sums, sizes):  # type: ignore[no-untyped-def]
+    """Give each empty cluster the point farthest from its own center, if that lies apart."""
+    filled = False
+    for empty in range(sizes.size):
+        if sizes[empty] > 0:
+            continue
+        farthest, where = SAME_PLACE, -1
+        for p in range(n):
+            if sizes[labels[p]] > 1:
+                distance = np.sum((rows[p] - centers[labels[p]]) ** 2)
+                if distance > farthest:
+                    farthest, where = distance, p
+        if where >= 0:
+            _move(rows[where], sums, sizes, labels[where], empty)
+            labels[where] = empty
+            centers[empty] = rows[where]
+            filled = True
+    return filled
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def _assign(tiles, centers, half_norms, nearest):  # type: ignore[no-untyped-def]
+    """Nearest center of each point, by |c|^2 / 2 - x.c; two centers share each load of a point."""
+    best, where = np.empty(_TILE, np.float32), np.empty(_TILE, np.int32)
+    score = np.empty(2 * _TILE, np.float32)
+    for t in range(tiles.shape[0]):
+        best[:] = np.float32(np.inf)
+        where[:] = np.int32(0)
+        for c in range(0, centers.shape[0], 2):
+            d = c + 1
+            score[:_TILE] = half_norms[c]
+            score[_TILE:] = half_norms[d]
+            for j in range(0, centers.shape[1], 4):
+                c0, c1, c2, c3 = (
+                    centers[c, j],
+                    centers[c, j + 1],
+                    centers[c, j + 2],
+                    centers[c, j + 3],
+                )
+                d0, d1, d2, d3 = (
+                    centers[d, j],
+                    centers[d, j + 1],
+                    centers[d, j + 2],
+                    centers[d, j + 3],
+                )
+                x = tiles[t, j * _TILE :]
+                for p in range(_TILE):
+                    x0, x1, x2, x3 = x[p], x[p + _TILE], x[p + _TILE2], x[p + _TILE3]
+                    score[p] -= c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
+                    score[p + _TILE] -= d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+            first, second = np.int32(c), np.int32(d)
+            for p in range(_TILE):
+                low, index = best[p], where[p]
+                closer = score[p] < low
+                low, index = (score[p] if closer else low), (first if closer else index)
+                closer = score[p + _TILE] < low
+                best[p] = score[p + _TILE] if closer else low
+                where[p] = second if closer else index
+        for p in range(_TILE):
+            nearest[t * _TILE + p] = where[p]
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def _inertia(rows, n, labels, centers):  # type: ignore[no-untyped-def]
+    """Sum of squared distances to the centers, added up in float64."""
+    total = 0.0
+    for p in range(n):
+        row, center = rows[p], centers[labels[p]]
+        distance = np.float32(0.0)
+        for j in range(row.size):
+            distance += (row[j] - center[j]) * (row[j] - center[j])
+        total += float(distance)
+    return total

@@ -1,0 +1,105 @@
+"""Volume, cut, n-cut of a partition, and a lower bound for all partitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clusterability.eigenproblem import SMALLEST_EIGENVALUE
+from clusterability.embedding import spectral_embedding
+from clusterability.errors import InputError
+from clusterability.graph import NeuronGraph
+
+
+def volumes_and_cuts(graph: NeuronGraph, labels: Tensor, n_clusters: int) -> tuple[Tensor, Tensor]:
+    """vol(X_i) and W(X_i, not X_i) of each cluster, (n_clusters,), float64.
+
+    Args:
+        graph: one graph.
+        labels: (n_neurons,) integers below ``n_clusters``; negative for neurons in no cluster.
+        n_clusters: number of clusters.
+    """
+    members = torch.nn.functional.one_hot(labels.clamp_min(0).long(), n_clusters)
+    members = (members * (labels >= 0)[:, None]).to(graph.device, torch.float64)
+    inside = (members * graph.product(members)).sum(0)
+    volumes = graph.degrees(torch.float64) @ members
+    return volumes, volumes - inside
+
+
+def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
+    """n-cut(X_1, ..., X_k) = sum_i W(X_i, not X_i) / vol(X_i), a scalar, float64, differentiable.
+
+    Args:
+        graph: one graph.
+        labels: (n_neurons,) integers; negative for neurons in no cluster, such as isolated ones.
+            Empty clusters count nothing.
+
+    Raises:
+        InputError: if the labels do not fit, or a cluster has no connections.
+
+    Source: section 1.1 of Filan et al. (2021).
+
+    >>> path = NeuronGraph.chain([torch.ones(1, 1), torch.ones(1, 1)])
+    >>> normalized_cut(path, torch.tensor([0, 0, 1]))
+    tensor(1.3333, dtype=torch.float64)
+    """
+    labels = torch.as_tensor(labels, device=graph.device)
+    if labels.shape != (graph.n_neurons,) or labels.is_floating_point():
+        raise InputError(
+            f"labels must be {graph.n_neurons} integers, one a neuron, "
+            f"got {labels.dtype} of shape {tuple(labels.shape)}"
+        )
+    n_clusters = int(labels.max()) + 1
+    if n_clusters < 1:
+        raise InputError("labels put no neuron in any cluster; number clusters from 0")
+    volumes, cuts = volumes_and_cuts(graph, labels, n_clusters)
+    used = torch.bincount(labels[labels >= 0], minlength=n_clusters) > 0
+    if bool((volumes[used] <= 0).any()):
+        raise InputError("a cluster holds only isolated neurons; give these the label -1")
+    return (cuts[used] / volumes[used]).sum()
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The leading eigenvalues of a graph's L_norm, and how far they can be trusted.
+
+    Attributes:
+        eigenvalues: ascending from the trivial 0.
+        residual: norm of M V - V Theta; the true eigenvalues, summed, are lower than these by at
+            most this much each.
+    """
+
+    eigenvalues: tuple[float, ...]
+    residual: float
+
+    def lower_bound(self, n_clusters: int) -> float:
+        """The n-cut of no partition into ``n_clusters`` parts of positive volume is below this.
+
+        n-cut is the trace of H' L_sym H for an orthonormal H, so the sum of the smallest
+        eigenvalues bounds it. Computed eigenvalues of L come from a subspace and are never below
+        the true ones; the residual is subtracted for that. Where M's eigenvalue
+        cannot be told from 0, or is negative, L's is at least 1 less that threshold.
+        """
+        known = np.array(self.eigenvalues[:n_clusters])
+        unknown = np.count_nonzero(known == 1) + n_clusters - len(known)
+        total = known.sum() + (n_clusters - len(known)) - unknown * SMALLEST_EIGENVALUE
+        return float(max(0.0, total - (len(known) - 1) * self.residual - 1e-9))
+
+
+def spectrum(graph: NeuronGraph, n_eigenvalues: int, rng: np.random.Generator) -> Spectrum:
+    """Compute the leading eigenvalues of L_norm and their residual.
+
+    The residual bounds what the iteration has left over if it missed no eigenvalue altogether. Up
+    to the size that LAPACK solves directly it cannot; beyond, from a random start, it does with
+    probability 0.
+    """
+    embedding = spectral_embedding(graph, n_eigenvalues - 1, [rng])
+    roots = embedding.degrees.sqrt()[:, None]
+    vectors = embedding.vectors * roots
+    image = graph.product(embedding.vectors) / torch.where(roots > 0, roots, 1)
+    kept = (1 - embedding.eigenvalues) > 0
+    residual = torch.linalg.vector_norm((image - vectors * (1 - embedding.eigenvalues))[:, kept])
+    return Spectrum((0.0, *embedding.eigenvalues.tolist()), float(residual))

@@ -1,0 +1,157 @@
+"""What happens to the observed network and to each shuffle alike: embed, cluster, refine.
+
+Both pass through this code with independent random numbers and nothing else between them; the
+p-value rests on that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clusterability.clustering import draw_starts, kmeans
+from clusterability.clustering_batch import kmeans_batch
+from clusterability.embedding import spectral_embedding
+from clusterability.graph import NeuronGraph
+from clusterability.nulls import NullModel
+from clusterability.packed import pack
+from clusterability.refinement import Refined, refine
+from clusterability.workers import parallel_map
+
+GPU_MEMORY_SHARE = 0.25
+"""Share of a GPU's free memory that a batch's strengths may take; products need as much again."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is done to every graph."""
+
+    null: NullModel
+    n_clusters: int
+    n_init: int
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One graph to evaluate: the observed one or a shuffle, with its own random numbers."""
+
+    seed: np.random.SeedSequence
+    shuffled: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """n-cuts and labels of one graph, and the seconds that each step took.
+
+    ``labels`` and ``refined.labels`` are (n_neurons,) int32, -1 where isolated.
+    """
+
+    labels: NDArray[np.int32]
+    refined: Refined
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class _Timer:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[step] = now - self._last
+        self._last = now
+
+
+def evaluate(graph: NeuronGraph, policy: Policy, draw: Draw) -> Evaluation:
+    """Evaluate one graph on the CPU, in the calling thread.
+
+    Args:
+        graph: the observed graph, on the CPU, in float32, its strengths lying flat.
+        policy: what to do.
+        draw: whether to shuffle first, and the random numbers.
+    """
+    timer = _Timer()
+    rng = np.random.default_rng(draw.seed)
+    drawn = policy.null(graph, rng) if draw.shuffled else graph
+    timer.lap("shuffle")
+    embedding = spectral_embedding(drawn, policy.n_clusters - 1, [rng])
+    timer.lap("eigenvectors")
+    alive = (embedding.degrees > 0).numpy()
+    labels = np.full(graph.n_neurons, -1, np.int32)
+    n_clusters = min(policy.n_clusters, int(alive.sum()))
+    points = embedding.vectors.numpy()[alive]
+    labels[alive] = kmeans(points, draw_starts(rng, policy.n_init, n_clusters))
+    timer.lap("kmeans")
+    refined = refine(pack(drawn), embedding.degrees.numpy(), labels, policy.n_clusters)
+    timer.lap("refinement")
+    return Evaluation(labels, refined, timer.seconds)
+
+
+def evaluate_batch(
+    graph: NeuronGraph,
+    policy: Policy,
+    draws: Sequence[Draw],
+    device: torch.device,
+    n_workers: int,
+    progress: str | None = None,
+) -> list[Evaluation]:
+    """Evaluate several graphs with eigenvectors and k-means batched on a device.
+
+    Shuffles are made and refined on the CPU: both go from one strength to the next. They come from
+    the same random numbers as :func:`evaluate`'s.
+    """
+    evaluations: list[Evaluation] = []
+    size = _batch_size(graph, len(draws), device)
+    for first in range(0, len(draws), size):
+        part = draws[first : first + size]
+        evaluations += _evaluate_together(graph, policy, part, device, n_workers, progress)
+    return evaluations
+
+
+def _evaluate_together(
+    graph: NeuronGraph,
+    policy: Policy,
+    draws: Sequence[Draw],
+    device: torch.device,
+    n_workers: int,
+    progress: str | None,
+) -> list[Evaluation]:
+    timer = _Timer()
+    rngs = [np.random.default_rng(draw.seed) for draw in draws]
+    drawn = parallel_map(
+        lambda pair: policy.null(graph, pair[1]) if pair[0].shuffled else graph,
+        list(zip(draws, rngs, strict=True)),
+        n_workers,
+    )
+    timer.lap("shuffle")
+    stacked = torch.stack([g.flat_strengths() for g in drawn]).to(device)
+    embedding = spectral_embedding(graph.with_flat_strengths(stacked), policy.n_clusters - 1, rngs)
+    timer.lap("eigenvectors")
+    alive = embedding.degrees > 0
+    n_clusters = min(policy.n_clusters, int(alive.sum(1).min()))
+    starts = np.stack([draw_starts(rng, policy.n_init, n_clusters) for rng in rngs])
+    labels = kmeans_batch(embedding.vectors, alive, torch.from_numpy(starts).to(device))
+    all_labels, degrees = labels.cpu().numpy(), embedding.degrees.cpu().numpy()
+    timer.lap("kmeans")
+    refined = parallel_map(
+        lambda i: refine(pack(drawn[i]), degrees[i], all_labels[i], policy.n_clusters),
+        range(len(draws)),
+        n_workers,
+        progress,
+    )
+    timer.lap("refinement")
+    share = {step: spent / len(draws) for step, spent in timer.seconds.items()}
+    return [Evaluation(all_labels[i], refined[i], share) for i in range(len(draws))]
+
+
+def _batch_size(graph: NeuronGraph, n_draws: int, device: torch.device) -> int:
+    """How many graphs fit on the device at once."""
+    if device.type != "cuda":
+        return n_draws
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(n_draws, int(GPU_MEMORY_SHARE * free / (4 * graph.n_strengths))))

@@ -1,0 +1,290 @@
+"""The graph of a network: layers of neurons, joined by blocks of connection strengths.
+
+No N x N array is ever formed: degrees and products run block by block, on the device where the
+strengths live, and are differentiable in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from clusterability.errors import InputError
+
+if TYPE_CHECKING:
+    import networkx
+    import scipy.sparse
+
+PIECE = 2**18
+"""Strengths that are converted to another precision at a time: 2 MB of float64."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A named group of neurons. A channel of a convolution is one neuron."""
+
+    name: str
+    n_neurons: int
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Connection strengths between two layers.
+
+    Attributes:
+        source: index of one layer.
+        target: index of another layer.
+        strengths: (..., n_source, n_target), non-negative and finite. Leading axes, the same in
+            all blocks, hold several graphs of one shape, as a batch of shuffles does.
+    """
+
+    source: int
+    target: int
+    strengths: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronGraph:
+    """A weighted undirected graph whose vertices are neurons, kept as blocks between layers.
+
+    Neurons are numbered layer by layer. The adjacency matrix A holds every block twice, once on
+    either side of the diagonal; several blocks may join the same two layers and then add up.
+
+    Source: section 1.1 of Filan et al. (2021).
+
+    Raises:
+        InputError: if a block does not fit its layers. What the blocks hold is checked by
+            :meth:`check_strengths`.
+
+    >>> graph = NeuronGraph.chain([torch.tensor([[1.0, 0.0], [2.0, 3.0]])])
+    >>> graph.degrees()
+    tensor([1., 5., 3., 3.])
+    """
+
+    layers: tuple[Layer, ...]
+    blocks: tuple[Block, ...]
+    _flat: Tensor | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for block in self.blocks:
+            _check_block(block, self.layers)
+        devices = {block.strengths.device for block in self.blocks}
+        if len(devices) > 1:
+            listed = ", ".join(sorted(map(str, devices)))
+            raise InputError(f"blocks lie on several devices ({listed}); move them to one")
+
+    @classmethod
+    def chain(cls, strengths: Sequence[Tensor], names: Sequence[str] | None = None) -> NeuronGraph:
+        """Build a chain of layers, each joined to the next.
+
+        Args:
+            strengths: one (n_source, n_target) tensor a block, in order.
+            names: one name a layer; by default ``layer0``, ``layer1``, ...
+        """
+        if not strengths:
+            raise InputError("a chain needs at least one block of strengths, got none")
+        for block in strengths:
+            if block.ndim != 2:
+                raise InputError(f"a block must be 2-D, got shape {tuple(block.shape)}")
+        sizes = [strengths[0].shape[0], *(block.shape[1] for block in strengths)]
+        names = names if names is not None else [f"layer{i}" for i in range(len(sizes))]
+        if len(names) != len(sizes):
+            raise InputError(
+                f"{len(strengths)} blocks join {len(sizes)} layers, got {len(names)} names"
+            )
+        layers = tuple(Layer(name, size) for name, size in zip(names, sizes, strict=True))
+        blocks = tuple(Block(i, i + 1, block) for i, block in enumerate(strengths))
+        return cls(layers, blocks)
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """Number of each layer's first neuron, and at the end the number of all neurons."""
+        return tuple(accumulate((layer.n_neurons for layer in self.layers), initial=0))
+
+    @property
+    def layer_sizes(self) -> list[int]:
+        return [layer.n_neurons for layer in self.layers]
+
+    @property
+    def n_neurons(self) -> int:
+        return self.offsets[-1]
+
+    @property
+    def n_strengths(self) -> int:
+        """Number of entries of all blocks of one graph, zeros included."""
+        return sum(b.strengths.shape[-2] * b.strengths.shape[-1] for b in self.blocks)
+
+    @property
+    def device(self) -> torch.device:
+        return self.blocks[0].strengths.device if self.blocks else torch.device("cpu")
+
+    def degrees(self, dtype: torch.dtype | None = None) -> Tensor:
+        """d_i = sum_j A_ij, shape (..., n_neurons), added up in ``dtype``."""
+        parts: list[Tensor | None] = [None] * len(self.layers)
+        for block in self.blocks:
+            sums = row_and_column_sums(block.strengths, dtype or block.strengths.dtype)
+            for layer, part in zip((block.source, block.target), sums, strict=True):
+                so_far = parts[layer]
+                parts[layer] = part if so_far is None else so_far + part
+        return self._joined(parts, -1)
+
+    def product(self, vectors: Tensor) -> Tensor:
+        """A @ vectors, for vectors of shape (..., n_neurons, m), in their precision."""
+        pieces = torch.split(vectors, self.layer_sizes, dim=-2)
+        parts: list[Tensor | None] = [None] * len(self.layers)
+        for block in self.blocks:
+            pairs = (
+                (block.source, matmul(block.strengths, pieces[block.target])),
+                (block.target, matmul(block.strengths.mT, pieces[block.source])),
+            )
+            for layer, part in pairs:
+                so_far = parts[layer]
+                parts[layer] = part if so_far is None else so_far + part
+        return self._joined(parts, -2)
+
+    def _joined(self, parts: Sequence[Tensor | None], axis: int) -> Tensor:
+        """Concatenate one tensor a layer; a layer that no block touches gets zeros."""
+        known = next(part for part in parts if part is not None)
+        shape = list(known.shape)
+        filled = []
+        for layer, part in zip(self.layers, parts, strict=True):
+            shape[axis] = layer.n_neurons
+            filled.append(known.new_zeros(shape) if part is None else part)
+        return torch.cat(filled, dim=axis)
+
+    def two_coloring(self) -> tuple[int, ...] | None:
+        """A color, 0 or 1, for each layer so that every block joins different colors.
+
+        None if there is no such coloring. Layers are colored breadth first from the first of each
+        connected group, so that a chain alternates.
+        """
+        neighbors: list[list[int]] = [[] for _ in self.layers]
+        for block in self.blocks:
+            neighbors[block.source].append(block.target)
+            neighbors[block.target].append(block.source)
+        colors: list[int | None] = [None] * len(self.layers)
+        for start in range(len(self.layers)):
+            if colors[start] is not None:
+                continue
+            colors[start] = 0
+            queue = [start]
+            for layer in queue:
+                for neighbor in neighbors[layer]:
+                    if colors[neighbor] is None:
+                        colors[neighbor] = 1 - colors[layer]  # type: ignore[operator]
+                        queue.append(neighbor)
+                    elif colors[neighbor] == colors[layer]:
+                        return None
+        return tuple(color or 0 for color in colors)
+
+    def to(self, device: torch.device | str) -> NeuronGraph:
+        """The same graph on another device."""
+        blocks = (Block(b.source, b.target, b.strengths.to(device)) for b in self.blocks)
+        return (
+            NeuronGraph(self.layers, tuple(blocks)) if self.device != torch.device(device) else self
+        )
+
+    def flat_strengths(self) -> Tensor:
+        """All strengths in one tensor (..., n_strengths), block after block, row by row.
+
+        A view, if the blocks are views made by :meth:`with_flat_strengths`; else a copy.
+        """
+        if self._flat is not None:
+            return self._flat
+        return torch.cat([block.strengths.flatten(-2) for block in self.blocks], dim=-1)
+
+    def with_flat_strengths(self, flat: Tensor) -> NeuronGraph:
+        """The same layers and blocks with other strengths, which are views of ``flat``.
+
+        Args:
+            flat: (..., n_strengths), in the order of :meth:`flat_strengths`.
+        """
+        sizes = [block.strengths.shape[-2] * block.strengths.shape[-1] for block in self.blocks]
+        pieces = torch.split(flat, sizes, dim=-1)
+        blocks = tuple(
+            Block(b.source, b.target, piece.view(*piece.shape[:-1], *b.strengths.shape[-2:]))
+            for b, piece in zip(self.blocks, pieces, strict=True)
+        )
+        return NeuronGraph(self.layers, blocks, flat)
+
+    def check_strengths(self) -> None:
+        """Refuse strengths that no graph can have.
+
+        Raises:
+            InputError: if there are no blocks, or one holds a negative, NaN or infinite entry.
+        """
+        if not self.blocks:
+            raise InputError("the graph has no blocks, so there is nothing to cluster; add one")
+        for block in self.blocks:
+            low, high = torch.aminmax(block.strengths.detach())
+            names = f"{self.layers[block.source].name!r} and {self.layers[block.target].name!r}"
+            if not (torch.isfinite(low) and torch.isfinite(high)):
+                raise InputError(
+                    f"the block between {names} holds NaN or infinite strengths; repair the weights"
+                )
+            if low < 0:
+                raise InputError(
+                    f"the block between {names} holds a negative strength ({float(low):.3g}); "
+                    "take absolute values"
+                )
+
+    def to_scipy(self) -> scipy.sparse.csr_array:
+        """The adjacency matrix A, (n_neurons, n_neurons), isolated neurons included."""
+        from clusterability.exports import to_scipy
+
+        return to_scipy(self)
+
+    def to_networkx(self) -> networkx.Graph:
+        """A networkx graph with ``layer`` on every node and ``weight`` on every edge."""
+        from clusterability.exports import to_networkx
+
+        return to_networkx(self)
+
+
+def row_and_column_sums(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Sums over the last and over the last but one axis, added up in ``dtype``."""
+    rows, columns = [], []
+    for piece in _row_pieces(matrix):
+        converted = piece.to(dtype)
+        rows.append(converted.sum(-1))
+        columns.append(converted.sum(-2))
+    return torch.cat(rows, dim=-1), sum(columns[1:], columns[0])
+
+
+def matmul(left: Tensor, right: Tensor) -> Tensor:
+    """left @ right in the precision of ``right``, converting a large ``left`` piece by piece.
+
+    A strength costs 4 bytes and its copy in float64 8: on a network near the size of the memory
+    the copy of a whole block would not fit.
+    """
+    if left.dtype == right.dtype:
+        return left @ right
+    return torch.cat([rows.to(right.dtype) @ right for rows in _row_pieces(left)], dim=-2)
+
+
+def _row_pieces(matrix: Tensor) -> tuple[Tensor, ...]:
+    n_rows = max(1, PIECE // matrix.shape[-1])
+    return torch.split(matrix, n_rows, dim=-2)
+
+
+def _check_block(block: Block, layers: tuple[Layer, ...]) -> None:
+    for end in (block.source, block.target):
+        if not 0 <= end < len(layers):
+            raise InputError(f"a block names layer {end}, but there are {len(layers)} layers")
+    names = f"{layers[block.source].name!r} and {layers[block.target].name!r}"
+    if block.source == block.target:
+        raise InputError(f"a block joins layer {layers[block.source].name!r} to itself")
+    expected = (layers[block.source].n_neurons, layers[block.target].n_neurons)
+    shape = tuple(block.strengths.shape)
+    if shape[-2:] != expected:
+        raise InputError(f"the block between {names} has shape {shape}, expected {expected}")
+    if 0 in shape:
+        raise InputError(f"the block between {names} is empty: a layer has no neurons")
+    if not block.strengths.is_floating_point():
+        raise InputError(f"the block between {names} holds {block.strengths.dtype}, not floats")

@@ -1,0 +1,277 @@
+"""The verb: measure how clusterable a network is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from clusterability import __version__
+from clusterability.cut import Spectrum, spectrum
+from clusterability.errors import InputError
+from clusterability.evaluation import Draw, Evaluation, Policy, evaluate, evaluate_batch
+from clusterability.graph import NeuronGraph
+from clusterability.nulls import NULLS, without_isolated
+from clusterability.options import Options, check_options
+from clusterability.packed import count_components, pack
+from clusterability.result import Clusterability, Clustering, LayerSummary, Settings
+from clusterability.sources import example
+from clusterability.summary import by_volume, summarize
+from clusterability.tracing import trace
+from clusterability.workers import parallel_map, single_threaded_libraries
+
+MANY_NEURONS = 2000
+FEW_STARTS, MANY_STARTS = 25, 100
+"""Starts of k-means up to so many connected neurons and above, as in the paper's released code."""
+
+EXTRA_EIGENVALUES = 8
+"""Eigenvalues beyond the k-th that a result keeps, to show the gap after it."""
+
+SPARE_MEMORY = 200 * 2**20
+"""Bytes that shuffles may take at any time, beside twice the graph itself."""
+
+Network = nn.Module | Mapping[str, Any] | NeuronGraph | str | os.PathLike[str]
+
+
+def measure(
+    network: Network,
+    n_clusters: int = 12,
+    n_shuffles: int = 50,
+    seed: int = 0,
+    example_inputs: Any = None,  # noqa: ARG001 - chains need none; traced models will
+    *,
+    null: str = "layer",
+    isolated: str = "drop-first",
+    kernel_norm: str = "l1",
+    include: Collection[str] = (),
+    order: Sequence[str] | None = None,
+    n_init: int | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    progress: bool = False,
+    name: str | None = None,
+) -> Clusterability:
+    """How far a network falls apart into clusters of neurons, and whether more than chance.
+
+    The n-cut is that of Algorithm 1 of Filan et al. (2021), and the null distribution that of its
+    section 1.2. Beside both stand the n-cut after local search and a lower bound for any partition.
+
+    Args:
+        network: a ``torch.nn.Sequential``, a state dict, the path of a file that holds one, a
+            :class:`NeuronGraph`, or ``"example:fashion-mnist-mlp"``, which the package ships.
+        n_clusters: number of clusters k, at least 2.
+        n_shuffles: shuffles that make the null distribution; 0 for none.
+        seed: the same seed gives the same result, on any number of workers.
+        example_inputs: not needed for the networks that can be read so far, which are chains.
+        null: ``layer`` permutes all strengths of a block, ``nonzero`` the non-zero ones.
+        isolated: whether neurons without connections are dropped before the shuffles
+            (``drop-first``, as published) or only masked after (``drop-after``).
+        kernel_norm: strength of a kernel: ``l1``, ``l2``, ``induced-1`` or ``induced-2``.
+        include: of a CNN, also the ``input`` channels and the ``dense`` part.
+        order: names of the weights of a state dict in the order of the chain.
+        n_init: starts of k-means; by default 25 up to 2,000 connected neurons, 100 above.
+        workers: threads; by default one a processor. Fewer are used where memory is short.
+        device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
+        progress: show a progress bar if standard error is a terminal.
+        name: what the result calls the network; by default the file's name or the type.
+
+    Raises:
+        InputError: if the network or an argument cannot be used.
+    """
+    started = time.perf_counter()
+    options = check_options(
+        n_clusters=n_clusters,
+        n_shuffles=n_shuffles,
+        seed=seed,
+        null=null,
+        isolated=isolated,
+        n_init=n_init,
+        workers=workers,
+        device=device,
+        kernel_norm=kernel_norm,
+        include=include,
+    )
+    if isinstance(network, str) and network.startswith("example:"):
+        name, network = name or network, example(network.removeprefix("example:"))
+    traced = trace(network, kernel_norm=kernel_norm, include=options.include, order=order)
+    name, notes, graph = name or traced.name, traced.notes, _flat_graph(traced.graph)
+    del traced  # a large network's strengths are now there twice
+    seconds = {"reading": time.perf_counter() - started}
+    with single_threaded_libraries(), torch.no_grad():
+        alive = (graph.degrees(torch.float64) > 0).numpy()
+        _check_size(int(alive.sum()), options)
+        working = without_isolated(graph) if isolated == "drop-first" else graph
+        policy = Policy(NULLS[null], n_clusters, _n_init(options, int(alive.sum())))
+        seeds = np.random.SeedSequence(seed).spawn(n_shuffles + 2)
+        evaluations = _evaluate_all(working, policy, seeds[1:], options, progress)
+        last = time.perf_counter()
+        on_device = working.to(options.device)
+        found = spectrum(on_device, n_clusters + EXTRA_EIGENVALUES, np.random.default_rng(seeds[0]))
+        seconds["spectrum"] = time.perf_counter() - last
+        for step in evaluations[0].seconds:
+            seconds[step] = sum(evaluation.seconds[step] for evaluation in evaluations)
+        n_components = count_components(pack(working))
+        plain, refined = _clusterings(graph, working, alive, evaluations)
+    warnings = [*notes, *_warnings(plain, found, n_components, options)]
+    seconds["total"] = time.perf_counter() - started
+    return Clusterability(
+        network=name,
+        plain=plain,
+        refined=refined,
+        lower_bound=found.lower_bound(len(plain.clusters)),
+        eigenvalues=found.eigenvalues,
+        layers=_layers(graph),
+        n_components=n_components,
+        warnings=tuple(warnings),
+        settings=_settings(options, policy),
+        version=__version__,
+        device=_device_name(options.device),
+        seconds=seconds,
+        graph=graph,
+    )
+
+
+def _flat_graph(graph: NeuronGraph) -> NeuronGraph:
+    """The graph that is shuffled and clustered: checked, on the CPU, in float32, and flat.
+
+    Strengths that float32 could not hold are divided by the largest: the n-cut does not depend on
+    their scale.
+    """
+    graph.check_strengths()
+    for block in graph.blocks:
+        if not bool(block.strengths.any()):
+            names = " and ".join(repr(graph.layers[e].name) for e in (block.source, block.target))
+            raise InputError(
+                f"all strengths between layers {names} are zero; "
+                "measure a network whose layers are connected"
+            )
+    flat = graph.flat_strengths().detach()
+    largest = float(flat.max())
+    if not 1e-18 < largest < 1e18:
+        flat = flat / largest
+    return graph.with_flat_strengths(flat.to("cpu", torch.float32))
+
+
+def _check_size(n_live: int, options: Options) -> None:
+    if n_live < options.n_clusters:
+        raise InputError(
+            f"the network has {n_live} neurons with non-zero weights, fewer than "
+            f"n_clusters={options.n_clusters}; pass n_clusters <= {n_live}"
+        )
+
+
+def _n_init(options: Options, n_live: int) -> int:
+    """The published policy counts neurons after the isolated ones are dropped."""
+    if options.n_init is not None:
+        return options.n_init
+    return FEW_STARTS if n_live <= MANY_NEURONS else MANY_STARTS
+
+
+def _evaluate_all(
+    graph: NeuronGraph,
+    policy: Policy,
+    seeds: Sequence[np.random.SeedSequence],
+    options: Options,
+    progress: bool,
+) -> list[Evaluation]:
+    """The observed network first, then its shuffles."""
+    draws = [Draw(seed, shuffled=i > 0) for i, seed in enumerate(seeds)]
+    title = "shuffles" if progress else None
+    room = 2 + SPARE_MEMORY // (4 * graph.n_strengths)
+    n_workers = min(options.workers, room, len(draws))
+    if options.device.type == "cpu":
+        return parallel_map(lambda draw: evaluate(graph, policy, draw), draws, n_workers, title)
+    return evaluate_batch(graph, policy, draws, options.device, n_workers, title)
+
+
+def _clusterings(
+    graph: NeuronGraph,
+    working: NeuronGraph,
+    alive: NDArray[np.bool_],
+    evaluations: Sequence[Evaluation],
+) -> tuple[Clustering, Clustering]:
+    """The plain and the refined record, clusters numbered by falling volume in the plain."""
+    observed, *shuffles = evaluations
+    numbers = by_volume(working, observed.labels)
+    pairs = [
+        (observed.labels, observed.refined.ncut, [s.refined.ncut for s in shuffles]),
+        (
+            observed.refined.labels,
+            observed.refined.refined_ncut,
+            [s.refined.refined_ncut for s in shuffles],
+        ),
+    ]
+    clusterings = []
+    for found, ncut, null in pairs:
+        labels = np.full(graph.n_neurons, -1, np.int64)
+        labels[alive] = numbers[found[found >= 0]]
+        clusterings.append(summarize(graph, labels, ncut, null))
+    return clusterings[0], clusterings[1]
+
+
+def _warnings(
+    clustering: Clustering, found: Spectrum, n_components: int, options: Options
+) -> list[str]:
+    messages = []
+    n_isolated = int((clustering.labels < 0).sum())
+    if n_isolated:
+        messages.append(
+            f"{n_isolated} of {clustering.labels.size} neurons have no connection and are left out "
+            f"({options.isolated})"
+        )
+    if n_components > 1:
+        messages.append(
+            f"the network falls into {n_components} parts with no connection between them; "
+            "a cluster that is a whole part costs nothing, so an n-cut near 0 says that it is "
+            "disconnected, and nothing about how it is organized inside"
+        )
+    n_positive = sum(eigenvalue < 1 for eigenvalue in found.eigenvalues)
+    if n_positive < options.n_clusters:
+        messages.append(
+            f"only {n_positive} eigenvalues are positive, "
+            f"fewer than n_clusters={options.n_clusters}: "
+            f"the neurons are embedded in as many dimensions; n_clusters <= {n_positive} is safer"
+        )
+    if len(clustering.clusters) < options.n_clusters:
+        messages.append(
+            f"only {len(clustering.clusters)} clusters could be told apart, fewer than "
+            f"n_clusters={options.n_clusters}"
+        )
+    return messages
+
+
+def _layers(graph: NeuronGraph) -> tuple[LayerSummary, ...]:
+    isolated = torch.split(graph.degrees() == 0, graph.layer_sizes)
+    return tuple(
+        LayerSummary(layer.name, layer.n_neurons, int(part.sum()))
+        for layer, part in zip(graph.layers, isolated, strict=True)
+    )
+
+
+def _settings(options: Options, policy: Policy) -> Settings:
+    return Settings(
+        n_clusters=options.n_clusters,
+        n_shuffles=options.n_shuffles,
+        null=options.null,
+        isolated=options.isolated,
+        kernel_norm=options.kernel_norm,
+        include=options.include,
+        n_init=policy.n_init,
+        n_init_policy=(
+            f"{FEW_STARTS} up to {MANY_NEURONS} neurons, {MANY_STARTS} above"
+            if options.n_init is None
+            else "given"
+        ),
+        seed=options.seed,
+        workers=options.workers,
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -1,0 +1,89 @@
+"""What the drawing of a network consists of: discs in lanes, and the strengths between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterability.graph import NeuronGraph
+from clusterability.report.grouping import grouped
+
+FEW_NEURONS = 48
+LANE_GAP = 0.45
+
+
+@dataclass(frozen=True, eq=False)
+class Discs:
+    """What is drawn as one disc: a cluster's neurons in a layer, or a neuron of a small network.
+
+    Attributes:
+        of_neuron: (n_neurons,) index of each neuron's disc, -1 where isolated.
+        layer, cluster, size, y: (n_discs,) each.
+        lanes: (n_clusters,) y of the middle of each cluster's lane.
+        height: that of all lanes; one unit is the diameter of the largest disc.
+    """
+
+    of_neuron: NDArray[np.int64]
+    layer: NDArray[np.int64]
+    cluster: NDArray[np.int64]
+    size: NDArray[np.int64]
+    y: NDArray[np.float64]
+    lanes: NDArray[np.float64]
+    height: float
+
+
+def discs_of(graph: NeuronGraph, labels: NDArray[np.int64], n_clusters: int) -> Discs:
+    """Place the discs: those of small networks stacked in their lane, the others one by one."""
+    layer_of = np.repeat(np.arange(len(graph.layers)), [layer.n_neurons for layer in graph.layers])
+    connected = np.flatnonzero(labels >= 0)
+    place = layer_of[connected] * n_clusters + labels[connected]
+    if len(connected) <= FEW_NEURONS:
+        kinds, members = place, np.arange(len(connected))
+    else:
+        kinds, members = np.unique(place, return_inverse=True)
+    of_neuron = np.full(len(labels), -1, dtype=np.int64)
+    of_neuron[connected] = members
+    size = np.bincount(members, minlength=len(kinds))
+    layer, cluster = kinds // n_clusters, kinds % n_clusters
+    rank, n_stacked = _stack(kinds)
+    heights = np.zeros(n_clusters)
+    np.maximum.at(heights, cluster, n_stacked * np.sqrt(size / max(size.max(initial=1), 1)))
+    heights += LANE_GAP
+    lanes = np.cumsum(heights) - heights / 2
+    y = lanes[cluster] + rank - (n_stacked - 1) / 2
+    return Discs(of_neuron, layer, cluster, size, y, lanes, float(heights.sum()))
+
+
+def _stack(kinds: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For discs that share a place: which one each is in the stack, and how many there are."""
+    _, inverse, counts = np.unique(kinds, return_inverse=True, return_counts=True)
+    seen = np.zeros(len(counts), dtype=np.int64)
+    rank = np.zeros(len(kinds), dtype=np.int64)
+    for disc, kind in enumerate(inverse.tolist()):
+        rank[disc] = seen[kind]
+        seen[kind] += 1
+    return rank, counts[inverse]
+
+
+def joined_discs(graph: NeuronGraph, discs: Discs) -> Iterator[tuple[int, int, float]]:
+    """Pairs of joined discs, and their share of the strength between their two layers."""
+    totals: dict[tuple[int, int], NDArray[np.float64]] = {}
+    first = np.searchsorted(discs.layer, np.arange(len(graph.layers) + 1))
+    for block in graph.blocks:
+        ends = (block.source, block.target)
+        members = [discs.of_neuron[graph.offsets[i] : graph.offsets[i + 1]] for i in ends]
+        rows, columns = (
+            np.where(of >= 0, of - first[i], -1) for of, i in zip(members, ends, strict=True)
+        )
+        n_rows, n_columns = (int(first[i + 1] - first[i]) for i in ends)
+        part = grouped(block, rows, columns, (n_rows, n_columns))
+        if block.source > block.target:
+            ends, part = ends[::-1], part.T
+        totals[ends] = totals.get(ends, 0) + part
+    for (source, target), strengths in totals.items():
+        shares = strengths / max(strengths.sum(), np.finfo(float).tiny)
+        for i, j in np.argwhere(shares > 0).tolist():
+            yield int(first[source]) + i, int(first[target]) + j, float(shares[i, j])

@@ -1,0 +1,142 @@
+"""The four figures of a result on one sheet, and its file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+
+from clusterability.errors import InputError
+from clusterability.output import check_writable, write_whole
+from clusterability.report.adjacency_drawing import plot_adjacency
+from clusterability.report.eigenvalue_drawing import plot_eigenvalues
+from clusterability.report.network_drawing import plot_network
+from clusterability.report.null_drawing import plot_null, say
+from clusterability.report.numerals import counted, null_text, p_text, z_text
+from clusterability.report.style import INK, TITLE_SIZE, drawable
+from clusterability.result import Clusterability
+
+__all__ = [
+    "check_figure_path",
+    "plot_adjacency",
+    "plot_eigenvalues",
+    "plot_network",
+    "plot_null",
+    "sheet",
+]
+
+# Without dates the same result gives the same bytes.
+METADATA: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
+DOTS_PER_INCH = 160
+
+
+def sheet(result: Clusterability, path: str | Path | None = None) -> Figure:
+    """Draw the network, its adjacency matrix, the null distribution and the eigenvalues.
+
+    Args:
+        result: what was measured. Without its graph (read from JSON) two panels say so.
+        path: where to write the sheet, as .png, .svg or .pdf; by default nowhere.
+
+    Raises:
+        InputError: if the path has another suffix or cannot be written.
+    """
+    if path is not None:
+        check_figure_path(path)
+    figure, grid = _layout(drawn=result.graph is not None)
+    _headline(figure, result)
+    _with_graph(plot_network, "Network", result, figure.add_subplot(grid[0, 0]))
+    _with_graph(plot_adjacency, "Adjacency matrix", result, figure.add_subplot(grid[0, 1]))
+    plot_null(result, figure.add_subplot(grid[1, 0]))
+    plot_eigenvalues(result, figure.add_subplot(grid[1, 1]))
+    if path is not None:
+        write_whole(path, _encoded(figure, Path(path).suffix.lower()))
+    return figure
+
+
+def check_figure_path(path: str | Path) -> None:
+    """Refuse a path that no figure can be written to, before the work.
+
+    Raises:
+        InputError: if the suffix is not .png, .svg or .pdf, or the path cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in METADATA:
+        raise InputError(
+            f"cannot write a figure to {str(path)!r}: its suffix is {suffix!r};"
+            f" use one of {', '.join(METADATA)}"
+        )
+    check_writable(path)
+
+
+def _layout(drawn: bool) -> tuple[Figure, GridSpec]:
+    """A figure and its grid; without drawings of the graph their row is low."""
+    height, upper = (9.6, 1.75) if drawn else (6.2, 0.35)
+    figure = Figure(figsize=(14, height))
+    grid = figure.add_gridspec(
+        *(2, 2),
+        width_ratios=(1.5, 1),
+        height_ratios=(upper, 1),
+        left=0.075,
+        right=0.975,
+        top=1 - 1.1 / height,
+        bottom=0.6 / height,
+        wspace=0.13,
+        hspace=0.33 if drawn else 0.4,
+    )
+    return figure, grid
+
+
+def _with_graph(
+    plot: Callable[[Clusterability, Axes], None], title: str, result: Clusterability, ax: Axes
+) -> None:
+    if result.graph is not None:
+        plot(result, ax)
+        return
+    ax.set_title(title, fontsize=TITLE_SIZE, loc="left")
+    say(ax, "The graph is not part of the JSON:\nmeasure the network again to draw it.")
+
+
+def _headline(figure: Figure, result: Clusterability) -> None:
+    height = figure.get_figheight()
+    name = drawable(result.network, 90)
+    style: dict[str, Any] = {"va": "center", "color": INK, "parse_math": False}
+    figure.text(0.03, 1 - 0.27 / height, name, fontsize=15, weight="bold", **style)
+    figure.text(0.03, 1 - 0.6 / height, _headline_numbers(result), fontsize=10.5, **style)
+
+
+def _headline_numbers(result: Clusterability) -> str:
+    plain = result.plain
+    others = f"refined {result.refined.ncut:.3f}, lower bound {result.lower_bound:.3f}"
+    parts = [f"n-cut {plain.ncut:.3f} ({others})"]
+    if plain.null:
+        parts.append(f"{counted(len(plain.null.values), 'shuffle')} {null_text(plain.null, '±')}")
+    if plain.z_score is not None:
+        parts.append(f"Z = {z_text(plain.z_score)}")
+    if plain.p_value is not None:
+        parts.append(f"p = {p_text(plain.p_value)}")
+    parts.append(
+        f"{plain.effective_clusters:.1f} effective of {counted(len(plain.clusters), 'cluster')}"
+    )
+    n_isolated = sum(layer.n_isolated for layer in result.layers)
+    neurons = counted(sum(layer.n_neurons for layer in result.layers), "neuron")
+    parts.append(f"{neurons}, {n_isolated:,} isolated" if n_isolated else neurons)
+    return "   |   ".join(parts)
+
+
+def _encoded(figure: Figure, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    # Type 42 fonts are those that publishers accept; the salt makes SVG's identifiers repeatable.
+    settings: dict[Any, Any] = {"svg.hashsalt": "clusterability", "pdf.fonttype": 42}
+    with matplotlib.rc_context(settings):
+        figure.savefig(buffer, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=METADATA[suffix])
+    return buffer.getvalue()

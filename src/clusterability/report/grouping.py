@@ -1,0 +1,36 @@
+"""A block summed over groups of its neurons: all that a figure needs of a large graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from clusterability.graph import Block
+
+
+def grouped(
+    block: Block, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Sum the block's strengths by the groups of its rows and columns.
+
+    Args:
+        block: strengths of shape (n_source, n_target).
+        rows: (n_source,) group of each row, -1 to leave it out.
+        columns: (n_target,) group of each column, -1 to leave it out.
+        shape: the number of groups of rows and of columns, the shape of the answer.
+    """
+    strengths = block.strengths.detach()
+    # NumPy has no bfloat16, and single precision is plenty for a drawing.
+    values = (strengths if strengths.itemsize == 8 else strengths.float()).cpu().numpy()
+    by_row = _indicator(rows, shape[0], values.dtype) @ values
+    by_column = _indicator(columns, shape[1], values.dtype) @ by_row.T
+    return np.asarray(by_column.T, dtype=float)
+
+
+def _indicator(
+    groups: NDArray[np.int64], n_groups: int, dtype: np.dtype[np.floating]
+) -> scipy.sparse.csr_array:
+    members = np.flatnonzero(groups >= 0)
+    ones = np.ones(len(members), dtype=dtype)
+    return scipy.sparse.csr_array((ones, (groups[members], members)), shape=(n_groups, len(groups)))

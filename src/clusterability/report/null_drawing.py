@@ -1,0 +1,89 @@
+"""The n-cut of a network among those of its shuffles."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from clusterability.report.numerals import counted, p_text, z_text
+from clusterability.report.style import GRAY, LABEL_SIZE, PLAIN, REFINED, TICK_SIZE, TITLE_SIZE
+from clusterability.result import Clusterability, Clustering
+
+HEADROOM = 1.4
+
+
+def plot_null(result: Clusterability, ax: Axes) -> None:
+    """Draw the histogram of the shuffles' n-cuts and the network's own as a vertical line.
+
+    The n-cut of k-means points up and the refined one down, so that neither hides the other, each
+    with its p-value and Z-score. Without shuffles the axes say so.
+    """
+    ax.set_title("Null distribution", fontsize=TITLE_SIZE, loc="left")
+    sides = [("k-means", result.plain, PLAIN, 1), ("refined", result.refined, REFINED, -1)]
+    sides = [side for side in sides if side[1].null is not None and side[1].null.values]
+    if not sides:
+        say(ax, "No shuffles were run:\nnothing is known about chance.")
+        return
+    values = [x for _, clustering, _, _ in sides for x in (clustering.ncut, *_null(clustering))]
+    span = max(max(values) - min(values), 1e-3 * max(1.0, *map(abs, values)))
+    bars = [np.histogram(_null(side[1]), _edges(_null(side[1]), span)) for side in sides]
+    highest = max(int(counts.max()) for counts, _ in bars)
+    for (name, clustering, color, sign), (counts, edges) in zip(sides, bars, strict=True):
+        ax.stairs(sign * counts, edges, fill=True, color=color, alpha=0.45)
+        ax.vlines(clustering.ncut, 0, sign * highest, color=color, linewidth=2.2)
+        height = 0.97 if sign > 0 else 0.03
+        _write(ax, height, _label(name, clustering), color=color)
+    ax.axhline(0, color=GRAY, linewidth=0.8)
+    ax.set_xlim(min(values) - 0.06 * span, max(values) + 0.06 * span)
+    signs = [side[3] for side in sides]
+    ax.set_ylim(HEADROOM * highest * min(0, *signs), HEADROOM * highest * max(0, *signs))
+    _label_axes(ax, len(_null(sides[0][1])))
+
+
+def say(ax: Axes, words: str) -> None:
+    """Put words in the place of a drawing that cannot be made."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_color("#dddddd")
+    _write(ax, 0.5, words, color=GRAY)
+
+
+def _null(clustering: Clustering) -> tuple[float, ...]:
+    return clustering.null.values if clustering.null else ()
+
+
+def _edges(values: tuple[float, ...], span: float) -> NDArray[np.float64]:
+    low, high = min(values), max(values)
+    if high - low < 0.01 * span:
+        # Too narrow for bins that could be seen: one bar.
+        middle = (low + high) / 2
+        return np.array([middle - 0.0075 * span, middle + 0.0075 * span])
+    n_bins = min(max(5, round(1.5 * float(np.sqrt(len(values))))), 40)
+    return np.linspace(low, high, n_bins + 1)
+
+
+def _label(name: str, clustering: Clustering) -> str:
+    parts = [f"{name}: n-cut {clustering.ncut:.3f}"]
+    if clustering.z_score is not None:
+        parts.append(f"Z = {z_text(clustering.z_score)}")
+    if clustering.p_value is not None:
+        parts.append(f"p = {p_text(clustering.p_value)}")
+    return ", ".join(parts)
+
+
+def _write(ax: Axes, height: float, words: str, color: str) -> None:
+    vertical = "top" if height > 0.9 else "bottom" if height < 0.1 else "center"
+    text = ax.text(0.5, height, words, fontsize=LABEL_SIZE, color=color, transform=ax.transAxes)
+    text.set(ha="center", va=vertical)
+
+
+def _label_axes(ax: Axes, n_shuffles: int) -> None:
+    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{abs(count):.0f}"))
+    ax.tick_params(labelsize=TICK_SIZE)
+    ax.spines[["top", "right"]].set_visible(False)
+    bars = f"bars: {counted(n_shuffles, 'shuffle')}"
+    ax.set_xlabel(f"n-cut (line: the network; {bars})", fontsize=LABEL_SIZE)
+    ax.set_ylabel("shuffles", fontsize=LABEL_SIZE)

@@ -1,0 +1,148 @@
+"""What a person sees of results in the terminal: tables, a sentence each, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clusterability.report.numerals import counted, null_text, p_text, share_text, z_text
+from clusterability.report.verdict import sentence
+from clusterability.result import Cluster, Clusterability, Clustering
+from clusterability.shown import shown
+
+WIDTH = 100
+MANY_LAYERS = 8
+MANY_CLUSTERS = 16
+
+
+def describe(results: Sequence[Clusterability]) -> str:
+    """The table, then for each network its sentence and its warnings, one a line.
+
+    With several networks each sentence and warning begins with the network's name. All characters
+    but those of names are ASCII; names are escaped and shortened.
+    """
+    paragraphs = [table(results)]
+    for result in results:
+        name = f"{shown(result.network, 60)}: " if len(results) > 1 else ""
+        lines = [name + sentence(result)]
+        lines += [f"warning: {name}{shown(warning, 1000)}" for warning in result.warnings]
+        paragraphs.append("\n".join(lines))
+    return "\n\n".join(paragraphs)
+
+
+def table(results: Sequence[Clusterability]) -> str:
+    """One network: its numbers and its clusters. Several: a row each."""
+    if len(results) == 1:
+        result = results[0]
+        parts = [_heading(result), _numbers(result), _clusters(result)]
+        return "\n\n".join(parts)
+    return _comparison(results)
+
+
+def _heading(result: Clusterability) -> str:
+    n_isolated = sum(layer.n_isolated for layer in result.layers)
+    asked, found = result.settings.n_clusters, len(result.clusters)
+    sizes = [
+        counted(sum(layer.n_neurons for layer in result.layers), "neuron"),
+        counted(len(result.layers), "layer"),
+        counted(found, "cluster") + ("" if found == asked else f" ({asked} were asked for)"),
+    ]
+    if n_isolated:
+        sizes.insert(1, f"{n_isolated:,} of them isolated")
+    return f"{shown(result.network)}: {', '.join(sizes)}"
+
+
+def _numbers(result: Clusterability) -> str:
+    plain, refined = result.plain, result.refined
+    rows = [
+        ("", "k-means", "refined"),
+        ("n-cut", f"{plain.ncut:.3f}", f"{refined.ncut:.3f}"),
+        (_shuffles(result), null_text(plain.null), null_text(refined.null)),
+        ("Z", _z(plain), _z(refined)),
+        ("p", _p(plain), _p(refined)),
+        ("effective clusters", *(f"{c.effective_clusters:.1f}" for c in (plain, refined))),
+        ("lower bound", f"{result.lower_bound:.3f}", ""),
+    ]
+    return _aligned(rows, n_left=1)
+
+
+def _shuffles(result: Clusterability) -> str:
+    null = result.plain.null
+    return f"{counted(len(null.values), 'shuffle')}, mean +- std" if null else "no shuffles"
+
+
+def _clusters(result: Clusterability) -> str:
+    clusters = result.clusters[:MANY_CLUSTERS]
+    rows = _wide_rows(result, clusters) if len(result.layers) <= MANY_LAYERS else []
+    text = _aligned(rows, n_left=0)
+    if not rows or len(text.partition("\n")[0]) > WIDTH:
+        text = _aligned(_narrow_rows(result, clusters), n_left=0)
+    rest = result.clusters[MANY_CLUSTERS:]
+    if rest:
+        size = counted(sum(cluster.size for cluster in rest), "neuron")
+        share = share_text(sum(cluster.volume_share for cluster in rest))
+        text += f"\n... and {counted(len(rest), 'smaller cluster')}: {size}, {share} of the volume"
+    return text
+
+
+def _wide_rows(result: Clusterability, clusters: Sequence[Cluster]) -> list[tuple[str, ...]]:
+    names = (shown(layer.name, 14) for layer in result.layers)
+    rows: list[tuple[str, ...]] = [("cluster", "neurons", "volume", "cut", *names)]
+    rows += [
+        (*_cells(label, cluster), *map(str, cluster.neurons_per_layer))
+        for label, cluster in enumerate(clusters)
+    ]
+    return rows
+
+
+def _narrow_rows(result: Clusterability, clusters: Sequence[Cluster]) -> list[tuple[str, ...]]:
+    heading = ("cluster", "neurons", "volume", "cut", "layers", "most neurons in")
+    rows: list[tuple[str, ...]] = [heading]
+    for label, cluster in enumerate(clusters):
+        per_layer = cluster.neurons_per_layer
+        most = max(range(len(per_layer)), key=per_layer.__getitem__)
+        reached = f"{sum(n > 0 for n in per_layer)} of {len(per_layer)}"
+        place = f"{shown(result.layers[most].name, 40)} ({per_layer[most]})"
+        rows.append((*_cells(label, cluster), reached, place))
+    return rows
+
+
+def _cells(label: int, cluster: Cluster) -> tuple[str, str, str, str]:
+    return str(label), f"{cluster.size:,}", share_text(cluster.volume_share), f"{cluster.cut:.3f}"
+
+
+def _comparison(results: Sequence[Clusterability]) -> str:
+    rows: list[tuple[str, ...]] = [
+        (
+            *("network", "n-cut", "bound", "refined", "shuffles", "Z", "p"),
+            *("effective clusters", "neurons"),
+        )
+    ]
+    for result in results:
+        name = shown(result.network, 32)
+        ncuts = (f"{x:.3f}" for x in (result.ncut, result.lower_bound, result.refined.ncut))
+        null = null_text(result.plain.null)
+        effective = f"{result.effective_clusters:.1f} of {len(result.clusters)}"
+        n_neurons = f"{sum(layer.n_neurons for layer in result.layers):,}"
+        chance = (null, _z(result.plain), _p(result.plain))
+        rows.append((name, *ncuts, *chance, effective, n_neurons))
+    return _aligned(rows, n_left=1)
+
+
+def _z(clustering: Clustering) -> str:
+    return "-" if clustering.z_score is None else z_text(clustering.z_score)
+
+
+def _p(clustering: Clustering) -> str:
+    return "-" if clustering.p_value is None else p_text(clustering.p_value)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], n_left: int) -> str:
+    """Columns two spaces apart: the first ``n_left`` flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < n_left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,268 @@
+"""What a measurement found: a frozen record, and its JSON form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterability.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from clusterability.graph import NeuronGraph
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class NullDistribution:
+    """The n-cuts of a network's shuffles: values in order, mean, standard deviation (ddof 0)."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def std(self) -> float:
+        return float(np.std(self.values))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One cluster of neurons.
+
+    Attributes:
+        size: number of neurons.
+        volume_share: the cluster's volume (sum of degrees) over that of the whole network.
+        cut: W(X, not X) / vol(X), the cluster's term of the n-cut, between 0 and 1.
+        neurons_per_layer: how many of its neurons lie in each layer.
+    """
+
+    size: int
+    volume_share: float
+    cut: float
+    neurons_per_layer: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Clustering:
+    """One way to cluster the network, and how it compares with the same for its shuffles.
+
+    Attributes:
+        ncut: n-cut of the network.
+        p_value: (r + 1) / (n + 1), r the shuffles at or below; None without shuffles.
+        z_score: (ncut - mean) / std of the null; None without shuffles or spread.
+        null: n-cuts of the shuffles; None without shuffles.
+        effective_clusters: exp(entropy of the clusters' shares of the volume).
+        labels: (n_neurons,) cluster of each neuron in layer order, from 0; -1 where isolated.
+        clusters: one record a cluster; label i is clusters[i]. They are numbered by falling volume
+            in the plain clustering; the refined keeps these numbers.
+    """
+
+    ncut: float
+    p_value: float | None
+    z_score: float | None
+    null: NullDistribution | None
+    effective_clusters: float
+    labels: NDArray[np.int64]
+    clusters: tuple[Cluster, ...]
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """A layer's name, its neurons, and how many of them have no connection at all."""
+
+    name: str
+    n_neurons: int
+    n_isolated: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every choice that the numbers depend on, and the number of workers, on which they do not."""
+
+    n_clusters: int
+    n_shuffles: int
+    null: str
+    isolated: str
+    kernel_norm: str
+    include: tuple[str, ...]
+    n_init: int
+    n_init_policy: str
+    seed: int
+    workers: int
+
+
+@dataclass(frozen=True, eq=False)
+class Clusterability:
+    """How clusterable a network is: the n-cut, how it compares with chance, who belongs together.
+
+    The paper's measure (Algorithm 1 with k-means) is at the top; the locally refined one stands in
+    :attr:`refined`; :attr:`lower_bound` is below the n-cut of every partition into as many parts.
+    """
+
+    network: str
+    plain: Clustering
+    refined: Clustering
+    lower_bound: float
+    eigenvalues: tuple[float, ...]
+    layers: tuple[LayerSummary, ...]
+    n_components: int
+    warnings: tuple[str, ...]
+    settings: Settings
+    version: str
+    device: str
+    seconds: Mapping[str, float]
+    graph: NeuronGraph | None = field(default=None, repr=False)
+
+    @property
+    def ncut(self) -> float:
+        return self.plain.ncut
+
+    @property
+    def p_value(self) -> float | None:
+        return self.plain.p_value
+
+    @property
+    def z_score(self) -> float | None:
+        return self.plain.z_score
+
+    @property
+    def null_distribution(self) -> NDArray[np.float64]:
+        """(n_shuffles,) n-cuts of the shuffles; empty without shuffles."""
+        return np.array(self.plain.null.values if self.plain.null else (), dtype=float)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.plain.labels
+
+    @property
+    def clusters(self) -> tuple[Cluster, ...]:
+        return self.plain.clusters
+
+    @property
+    def effective_clusters(self) -> float:
+        return self.plain.effective_clusters
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """The sheet of four figures; written to ``path`` (.png, .svg or .pdf) if given."""
+        from clusterability.report.figures import sheet
+
+        return sheet(self, path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form as plain Python objects; its fields are listed in docs/json.md."""
+        plain = _clustering_to_dict(self.plain)
+        null = plain.pop("null")
+        if null is not None:
+            null = {"kind": self.settings.null, "n_shuffles": self.settings.n_shuffles, **null}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "network": self.network,
+            "null": null,
+            "lower_bound": self.lower_bound,
+            "eigenvalues": list(self.eigenvalues),
+            **plain,
+            "refined": _clustering_to_dict(self.refined),
+            "layers": [asdict(layer) for layer in self.layers],
+            "n_components": self.n_components,
+            "warnings": list(self.warnings),
+            "settings": asdict(self.settings),
+            "version": self.version,
+            "device": self.device,
+            "seconds": dict(self.seconds),
+        }
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The result as JSON, without the graph."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Clusterability:
+        """Read what :meth:`to_json` wrote. The graph does not come back: it is not in the JSON.
+
+        Raises:
+            InputError: if the text is no such JSON, or of another schema version.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"not a JSON text: {error}") from None
+        if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
+            found = data.get("schema_version") if isinstance(data, dict) else type(data).__name__
+            raise InputError(f"expected a result of schema_version {SCHEMA_VERSION}, got {found!r}")
+        try:
+            result = cls(
+                network=data["network"],
+                plain=_clustering_from_dict(data),
+                refined=_clustering_from_dict(data["refined"]),
+                lower_bound=data["lower_bound"],
+                eigenvalues=tuple(data["eigenvalues"]),
+                layers=tuple(LayerSummary(**layer) for layer in data["layers"]),
+                n_components=data["n_components"],
+                warnings=tuple(data["warnings"]),
+                settings=Settings(
+                    **{**data["settings"], "include": tuple(data["settings"]["include"])}
+                ),
+                version=data["version"],
+                device=data["device"],
+                seconds=data["seconds"],
+            )
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise InputError(f"the JSON is no result of schema_version 1: {error!r}") from None
+        for clustering in (result.plain, result.refined):
+            _check_labels(clustering, result.layers)
+        return result
+
+
+def _check_labels(clustering: Clustering, layers: tuple[LayerSummary, ...]) -> None:
+    n_neurons, n_clusters = sum(layer.n_neurons for layer in layers), len(clustering.clusters)
+    labels = clustering.labels
+    if labels.size != n_neurons or not np.isin(labels, np.arange(-1, n_clusters)).all():
+        raise InputError(
+            f"the JSON is no result of schema_version 1: {labels.size} labels do not number "
+            f"{n_neurons} neurons in {n_clusters} clusters"
+        )
+    if any(len(cluster.neurons_per_layer) != len(layers) for cluster in clustering.clusters):
+        raise InputError(
+            "the JSON is no result of schema_version 1: a cluster lacks one of its layers"
+        )
+
+
+def _clustering_to_dict(clustering: Clustering) -> dict[str, Any]:
+    null = clustering.null
+    return {
+        "ncut": clustering.ncut,
+        "p_value": clustering.p_value,
+        "z_score": clustering.z_score,
+        "null": null and {"mean": null.mean, "std": null.std, "values": list(null.values)},
+        "effective_clusters": clustering.effective_clusters,
+        "labels": [None if label < 0 else label for label in clustering.labels.tolist()],
+        "clusters": [asdict(cluster) for cluster in clustering.clusters],
+    }
+
+
+def _clustering_from_dict(data: Mapping[str, Any]) -> Clustering:
+    return Clustering(
+        ncut=data["ncut"],
+        p_value=data["p_value"],
+        z_score=data["z_score"],
+        null=data["null"] and NullDistribution(tuple(data["null"]["values"])),
+        effective_clusters=data["effective_clusters"],
+        labels=np.array(
+            [-1 if label is None else label for label in data["labels"]], dtype=np.int64
+        ),
+        clusters=tuple(
+            Cluster(**{**cluster, "neurons_per_layer": tuple(cluster["neurons_per_layer"])})
+            for cluster in data["clusters"]
+        ),
+    )

@@ -1,0 +1,31 @@
+"""Text from untrusted files, made safe to print: names of networks and layers."""
+
+from __future__ import annotations
+
+
+def escaped(text: str) -> str:
+    r"""Write every character that does not print (ANSI escapes, bidi marks) as its escape.
+
+    >>> print(escaped("conv\x1b[2J"))
+    conv\x1b[2J
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """Escape the text, and leave out its middle where it is longer than ``limit`` characters.
+
+    >>> shown("features.denseblock1.denselayer1.conv1", limit=20)
+    'features....r1.conv1'
+    """
+    if len(text) > 2 * limit:
+        # an escape is never shorter than its character, so that the ends suffice
+        text = text[:limit] + text[-limit:]
+    text = escaped(text)
+    if len(text) <= limit:
+        return text
+    n_end = (limit - 3) // 2
+    return text[: limit - 3 - n_end] + "..." + text[len(text) - n_end :]

@@ -1,0 +1,81 @@
+"""What a name on the command line stands for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterability.errors import InputError
+from clusterability.shown import shown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RESERVED_PREFIXES = ("hf:", "timm:", "run:")
+"""Kept free for sources to come."""
+
+
+def network_from_name(name: str) -> Path | nn.Module:
+    """A path or a module: an existing file wins, then ``example:NAME``, then ``module:callable``.
+
+    Raises:
+        InputError: if the name stands for nothing.
+    """
+    path = Path(name)
+    prefix, colon, rest = name.partition(":")
+    if path.exists() or not colon or "/" in prefix:
+        return path
+    if prefix == "example":
+        return example(rest)
+    if f"{prefix}:" in RESERVED_PREFIXES:
+        raise InputError(
+            f"{shown(name)!r} cannot be read: {prefix}: is reserved for a later version; "
+            "give a file"
+        )
+    return _called(prefix, rest)
+
+
+def examples() -> list[str]:
+    """Names of the networks that the package ships."""
+    folder = files("clusterability") / "data"
+    return sorted(entry.name.removesuffix(".npz") for entry in folder.iterdir() if entry.is_file())
+
+
+def example(name: str) -> Path:
+    """The file of a shipped network."""
+    if name not in examples():
+        raise InputError(
+            f"there is no example {shown(name)!r}; this version ships {', '.join(examples())}"
+        )
+    return Path(str(files("clusterability") / "data" / f"{name}.npz"))
+
+
+def _called(module_name: str, attribute: str) -> nn.Module:
+    """Import a module, from the current folder too, and call what it names."""
+    from torch import nn
+
+    shown_name = f"{shown(module_name)}:{shown(attribute)}"
+    if not attribute or not all(part.isidentifier() for part in module_name.split(".")):
+        raise InputError(
+            f"{shown_name!r} is no file, and no module:callable either; check the path"
+        )
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        function = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            function = getattr(function, part)
+        network = function()  # type: ignore[operator]
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{shown_name!r} could not be called: {shown(reason, 200)}") from error
+    finally:
+        sys.path.remove(folder)
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"{shown_name!r} returned {type(network).__name__}, expected a torch.nn.Module"
+        )
+    return network

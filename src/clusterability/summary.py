@@ -1,0 +1,64 @@
+"""From labels and n-cuts to the records of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clusterability.cut import volumes_and_cuts
+from clusterability.graph import NeuronGraph
+from clusterability.result import Cluster, Clustering, NullDistribution
+from clusterability.significance import p_value, z_score
+
+
+def by_volume(graph: NeuronGraph, labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """A new number for each label, by falling volume; empty clusters come last."""
+    n_clusters = int(labels.max()) + 1
+    volumes, _ = volumes_and_cuts(graph, torch.from_numpy(labels), n_clusters)
+    order = np.argsort(-volumes.numpy(), kind="stable")
+    numbers = np.empty(n_clusters, np.int64)
+    numbers[order] = np.arange(n_clusters)
+    return numbers
+
+
+def summarize(
+    graph: NeuronGraph, labels: NDArray[np.int64], ncut: float, null: Sequence[float]
+) -> Clustering:
+    """The record of one clustering.
+
+    Args:
+        graph: the whole observed graph.
+        labels: (n_neurons,) from 0 without gaps, -1 where isolated.
+        ncut: n-cut of the labels.
+        null: n-cuts of the shuffles, possibly none.
+    """
+    n_clusters = int(labels.max()) + 1
+    volumes, cuts = (
+        values.cpu().numpy()
+        for values in volumes_and_cuts(graph, torch.from_numpy(labels), n_clusters)
+    )
+    shares = volumes / volumes.sum()
+    layers = np.repeat(np.arange(len(graph.layers)), graph.layer_sizes)
+    counts = np.zeros((n_clusters, len(graph.layers)), int)
+    np.add.at(counts, (labels[labels >= 0], layers[labels >= 0]), 1)
+    clusters = tuple(
+        Cluster(
+            size=int(counts[c].sum()),
+            volume_share=float(shares[c]),
+            cut=float(np.clip(cuts[c] / volumes[c], 0, 1)),
+            neurons_per_layer=tuple(counts[c].tolist()),
+        )
+        for c in range(n_clusters)
+    )
+    return Clustering(
+        ncut=ncut,
+        p_value=p_value(ncut, null),
+        z_score=z_score(ncut, null),
+        null=NullDistribution(tuple(null)) if len(null) else None,
+        effective_clusters=float(np.exp(-np.sum(shares * np.log(shares)))),
+        labels=labels,
+        clusters=clusters,
+    )

@@ -1,0 +1,68 @@
+"""Weights from a file, which is data and never run: the formats by suffix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from clusterability.errors import InputError
+from clusterability.tracing.file_checks import check_readable, check_weights_follow, damage_named
+from clusterability.tracing.naming import quoted, show_path
+from clusterability.tracing.npz_files import read_npz
+from clusterability.tracing.safetensors_files import read_index, read_safetensors
+from clusterability.tracing.torch_files import read_torch
+
+Reader = Callable[[Path], Mapping[str, Any]]
+
+READERS: dict[str, Reader] = {
+    ".safetensors": read_safetensors,
+    ".safetensors.index.json": read_index,
+    ".pt": read_torch,
+    ".pth": read_torch,
+    ".bin": read_torch,
+    ".npz": read_npz,
+}
+
+_OTHER_FORMATS = {
+    ".onnx": "an ONNX file",
+    ".keras": "a Keras file",
+    ".h5": "a Keras file",
+    ".hdf5": "a Keras file",
+}
+
+
+def read_weights(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """The state dict that a file holds, nested as it is there.
+
+    Nothing in the file is executed, and sizes are checked before memory is taken. Where the format
+    allows, tensors are mapped from the file instead of read.
+
+    Raises:
+        InputError: if the file is missing, unreadable, of another format, corrupt, too large for
+            memory, or would run code.
+    """
+    path = Path(path)
+    head = check_readable(path)
+    reader = _reader(path)
+    check_weights_follow(path, head)
+    with damage_named(path):
+        return reader(path)
+
+
+def _reader(path: Path) -> Reader:
+    name = path.name.lower()
+    for suffix, reader in READERS.items():
+        if name.endswith(suffix):
+            return reader
+    suffix = path.suffix.lower()
+    if suffix in _OTHER_FORMATS:
+        raise InputError(
+            f"{show_path(path)} is {_OTHER_FORMATS[suffix]}, which this version does not read; "
+            "load it in PyTorch and pass the model or its state dict, or save that as .safetensors"
+        )
+    raise InputError(
+        f"{show_path(path)} has the suffix {quoted(suffix)}, expected one of "
+        f"{', '.join(READERS)}; save the state dict as one of them"
+    )

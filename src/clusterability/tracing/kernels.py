@@ -1,0 +1,82 @@
+"""Norms that turn a convolution's kernels into one strength per pair of channels.
+
+Each takes a tensor (n_out, n_in, *kernel) and returns (n_out, n_in). ``l1`` is the text's
+(section 1.1 of Filan et al., 2021) and ``l2`` the variant of its footnote 2; the published numbers
+were computed with ``induced-1`` and ``induced-2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from clusterability.errors import InputError
+
+KernelNorm = Callable[[Tensor], Tensor]
+
+
+def l1(kernels: Tensor) -> Tensor:
+    """Sum of the absolute values of each slice: (n_out, n_in, *kernel) -> (n_out, n_in)."""
+    norms: Tensor = torch.linalg.vector_norm(kernels.flatten(2), ord=1, dim=2)
+    return norms
+
+
+def l2(kernels: Tensor) -> Tensor:
+    """Root of the sum of squares of each slice: (n_out, n_in, *kernel) -> (n_out, n_in)."""
+    # vector_norm has the subgradient 0 at a slice of zeros, where a plain square root has NaN.
+    norms: Tensor = torch.linalg.vector_norm(kernels.flatten(2), ord=2, dim=2)
+    return norms
+
+
+def induced_1(kernels: Tensor) -> Tensor:
+    """Matrix 1-norm, the largest column sum of |K|: (n_out, n_in, h, w) -> (n_out, n_in).
+
+    Raises:
+        InputError: if the kernels are not 2-D.
+    """
+    _check_two_axes("induced-1", kernels)
+    return kernels.abs().sum(2).amax(-1)
+
+
+def induced_2(kernels: Tensor) -> Tensor:
+    """Spectral norm of |K|: (n_out, n_in, h, w) -> (n_out, n_in).
+
+    Raises:
+        InputError: if the kernels are not 2-D.
+    """
+    _check_two_axes("induced-2", kernels)
+    magnitudes = kernels.abs()
+    # The singular value decomposition fails on NaN and infinity with an error of its own; here they
+    # come through as with the other norms, for the caller to name the parameter.
+    finite = magnitudes.isfinite().flatten(2).all(2)
+    norms = torch.linalg.matrix_norm(magnitudes.nan_to_num(0.0, 0.0), ord=2)
+    return torch.where(finite, norms, torch.nan)
+
+
+KERNEL_NORMS: dict[str, KernelNorm] = {
+    "l1": l1,
+    "l2": l2,
+    "induced-1": induced_1,
+    "induced-2": induced_2,
+}
+
+
+def find_kernel_norm(name: str) -> KernelNorm:
+    """The kernel norm of that name.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if name not in KERNEL_NORMS:
+        raise InputError(f"unknown kernel norm {name!r}; choose one of {', '.join(KERNEL_NORMS)}")
+    return KERNEL_NORMS[name]
+
+
+def _check_two_axes(name: str, kernels: Tensor) -> None:
+    if kernels.ndim != 4:
+        raise InputError(
+            f"kernel norm {name!r} needs 2-D kernels, got {kernels.ndim - 2}-D ones of shape "
+            f"{tuple(kernels.shape)}; use 'l1' or 'l2'"
+        )

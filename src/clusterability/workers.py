@@ -1,0 +1,71 @@
+"""One function on many items at once, in threads; the results do not depend on how many."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+def available_workers() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def single_threaded_libraries() -> Iterator[None]:
+    """Keep BLAS, LAPACK and torch to one thread each.
+
+    The threads here are the workers; pools inside would fight them, and how a pool splits a
+    product changes its rounding, so that results would depend on the machine's load.
+    """
+    before = torch.get_num_threads()
+    with threadpool_limits(limits=1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def parallel_map(
+    function: Callable[[Item], Outcome],
+    items: Sequence[Item],
+    n_workers: int,
+    progress: str | None = None,
+) -> list[Outcome]:
+    """[function(item) for item in items], computed by ``n_workers`` threads.
+
+    Args:
+        function: releases the interpreter while it computes, else threads gain nothing.
+        items: in the order in which they are started.
+        n_workers: at least 1.
+        progress: title of a progress bar, shown if standard error is a terminal; None for no bar.
+    """
+    outcomes: dict[int, Outcome] = {}
+    bar = tqdm(
+        total=len(items), desc=progress, disable=True if progress is None else None, leave=False
+    )
+    pool = ThreadPoolExecutor(n_workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        pending = {pool.submit(function, item): i for i, item in enumerate(items)}
+        while pending:
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                outcomes[pending.pop(future)] = future.result()
+                bar.update()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        bar.close()
+    return [outcomes[i] for i in range(len(items))]

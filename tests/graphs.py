@@ -1,0 +1,143 @@
+"""Small graphs, awkward ones among them, and what they are held against: naive dense arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clusterability.graph import Block, Layer, NeuronGraph
+
+Array = NDArray[np.float64]
+
+
+def random_chain(
+    sizes: Sequence[int],
+    seed: int = 0,
+    density: float = 1.0,
+    dtype: torch.dtype = torch.float32,
+) -> NeuronGraph:
+    """A chain of absolute normal strengths, of which all but ``density`` are zero."""
+    return joined(sizes, list(pairwise(range(len(sizes)))), seed, density, dtype)
+
+
+def joined(
+    sizes: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+    seed: int = 0,
+    density: float = 1.0,
+    dtype: torch.dtype = torch.float32,
+) -> NeuronGraph:
+    """Layers of these sizes and a random block for each pair of them."""
+    rng = np.random.default_rng(seed)
+    blocks = []
+    for source, target in pairs:
+        shape = (sizes[source], sizes[target])
+        kept = rng.random(shape) < density
+        strengths = torch.tensor(np.abs(rng.standard_normal(shape)) * kept, dtype=dtype)
+        blocks.append(Block(source, target, strengths))
+    return NeuronGraph(tuple(Layer(f"l{i}", n) for i, n in enumerate(sizes)), tuple(blocks))
+
+
+def chain_of(*blocks: object, dtype: torch.dtype = torch.float32) -> NeuronGraph:
+    """A chain of the blocks written out."""
+    return NeuronGraph.chain([torch.as_tensor(np.array(b), dtype=dtype) for b in blocks])
+
+
+def side_by_side(n_parts: int, size: int, seed: int = 0, distinct: bool = True) -> NeuronGraph:
+    """A chain of three layers that falls into parts, copies of each other unless ``distinct``."""
+    rng = np.random.default_rng(seed)
+    strengths = np.zeros((2, n_parts * size, n_parts * size), np.float32)
+    for block in strengths:
+        part = rng.random((size, size)) + 0.1
+        for i in range(n_parts):
+            here = slice(i * size, (i + 1) * size)
+            block[here, here] = rng.random((size, size)) + 0.1 if distinct else part
+    return chain_of(*strengths)
+
+
+def uneven(sizes: Sequence[int], seed: int = 0) -> NeuronGraph:
+    """A chain whose strengths range from 1e-12 to 1e6, each neuron having a scale of its own."""
+    rng = np.random.default_rng(seed)
+    scales = [10.0 ** rng.uniform(-6, 3, size) for size in sizes]
+    blocks = [np.outer(s, t) * rng.uniform(0.5, 1.5, (s.size, t.size)) for s, t in pairwise(scales)]
+    return chain_of(*blocks)
+
+
+def low_rank(n_source: int, n_target: int, rank: int, seed: int = 0) -> NeuronGraph:
+    rng = np.random.default_rng(seed)
+    return chain_of(rng.random((n_source, rank)) @ rng.random((rank, n_target)))
+
+
+TRIANGLE = [(0, 1), (1, 2), (0, 2)]
+
+
+def awkward_graphs() -> dict[str, NeuronGraph]:
+    """Small graphs (at most 60 neurons), each of which has broken some implementation."""
+    lonely = random_chain([8, 6, 5], 3)
+    strengths = [block.strengths.clone() for block in lonely.blocks]
+    strengths[0][2], strengths[0][:, 4], strengths[1][4] = 0, 0, 0
+    return {
+        "chain": random_chain([9, 7, 8, 4]),
+        "sparse": random_chain([14, 12, 13, 9], 1, density=0.12),
+        "isolated": NeuronGraph.chain(strengths),
+        "triangle": joined([5, 6, 4], TRIANGLE, 2),
+        "sparse triangle": joined([7, 6, 8], TRIANGLE, 3, density=0.2),
+        "joined twice": joined([4, 5, 3], [(0, 1), (1, 0), (0, 1), (2, 0)], 4),
+        "untouched layer": joined([5, 3, 4], [(0, 2)], 5),
+        "disconnected": side_by_side(3, 4, distinct=False),
+        "two separate chains": joined([4, 5, 6, 3], [(0, 1), (2, 3)], 6),
+        "rank one": low_rank(9, 7, 1),
+        "all equal": chain_of(np.ones((6, 5)), np.ones((5, 6))),
+        "path": chain_of([[1.0]], [[1.0]], [[1.0]], [[1.0]]),
+        "star": chain_of(np.ones((1, 7))),
+        "matching": chain_of(np.eye(5)),
+        "1 x 3": chain_of([[1.0, 2.0, 3.0]]),
+        "1 x 1": chain_of([[2.0]]),
+        "uneven": uneven([8, 7, 6]),
+        "float64": random_chain([6, 7], 7, dtype=torch.float64),
+        "bfloat16": random_chain([6, 7], 8, dtype=torch.bfloat16),
+    }
+
+
+AWKWARD = awkward_graphs()
+
+
+def naive_adjacency(graph: NeuronGraph) -> Array:
+    """A as one dense array."""
+    adjacency = np.zeros((graph.n_neurons, graph.n_neurons))
+    for block in graph.blocks:
+        strengths = block.strengths.detach().double().cpu().numpy()
+        rows, columns = (
+            slice(graph.offsets[layer], graph.offsets[layer + 1])
+            for layer in (block.source, block.target)
+        )
+        adjacency[rows, columns] += strengths
+        adjacency[columns, rows] += strengths.T
+    return adjacency
+
+
+def naive_ncut(adjacency: Array, labels: NDArray[np.integer]) -> float:
+    """n-cut by its definition, one pair of neurons at a time."""
+    total = 0.0
+    n = len(labels)
+    for label in {int(x) for x in labels if x >= 0}:
+        volume = cut = 0.0
+        for i in range(n):
+            for j in range(n):
+                if labels[i] == label:
+                    volume += adjacency[i, j]
+                    cut += adjacency[i, j] * (labels[j] != label)
+        total += cut / volume
+    return total
+
+
+def naive_normalized(adjacency: Array) -> Array:
+    """M = D^-1/2 A D^-1/2 of the neurons that have any connection."""
+    alive = adjacency.sum(1) > 0
+    kept = adjacency[alive][:, alive]
+    roots = np.sqrt(kept.sum(1))
+    return kept / roots[:, None] / roots

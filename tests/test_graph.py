@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+import torch
+
+from clusterability.errors import InputError
+from clusterability.graph import Block, Layer, NeuronGraph, matmul
+from graphs import AWKWARD, TRIANGLE, chain_of, joined, naive_adjacency, random_chain
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_degrees_and_product_equal_those_of_the_dense_adjacency(name):
+    graph = AWKWARD[name]
+    adjacency = naive_adjacency(graph)
+    degrees = graph.degrees(torch.float64)
+    assert degrees.dtype == torch.float64
+    np.testing.assert_allclose(degrees.numpy(), adjacency.sum(1), rtol=1e-12)
+    vectors = np.random.default_rng(0).standard_normal((graph.n_neurons, 3))
+    product = graph.product(torch.tensor(vectors))
+    np.testing.assert_allclose(product.numpy(), adjacency @ vectors, rtol=1e-10, atol=1e-8)
+
+
+def test_product_runs_in_the_precision_of_the_vectors():
+    graph = random_chain([5, 4])
+    assert graph.product(torch.ones(9, 1)).dtype == torch.float32
+    assert graph.product(torch.ones(9, 1, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_offsets_and_counts():
+    graph = joined([4, 5, 3], [(0, 1), (1, 0), (2, 0)])
+    assert graph.offsets == (0, 4, 9, 12)
+    assert graph.n_neurons == 12
+    assert graph.n_strengths == 20 + 20 + 12
+    assert graph.device == torch.device("cpu")
+
+
+def test_a_batch_holds_what_its_graphs_hold():
+    graphs = [random_chain([6, 5, 4], seed) for seed in range(3)]
+    flat = torch.stack([graph.flat_strengths() for graph in graphs])
+    batch = graphs[0].with_flat_strengths(flat)
+    vectors = torch.randn(3, 15, 2, generator=torch.Generator().manual_seed(0))
+    assert batch.n_strengths == graphs[0].n_strengths
+    assert batch.degrees().shape == (3, 15)
+    for i, graph in enumerate(graphs):
+        torch.testing.assert_close(batch.degrees()[i], graph.degrees())
+        torch.testing.assert_close(batch.product(vectors)[i], graph.product(vectors[i]))
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_flat_strengths_round_trip(name):
+    graph = AWKWARD[name]
+    flat = graph.flat_strengths()
+    again = graph.with_flat_strengths(flat)
+    assert again.flat_strengths() is flat
+    assert again.layers == graph.layers
+    for before, after in zip(graph.blocks, again.blocks, strict=True):
+        assert (before.source, before.target) == (after.source, after.target)
+        assert torch.equal(before.strengths, after.strengths)
+
+
+def test_flat_blocks_are_views():
+    graph = random_chain([3, 4, 2])
+    flat = torch.zeros(graph.n_strengths)
+    view = graph.with_flat_strengths(flat)
+    flat[0], flat[-1] = 5, 7
+    assert view.blocks[0].strengths[0, 0] == 5
+    assert view.blocks[1].strengths[-1, -1] == 7
+    assert graph.blocks[0].strengths[0, 0] != 5
+
+
+@pytest.mark.parametrize("n_layers", [2, 3, 6])
+def test_a_chain_is_colored_in_turns(n_layers):
+    assert random_chain([2] * n_layers).two_coloring() == tuple(i % 2 for i in range(n_layers))
+
+
+def test_odd_circles_of_layers_have_no_two_coloring():
+    assert joined([2, 2, 2], TRIANGLE).two_coloring() is None
+    circle = [(i, (i + 1) % 5) for i in range(5)]
+    assert joined([2] * 5, circle).two_coloring() is None
+    # An odd circle that the search meets only in the second group of layers.
+    assert joined([2] * 5, [(0, 1), (2, 3), (3, 4), (4, 2)]).two_coloring() is None
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "pairs"),
+    [
+        (4, [(0, 1), (1, 2), (2, 3), (3, 0)]),
+        (5, [(0, 1), (3, 4)]),
+        (4, [(3, 0), (3, 1), (3, 2)]),
+        (3, [(2, 1), (1, 0), (0, 1)]),
+        (6, [(5, 4), (4, 3), (0, 3), (1, 0)]),
+    ],
+)
+def test_every_block_joins_different_colors(n_layers, pairs):
+    colors = joined([2] * n_layers, pairs).two_coloring()
+    assert colors is not None
+    assert len(colors) == n_layers
+    assert set(colors) <= {0, 1}
+    assert all(colors[s] != colors[t] for s, t in pairs)
+
+
+@pytest.mark.parametrize("pairs", [[(0, 1), (1, 2)], TRIANGLE, [(0, 1), (1, 0)]])
+def test_gradients_pass_through_degrees_and_product(pairs):
+    graph = joined([3, 2, 4], pairs, dtype=torch.float64)
+    vectors = torch.randn(9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def function(flat):
+        other = graph.with_flat_strengths(flat)
+        return other.degrees() ** 2, other.product(vectors) ** 2
+
+    flat = graph.flat_strengths().requires_grad_()
+    assert torch.autograd.gradcheck(function, flat)
+
+
+def test_matmul_converts_piece_by_piece_to_the_same_product():
+    rng = np.random.default_rng(0)
+    left = torch.tensor(rng.random((2101, 1500)), dtype=torch.float32)
+    right = torch.tensor(rng.random((1500, 2)))
+    torch.testing.assert_close(matmul(left, right), left.double() @ right)
+    assert matmul(left[None], right[None]).shape == (1, 2101, 2)
+
+
+def test_to_the_same_device_is_the_graph_itself():
+    graph = random_chain([2, 3])
+    assert graph.to("cpu") is graph
+
+
+def test_names_of_a_chain():
+    names = [layer.name for layer in random_chain([2, 3]).layers]
+    assert names == ["l0", "l1"]
+    strengths = [torch.ones(2, 3), torch.ones(3, 1)]
+    assert [x.name for x in NeuronGraph.chain(strengths).layers] == ["layer0", "layer1", "layer2"]
+    named = NeuronGraph.chain(strengths, ["a", "b", "c"])
+    assert named.layers[1] == Layer("b", 3)
+    with pytest.raises(InputError, match="2 blocks join 3 layers, got 2 names"):
+        NeuronGraph.chain(strengths, ["a", "b"])
+
+
+A, B = Layer("a", 2), Layer("b", 3)
+
+
+@pytest.mark.parametrize(
+    ("layers", "block", "message"),
+    [
+        ((A, B), Block(0, 2, torch.ones(2, 3)), "names layer 2, but there are 2 layers"),
+        ((A, B), Block(-1, 1, torch.ones(2, 3)), "names layer -1"),
+        ((A, B), Block(1, 1, torch.ones(3, 3)), "joins layer 'b' to itself"),
+        ((A, B), Block(0, 1, torch.ones(3, 2)), r"shape \(3, 2\), expected \(2, 3\)"),
+        ((A, B), Block(0, 1, torch.ones(2, 3, dtype=torch.int64)), "torch.int64, not floats"),
+        ((A, Layer("b", 0)), Block(0, 1, torch.ones(2, 0)), "a layer has no neurons"),
+    ],
+)
+def test_blocks_that_do_not_fit_are_refused(layers, block, message):
+    with pytest.raises(InputError, match=message):
+        NeuronGraph(layers, (block,))
+
+
+def test_chains_that_cannot_be_are_refused():
+    with pytest.raises(InputError, match="at least one block"):
+        NeuronGraph.chain([])
+    with pytest.raises(InputError, match=r"2-D, got shape \(4,\)"):
+        NeuronGraph.chain([torch.ones(4)])
+    with pytest.raises(InputError, match="'layer1' and 'layer2'"):
+        NeuronGraph.chain([torch.ones(2, 3), torch.ones(4, 2)])
+
+
+def test_blocks_on_several_devices_are_refused():
+    blocks = (Block(0, 1, torch.ones(2, 3)), Block(0, 1, torch.ones(2, 3, device="meta")))
+    with pytest.raises(InputError, match=r"several devices \(cpu, meta\)"):
+        NeuronGraph((A, B), blocks)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (-0.5, r"negative strength \(-0.5\); take absolute values"),
+        (float("nan"), "NaN or infinite"),
+        (float("inf"), "NaN or infinite"),
+        (float("-inf"), "NaN or infinite"),
+    ],
+)
+def test_strengths_that_no_graph_can_have_are_refused(value, message):
+    graph = chain_of([[1.0, 2.0]], [[3.0], [value]])
+    with pytest.raises(InputError, match=f"'layer1' and 'layer2' holds.*{message}"):
+        graph.check_strengths()
+
+
+def test_a_graph_without_blocks_is_refused():
+    with pytest.raises(InputError, match="no blocks"):
+        NeuronGraph((A, B), ()).check_strengths()
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_graphs_pass_the_check(name):
+    assert AWKWARD[name].check_strengths() is None

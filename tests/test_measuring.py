@@ -1,0 +1,421 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import plain_pipeline
+from clusterability import measure
+from clusterability import measuring as module
+from clusterability.cut import normalized_cut
+from clusterability.errors import InputError
+from clusterability.evaluation import Draw, Policy, evaluate, evaluate_batch
+from clusterability.graph import Block, Layer, NeuronGraph
+from clusterability.nulls import NULLS
+from clusterability.result import Clusterability
+from clusterability.workers import single_threaded_libraries
+from graphs import (
+    AWKWARD,
+    TRIANGLE,
+    chain_of,
+    joined,
+    low_rank,
+    naive_adjacency,
+    naive_ncut,
+    random_chain,
+    side_by_side,
+    uneven,
+)
+from results import planted
+
+SIZES = [30, 20, 16, 6]
+GRAPH = random_chain(SIZES, density=0.12)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    with single_threaded_libraries():
+        yield
+
+
+def run(graph=GRAPH, n_clusters=4, n_shuffles=6, **options):
+    options = {"device": "cpu", "workers": 1, "n_init": 5, **options}
+    return measure(graph, n_clusters, n_shuffles, **options)
+
+
+def numbers(result):
+    """All that a result says, less what may differ from run to run."""
+    data = result.to_dict()
+    del data["seconds"], data["settings"]["workers"]
+    return data
+
+
+@pytest.fixture(scope="module")
+def result():
+    return run(seed=3)
+
+
+def check(result):
+    """What is true of every result."""
+    graph = result.graph
+    degrees = graph.degrees(torch.float64).numpy()
+    assert result.lower_bound <= result.refined.ncut + 1e-12
+    assert result.refined.ncut <= result.plain.ncut
+    for part in (result.plain, result.refined):
+        n_clusters = len(part.clusters)
+        assert part.labels.shape == (graph.n_neurons,)
+        assert np.array_equal(part.labels < 0, degrees == 0)
+        assert set(part.labels.tolist()) - {-1} == set(range(n_clusters))
+        assert part.ncut == pytest.approx(float(normalized_cut(graph, part.labels)), abs=1e-6)
+        assert part.ncut == pytest.approx(naive_ncut(naive_adjacency(graph), part.labels), abs=1e-6)
+        assert part.ncut == pytest.approx(sum(cluster.cut for cluster in part.clusters), abs=1e-6)
+        for label, cluster in enumerate(part.clusters):
+            members = part.labels == label
+            assert cluster.size == members.sum() == sum(cluster.neurons_per_layer)
+            share = degrees[members].sum() / degrees.sum()
+            assert cluster.volume_share == pytest.approx(share)
+            assert 0 <= cluster.cut <= 1
+        shares = np.array([cluster.volume_share for cluster in part.clusters])
+        assert shares.sum() == pytest.approx(1)
+        assert part.effective_clusters == pytest.approx(math.prod(shares**-shares))
+        assert 1 - 1e-9 <= part.effective_clusters <= n_clusters + 1e-9
+        if part.null is not None:
+            values = np.array(part.null.values)
+            assert part.p_value == ((values <= part.ncut + 1e-9).sum() + 1) / (values.size + 1)
+            if part.z_score is not None:
+                assert part.z_score == pytest.approx((part.ncut - values.mean()) / values.std())
+    volumes = [cluster.volume_share for cluster in result.clusters]
+    assert volumes == sorted(volumes, reverse=True)
+    assert sum(layer.n_isolated for layer in result.layers) == (degrees == 0).sum()
+    assert json.loads(result.to_json())["ncut"] == result.ncut
+
+
+def test_a_result_is_consistent(result):
+    check(result)
+    assert len(result.null_distribution) == 6
+    assert result.settings.n_init == 5
+    assert result.settings.n_init_policy == "given"
+    assert (result.settings.seed, result.settings.null) == (3, "layer")
+    assert result.device == "cpu"
+    assert [layer.n_neurons for layer in result.layers] == SIZES
+    assert all(seconds >= 0 for seconds in result.seconds.values())
+
+
+@pytest.mark.parametrize("options", [{}, {"isolated": "drop-after"}, {"null": "nonzero"}])
+def test_the_same_for_any_number_of_workers(options):
+    first = numbers(run(**options))
+    for workers in (1, 2, 8):
+        assert numbers(run(workers=workers, **options)) == first
+
+
+def test_the_same_with_a_progress_bar(result):
+    assert numbers(run(seed=3, progress=True)) == numbers(result)
+
+
+def test_another_seed_gives_other_shuffles(result):
+    other = run(seed=4)
+    assert not set(other.plain.null.values) & set(result.plain.null.values)
+
+
+def test_more_shuffles_add_to_the_first(result):
+    for n_shuffles in (1, 3):
+        fewer = run(seed=3, n_shuffles=n_shuffles)
+        for name in ("plain", "refined"):
+            values = getattr(result, name).null.values
+            assert getattr(fewer, name).null.values == values[:n_shuffles]
+        assert np.array_equal(fewer.labels, result.labels)
+        assert fewer.lower_bound == result.lower_bound
+
+
+def test_no_shuffles(result):
+    bare = run(seed=3, n_shuffles=0)
+    check(bare)
+    for part in (bare.plain, bare.refined):
+        assert part.null is part.p_value is part.z_score is None
+    assert bare.null_distribution.size == 0
+    assert bare.ncut == result.ncut
+    assert np.array_equal(bare.labels, result.labels)
+
+
+def test_drop_first_leaves_the_isolated_out_of_the_shuffles(monkeypatch):
+    sizes = []
+
+    def spy(graph, rng):
+        sizes.append(graph.n_neurons)
+        return NULLS_LAYER(graph, rng)
+
+    NULLS_LAYER = NULLS["layer"]
+    monkeypatch.setitem(NULLS, "layer", spy)
+    n_live = int((GRAPH.degrees() > 0).sum())
+    assert n_live < GRAPH.n_neurons
+    first = run(isolated="drop-first", n_shuffles=2)
+    after = run(isolated="drop-after", n_shuffles=2)
+    assert sizes == [n_live] * 2 + [GRAPH.n_neurons] * 2
+    for result in (first, after):
+        check(result)
+        assert any("no connection and are left out" in message for message in result.warnings)
+    assert first.plain.null.values != after.plain.null.values
+    assert first.lower_bound == pytest.approx(after.lower_bound, abs=1e-6)
+    assert first.refined.ncut == pytest.approx(after.refined.ncut, abs=0.1)
+
+
+def test_the_nonzero_null_of_a_full_graph_is_the_layer_null():
+    graph = random_chain([12, 10, 8])
+    layer, nonzero = run(graph, null="layer"), run(graph, null="nonzero")
+    assert layer.plain.null.values == nonzero.plain.null.values
+    assert nonzero.to_dict()["null"]["kind"] == "nonzero"
+
+
+@pytest.mark.parametrize("name", sorted(set(AWKWARD) - {"1 x 1"}))
+@pytest.mark.parametrize("isolated", ["drop-first", "drop-after"])
+def test_awkward_graphs(name, isolated):
+    graph = AWKWARD[name]
+    if name == "untouched layer":  # a layer without blocks is no network that could be shuffled
+        graph = NeuronGraph(graph.layers[::2], (Block(0, 1, graph.blocks[0].strengths),))
+    for n_clusters in (2, 4):
+        result = run(graph, n_clusters, n_shuffles=2, isolated=isolated)
+        check(result)
+        assert len(result.clusters) <= n_clusters
+
+
+def test_two_clusters_and_as_many_as_neurons():
+    graph = random_chain([5, 4])
+    check(run(graph, 2))
+    every = run(graph, 9)
+    check(every)
+    assert len(every.clusters) <= 9
+
+
+def test_planted_clusters_are_found():
+    graph, labels = planted([60, 50, 40], 3, noise=0.02, density=0.4)
+    planted_ncut = float(normalized_cut(graph, labels))
+    result = run(graph, 3, n_shuffles=9)
+    check(result)
+    assert result.ncut == pytest.approx(planted_ncut, abs=0.02)
+    assert result.refined.ncut <= planted_ncut + 1e-9
+    found = result.refined.labels
+    overlaps = [np.bincount(found[labels == label]).max() for label in range(3)]
+    assert sum(overlaps) > 0.97 * (labels >= 0).sum()
+    assert result.p_value == result.refined.p_value == 0.1
+    assert result.z_score < -5
+    assert result.effective_clusters == pytest.approx(3, abs=0.3)
+
+
+def test_no_worse_than_the_plain_pipeline():
+    graph = random_chain([60, 40, 20, 8], 1, density=0.2)
+    blocks = [block.strengths.numpy() for block in graph.blocks]
+    result = run(graph, 5, n_shuffles=12, n_init=25)
+    plain = [plain_pipeline.ncut(blocks, 5, 25, seed) for seed in range(3)]
+    assert result.ncut == pytest.approx(min(plain), abs=0.1)
+    assert result.refined.ncut <= min(plain) + 0.02
+    shuffled = [plain_pipeline.shuffled_ncut(blocks, 5, 25, seed) for seed in range(12)]
+    spread = np.std(shuffled) + result.plain.null.std
+    assert abs(np.mean(shuffled) - result.plain.null.mean) < 1.5 * spread
+
+
+def test_the_order_of_the_neurons_does_not_matter():
+    graph, _ = planted([40, 30, 20], 4, noise=0.1, density=0.4, seed=1)
+    rng = np.random.default_rng(0)
+    orders = [torch.from_numpy(rng.permutation(layer.n_neurons)) for layer in graph.layers]
+    blocks = [b.strengths[orders[b.source]][:, orders[b.target]] for b in graph.blocks]
+    results = [run(g, 4, n_shuffles=16) for g in (graph, NeuronGraph.chain(blocks))]
+    first, second = results
+    assert first.lower_bound == pytest.approx(second.lower_bound, abs=1e-6)
+    assert first.refined.ncut == pytest.approx(second.refined.ncut, abs=1e-6)
+    assert first.ncut == pytest.approx(second.ncut, abs=1e-3)
+    error = math.hypot(*(r.plain.null.std / 4 for r in results))
+    assert abs(first.plain.null.mean - second.plain.null.mean) < 4 * error
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-3, 1e30])
+def test_the_scale_of_the_strengths_does_not_matter(factor):
+    graph = random_chain([20, 15, 10], dtype=torch.float64)
+    scaled = graph.with_flat_strengths(graph.flat_strengths() * factor)
+    first, second = run(graph, n_shuffles=2), run(scaled, n_shuffles=2)
+    check(second)
+    assert first.refined.ncut == pytest.approx(second.refined.ncut, abs=1e-3)
+    assert first.lower_bound == pytest.approx(second.lower_bound, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_other_floats(dtype):
+    graph = random_chain([20, 15, 10], dtype=dtype)
+    strengths = [block.strengths.float() for block in graph.blocks]
+    assert numbers(run(graph)) == numbers(run(NeuronGraph.chain(strengths, ["l0", "l1", "l2"])))
+
+
+def test_live_parameters_are_measured_and_left_alone():
+    graph = random_chain([8, 6])
+    strengths = graph.blocks[0].strengths.requires_grad_()
+    before = strengths.detach().clone()
+    check(run(graph, 3))
+    assert torch.equal(strengths.detach(), before)
+    assert strengths.grad is None
+
+
+def test_torch_gets_its_threads_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run(n_shuffles=1, workers=2)
+        assert torch.get_num_threads() == 2
+        assert torch.is_grad_enabled()
+        with pytest.raises(InputError):
+            run(n_clusters=1000)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [side_by_side(2, 10), joined([9, 8, 7], TRIANGLE), low_rank(15, 12, 2), uneven([9, 8, 7])],
+    ids=["disconnected", "triangle", "rank two", "uneven"],
+)
+def test_networks_of_other_kinds(graph):
+    check(run(graph, 3, n_shuffles=3))
+
+
+def test_a_network_in_parts_is_warned_of():
+    result = run(side_by_side(3, 10), 3, n_shuffles=2)
+    assert result.n_components == 3
+    assert any("falls into 3 parts with no connection" in message for message in result.warnings)
+    assert result.refined.ncut == pytest.approx(0, abs=1e-6)
+    assert run(random_chain([9, 8]), n_shuffles=0).n_components == 1
+
+
+def test_more_clusters_than_positive_eigenvalues_are_warned_of():
+    result = run(random_chain([40, 3]), 6, n_shuffles=2)
+    check(result)
+    assert any("only 3 eigenvalues are positive, fewer than" in text for text in result.warnings)
+    assert run(random_chain([40, 8]), 6, n_shuffles=0).warnings == ()
+
+
+def test_clusters_that_cannot_be_told_apart_are_warned_of():
+    result = run(chain_of(np.ones((6, 5)), np.ones((5, 6))), 4, n_shuffles=2)
+    check(result)
+    assert len(result.clusters) < 4
+    assert any("clusters could be told apart" in message for message in result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ([[[1.0, 2.0]], [[0.0], [0.0]]], "between layers 'layer1' and 'layer2' are zero"),
+        ([[[1.0, math.nan]], [[1.0], [1.0]]], "NaN or infinite"),
+        ([[[1.0, math.inf]], [[1.0], [1.0]]], "NaN or infinite"),
+        ([[[1.0, -2.0]], [[1.0], [1.0]]], "negative strength"),
+    ],
+)
+def test_strengths_that_cannot_be_measured_are_refused(blocks, message):
+    with pytest.raises(InputError, match=message):
+        run(chain_of(*blocks), 2)
+
+
+def test_too_few_live_neurons_are_refused():
+    graph = chain_of([[1.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 0.0]])
+    with pytest.raises(InputError) as caught:
+        run(graph, 4)
+    assert str(caught.value) == (
+        "the network has 3 neurons with non-zero weights, fewer than n_clusters=4; "
+        "pass n_clusters <= 3"
+    )
+    check(run(graph, 3))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"n_clusters": 1}, {"n_shuffles": -1}, {"seed": 0.5}, {"null": "?"}, {"workers": 0}],
+)
+def test_arguments_are_checked_before_the_network(options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        run(chain_of([[math.nan]]), **options)
+
+
+def test_starts_of_kmeans_by_the_number_of_live_neurons(monkeypatch):
+    monkeypatch.setattr(module, "MANY_NEURONS", 18)
+    seen = [run(random_chain(sizes), n_init=None, n_shuffles=0) for sizes in ([10, 8], [10, 9])]
+    assert [result.settings.n_init for result in seen] == [25, 100]
+    assert seen[0].settings.n_init_policy == "25 up to 18 neurons, 100 above"
+    lonely = torch.cat([random_chain([10, 8]).blocks[0].strengths, torch.zeros(9, 8)])
+    assert run(NeuronGraph.chain([lonely]), n_init=None, n_shuffles=0).settings.n_init == 25
+
+
+def test_memory_bounds_the_workers_and_nothing_else(monkeypatch, result):
+    monkeypatch.setattr(module, "SPARE_MEMORY", 0)
+    assert numbers(run(seed=3, workers=8)) == numbers(result)
+
+
+def draws_of(n, seed=0):
+    seeds = np.random.SeedSequence(seed).spawn(n)
+    return [Draw(child, shuffled=i > 0) for i, child in enumerate(seeds)]
+
+
+def flat(graph):
+    return graph.with_flat_strengths(graph.flat_strengths().float())
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [random_chain([20, 15, 8]), GRAPH, joined([9, 8, 7], TRIANGLE), side_by_side(3, 8)],
+    ids=["mlp", "sparse", "triangle", "disconnected"],
+)
+@pytest.mark.parametrize("null", NULLS)
+def test_a_batch_of_evaluations_equals_one_by_one(graph, null):
+    graph, draws = flat(graph), draws_of(5)
+    policy = Policy(NULLS[null], n_clusters=3, n_init=10)
+    together = evaluate_batch(graph, policy, draws, torch.device("cpu"), 2)
+    for draw, batched in zip(draws, together, strict=True):
+        alone = evaluate(graph, policy, draw)
+        assert np.array_equal(batched.labels < 0, alone.labels < 0)
+        assert batched.refined.ncut == pytest.approx(alone.refined.ncut, abs=1e-3)
+        assert batched.refined.refined_ncut == pytest.approx(alone.refined.refined_ncut, abs=1e-3)
+        assert set(batched.seconds) == {"shuffle", "eigenvectors", "kmeans", "refinement"}
+
+
+def test_a_batch_of_larger_networks_is_as_good_as_one_by_one():
+    """The block iteration draws random numbers that LAPACK does not need: other starts follow."""
+    graph, draws = flat(random_chain([230, 160, 20], 2, density=0.1)), draws_of(4)
+    policy = Policy(NULLS["layer"], n_clusters=5, n_init=20)
+    together = evaluate_batch(graph, policy, draws, torch.device("cpu"), 2)
+    alone = [evaluate(graph, policy, draw) for draw in draws]
+    for batched, single in zip(together, alone, strict=True):
+        assert batched.refined.refined_ncut == pytest.approx(single.refined.refined_ncut, abs=0.1)
+
+
+def test_batches_may_be_cut_into_pieces(monkeypatch):
+    graph, draws = flat(GRAPH), draws_of(5)
+    policy = Policy(NULLS["layer"], n_clusters=3, n_init=4)
+    whole = evaluate_batch(graph, policy, draws, torch.device("cpu"), 2)
+    monkeypatch.setattr("clusterability.evaluation._batch_size", lambda *_: 2)
+    pieces = evaluate_batch(graph, policy, draws, torch.device("cpu"), 1)
+    assert len(pieces) == 5
+    for one, other in zip(whole, pieces, strict=True):
+        assert one.refined.ncut == pytest.approx(other.refined.ncut, abs=1e-6)
+
+
+def test_a_batch_of_a_network_with_a_single_output():
+    graph, draws = flat(random_chain([12, 1])), draws_of(2)
+    policy = Policy(NULLS["layer"], n_clusters=2, n_init=2)
+    together = evaluate_batch(graph, policy, draws, torch.device("cpu"), 1)
+    for draw, batched in zip(draws, together, strict=True):
+        assert np.array_equal(batched.labels, evaluate(graph, policy, draw).labels)
+
+
+def test_pairs_of_neurons_and_nothing_else():
+    """All eigenvalues are equal, which LAPACK's fastest solver does not always survive."""
+    for n_pairs in (87, 205):
+        result = run(chain_of(np.diag(np.arange(1.0, n_pairs + 1))), 12, n_shuffles=0)
+        assert result.n_components == n_pairs
+        assert result.refined.ncut == pytest.approx(0, abs=1e-6)
+
+
+def test_the_result_is_a_record_of_the_network():
+    layers = (Layer("input", 5), Layer("output", 4))
+    graph = NeuronGraph(layers, (Block(1, 0, random_chain([4, 5]).blocks[0].strengths),))
+    result = run(graph, 2, n_shuffles=1)
+    assert isinstance(result, Clusterability)
+    assert [layer.name for layer in result.layers] == ["input", "output"]
+    assert run(graph, 2, n_shuffles=0, name="mine").network == "mine"
+    check(result)

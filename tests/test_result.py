@@ -1,0 +1,151 @@
+import json
+import math
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+
+from clusterability.errors import InputError
+from clusterability.result import SCHEMA_VERSION, Clusterability, NullDistribution
+from results import small_result
+
+
+def test_json_round_trip():
+    result = small_result(
+        null=[1.0, 1.5, 1.25], refined_null=[0.5, 1.5, 1.0], warnings=["a warning"]
+    )
+    again = Clusterability.from_json(result.to_json())
+    assert again.to_dict() == result.to_dict()
+    assert again.to_json() == result.to_json()
+    assert again.settings == result.settings
+    assert again.layers == result.layers
+    assert again.clusters == result.clusters
+    assert again.refined.null == result.refined.null
+    assert again.warnings == ("a warning",)
+    assert np.array_equal(again.labels, result.labels)
+    assert again.labels.dtype == np.int64
+    assert again.graph is None
+
+
+@pytest.mark.parametrize("indent", [None, 4])
+def test_bytes_and_other_indents_are_read(indent):
+    result = small_result()
+    again = Clusterability.from_json(result.to_json(indent).encode())
+    assert again.to_dict() == result.to_dict()
+
+
+def test_what_stands_at_the_top_is_the_plain_clustering():
+    result = small_result(null=[1.0, 1.5], shift=-0.25)
+    assert result.refined.ncut == result.plain.ncut - 0.25
+    for name in ("ncut", "p_value", "z_score", "effective_clusters"):
+        assert getattr(result, name) == getattr(result.plain, name)
+        assert result.to_dict()[name] == getattr(result.plain, name)
+    assert result.labels is result.plain.labels
+    assert result.clusters is result.plain.clusters
+    assert result.null_distribution.tolist() == [1.0, 1.5]
+    assert result.to_dict()["schema_version"] == SCHEMA_VERSION
+
+
+def test_isolated_neurons_are_null_in_the_json():
+    data = json.loads(small_result().to_json())
+    assert data["labels"] == [1, 1, 0, 0, 1, 0, None, 1, 0]
+    assert Clusterability.from_json(json.dumps(data)).labels.tolist()[6] == -1
+
+
+def test_without_shuffles_there_is_no_null():
+    result = small_result()
+    data = json.loads(result.to_json())
+    for part in (data, data["refined"]):
+        assert part["null"] is part["p_value"] is part["z_score"] is None
+    again = Clusterability.from_json(result.to_json())
+    assert again.plain.null is again.refined.null is again.p_value is again.z_score is None
+    assert again.null_distribution.shape == (0,)
+
+
+def test_a_null_without_spread_has_a_p_value_and_no_z_score():
+    result = small_result(null=[1.5, 1.5])
+    data = json.loads(result.to_json())
+    assert data["p_value"] is not None
+    assert data["z_score"] is None
+    assert data["null"]["std"] == 0
+    assert Clusterability.from_json(result.to_json()).z_score is None
+
+
+def test_the_null_says_what_kind_it_is():
+    null = small_result(null=[1.0, 2.0]).to_dict()["null"]
+    assert null["kind"] == "permute"
+    assert null["n_shuffles"] == 2
+    assert null["values"] == [1.0, 2.0]
+    assert (null["mean"], null["std"]) == (1.5, 0.5)
+
+
+def test_the_spread_is_that_of_the_population():
+    null = NullDistribution((3.0, 5.0, 7.0))
+    assert null.mean == 5
+    assert null.std == pytest.approx(math.sqrt(8 / 3))
+
+
+def test_no_nan_reaches_the_json():
+    broken = replace(small_result(), lower_bound=math.nan)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        broken.to_json()
+
+
+def test_frozen():
+    with pytest.raises(FrozenInstanceError):
+        small_result().lower_bound = 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not a JSON text"),
+        ("{", "not a JSON text"),
+        (b"\xff\xfe", "not a JSON text"),
+        ("[1]", "got 'list'"),
+        ("null", "got 'NoneType'"),
+        ("{}", "expected a result of schema_version 1, got None"),
+        ('{"schema_version": 2}', "expected a result of schema_version 1, got 2"),
+        ('{"schema_version": 1}', "no result of schema_version 1: KeyError"),
+    ],
+)
+def test_other_texts_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        Clusterability.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("refined", None),
+        ("refined", {}),
+        ("labels", ["one"]),
+        ("labels", 3),
+        ("labels", [[0, 1], [2]]),
+        ("clusters", [{"size": 1}]),
+        ("clusters", [{"unknown": 1}]),
+        ("layers", [3]),
+        ("eigenvalues", 5),
+        ("null", 5),
+        ("settings", {}),
+        ("settings", []),
+        ("warnings", None),
+    ],
+)
+def test_fields_of_another_form_are_refused(key, value):
+    data = {**small_result(null=[1.0, 2.0]).to_dict(), key: value}
+    with pytest.raises(InputError, match="no result of schema_version 1"):
+        Clusterability.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("key", sorted(set(small_result().to_dict()) - {"schema_version"}))
+def test_every_field_is_needed(key):
+    data = small_result().to_dict()
+    del data[key]
+    with pytest.raises(InputError, match=f"KeyError.*{key}"):
+        Clusterability.from_json(json.dumps(data))
+
+
+def test_unknown_fields_are_passed_over():
+    data = {**small_result().to_dict(), "added_later": 1}
+    assert Clusterability.from_json(json.dumps(data)).ncut == small_result().ncut

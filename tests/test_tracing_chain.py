@@ -1,0 +1,93 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clusterability.errors import InputError
+from clusterability.tracing.chain import Operation, chain_wiring, left_out_notes
+
+
+def dense(name, n_in, n_out):
+    return Operation(name, f"{name}.weight", "dense", n_in, n_out)
+
+
+def conv(name, n_in, n_out):
+    return Operation(name, f"{name}.weight", "conv", n_in, n_out)
+
+
+CNN = [conv("c1", 3, 8), conv("c2", 8, 16), dense("d1", 64, 10), dense("d2", 10, 4)]
+
+
+def layers(wiring):
+    return [(layer.name, layer.n_neurons) for layer in wiring.layers]
+
+
+@given(st.lists(st.integers(1, 20), min_size=2, max_size=8))
+def test_an_mlp_has_a_layer_more_than_weights(sizes):
+    operations = [dense(str(i), n_in, n_out) for i, (n_in, n_out) in enumerate(pairwise(sizes))]
+    wiring = chain_wiring(operations)
+    assert [n for _, n in layers(wiring)] == sizes
+    ends = [(c.source, c.target, c.n_pixels) for c in wiring.connections]
+    assert ends == [(i, i + 1, 1) for i in range(len(operations))]
+    assert chain_wiring(operations, ("input", "dense")) == wiring
+    assert left_out_notes(operations) == ()
+
+
+@pytest.mark.parametrize(
+    ("include", "expected"),
+    [
+        ((), ["c1", "c2"]),
+        (("input",), ["input", "c1", "c2"]),
+        (("dense",), ["c1", "c2", "d1", "d2"]),
+        (("input", "dense"), ["input", "c1", "c2", "d1", "d2"]),
+    ],
+)
+def test_what_a_cnn_includes(include, expected):
+    wiring = chain_wiring(CNN, include)
+    assert [name for name, _ in layers(wiring)] == expected
+    assert [c.weight for c in wiring.connections] == [f"{name}.weight" for name in expected[1:]]
+    pixels = {c.weight: c.n_pixels for c in wiring.connections}
+    assert pixels.get("d1.weight", 4) == 4
+    assert pixels.get("d2.weight", 1) == 1
+
+
+def test_notes_say_what_is_left_out():
+    assert left_out_notes(CNN) == (
+        "left out, as in the paper: the image and the convolution that reads it (c1) and the "
+        "dense part (d1, d2)",
+    )
+    assert left_out_notes(CNN, ("input", "dense")) == ()
+
+
+def test_one_convolution_alone_leaves_no_block():
+    one = [conv("c1", 3, 8), dense("d1", 32, 10)]
+    with pytest.raises(InputError, match=r"only convolution, 'c1'.*pass include"):
+        chain_wiring(one)
+    assert layers(chain_wiring(one, ["dense"])) == [("c1", 8), ("d1", 10)]
+    assert layers(chain_wiring(one, {"input"})) == [("input", 3), ("c1", 8)]
+
+
+@pytest.mark.parametrize(
+    ("operations", "message"),
+    [
+        ([], "no weight layer"),
+        ([dense("a", 2, 3), dense("b", 4, 1)], "'a' gives 3 but 'b' takes 4"),
+        ([conv("a", 2, 3), conv("b", 4, 1)], "'a' gives 3 but 'b' takes 4"),
+        ([conv("a", 2, 3), dense("b", 10, 1)], "'b' takes 10 inputs, which is no multiple of"),
+        ([conv("a", 2, 30), dense("b", 10, 1)], "'b' takes 10 inputs, which is no multiple of"),
+        ([dense("a", 2, 3), conv("b", 3, 1)], "'b' is a convolution and cannot follow the dense"),
+    ],
+)
+def test_what_does_not_chain_is_named(operations, message):
+    with pytest.raises(InputError, match=message):
+        chain_wiring(operations)
+
+
+@pytest.mark.parametrize(
+    ("include", "message"),
+    [(("head",), "cannot include 'head'; choose from input, dense"), ("dense", "is the string")],
+)
+def test_include_is_checked(include, message):
+    with pytest.raises(InputError, match=message):
+        chain_wiring(CNN, include)
