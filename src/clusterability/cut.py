@@ -47,7 +47,8 @@ def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
     tensor(1.3333, dtype=torch.float64)
     """
     labels = torch.as_tensor(labels, device=graph.device)
-    if labels.shape != (graph.n_neurons,) or labels.is_floating_point():
+    numeric = labels.dtype != torch.bool and not labels.is_floating_point()
+    if labels.shape != (graph.n_neurons,) or not numeric:
         raise InputError(
             f"labels must be {graph.n_neurons} integers, one a neuron, "
             f"got {labels.dtype} of shape {tuple(labels.shape)}"

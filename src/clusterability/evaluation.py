@@ -43,6 +43,12 @@ class Draw:
     seed: np.random.SeedSequence
     shuffled: bool
 
+    def generators(self) -> tuple[np.random.Generator, ...]:
+        """For the shuffle, the eigenvectors and k-means: how much one draws moves no other."""
+        entropy, key = self.seed.entropy, self.seed.spawn_key
+        children = (np.random.SeedSequence(entropy, spawn_key=(*key, i)) for i in range(3))
+        return tuple(np.random.default_rng(child) for child in children)
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -76,16 +82,15 @@ def evaluate(graph: NeuronGraph, policy: Policy, draw: Draw) -> Evaluation:
         draw: whether to shuffle first, and the random numbers.
     """
     timer = _Timer()
-    rng = np.random.default_rng(draw.seed)
-    drawn = policy.null(graph, rng) if draw.shuffled else graph
+    shuffle_rng, eigenvector_rng, kmeans_rng = draw.generators()
+    drawn = policy.null(graph, shuffle_rng) if draw.shuffled else graph
     timer.lap("shuffle")
-    embedding = spectral_embedding(drawn, policy.n_clusters - 1, [rng])
+    embedding = spectral_embedding(drawn, policy.n_clusters - 1, [eigenvector_rng])
     timer.lap("eigenvectors")
     alive = (embedding.degrees > 0).numpy()
     labels = np.full(graph.n_neurons, -1, np.int32)
-    n_clusters = min(policy.n_clusters, int(alive.sum()))
     points = embedding.vectors.numpy()[alive]
-    labels[alive] = kmeans(points, draw_starts(rng, policy.n_init, n_clusters))
+    labels[alive] = kmeans(points, draw_starts(kmeans_rng, policy.n_init, policy.n_clusters))
     timer.lap("kmeans")
     refined = refine(pack(drawn), embedding.degrees.numpy(), labels, policy.n_clusters)
     timer.lap("refinement")
@@ -122,19 +127,19 @@ def _evaluate_together(
     progress: str | None,
 ) -> list[Evaluation]:
     timer = _Timer()
-    rngs = [np.random.default_rng(draw.seed) for draw in draws]
+    generators = [draw.generators() for draw in draws]
     drawn = parallel_map(
-        lambda pair: policy.null(graph, pair[1]) if pair[0].shuffled else graph,
-        list(zip(draws, rngs, strict=True)),
+        lambda i: policy.null(graph, generators[i][0]) if draws[i].shuffled else graph,
+        range(len(draws)),
         n_workers,
     )
     timer.lap("shuffle")
     stacked = torch.stack([g.flat_strengths() for g in drawn]).to(device)
-    embedding = spectral_embedding(graph.with_flat_strengths(stacked), policy.n_clusters - 1, rngs)
+    batch = graph.with_flat_strengths(stacked)
+    embedding = spectral_embedding(batch, policy.n_clusters - 1, [g[1] for g in generators])
     timer.lap("eigenvectors")
     alive = embedding.degrees > 0
-    n_clusters = min(policy.n_clusters, int(alive.sum(1).min()))
-    starts = np.stack([draw_starts(rng, policy.n_init, n_clusters) for rng in rngs])
+    starts = np.stack([draw_starts(g[2], policy.n_init, policy.n_clusters) for g in generators])
     labels = kmeans_batch(embedding.vectors, alive, torch.from_numpy(starts).to(device))
     all_labels, degrees = labels.cpu().numpy(), embedding.degrees.cpu().numpy()
     timer.lap("kmeans")

@@ -144,18 +144,19 @@ def _flat_graph(graph: NeuronGraph) -> NeuronGraph:
     their scale.
     """
     graph.check_strengths()
-    for block in graph.blocks:
+    flat = graph.flat_strengths().detach()
+    largest = float(flat.max())
+    if not 1e-18 < largest < 1e18:
+        flat = flat / largest
+    flat_graph = graph.with_flat_strengths(flat.to("cpu", torch.float32))
+    for block in flat_graph.blocks:
         if not bool(block.strengths.any()):
             names = " and ".join(repr(graph.layers[e].name) for e in (block.source, block.target))
             raise InputError(
                 f"all strengths between layers {names} are zero; "
                 "measure a network whose layers are connected"
             )
-    flat = graph.flat_strengths().detach()
-    largest = float(flat.max())
-    if not 1e-18 < largest < 1e18:
-        flat = flat / largest
-    return graph.with_flat_strengths(flat.to("cpu", torch.float32))
+    return flat_graph
 
 
 def _check_size(n_live: int, options: Options) -> None:
