@@ -56,7 +56,7 @@ def main() -> None:
     best = min(range(args.repeats), key=ours.__getitem__)
     report = {
         "question": "How much faster than the plain scikit-learn pipeline?",
-        "network": args.network,
+        "network": "/".join(Path(args.network).parts[-2:]),
         "n_neurons": graph.n_neurons,
         "n_strengths": graph.n_strengths,
         "n_graphs": args.shuffles + 1,

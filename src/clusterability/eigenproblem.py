@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clusterability.graph import NeuronGraph, matmul
+from clusterability.graph import NeuronGraph, matmul, transposed_matmul
 
 SMALLEST_EIGENVALUE = 1e-6
 """Below it a positive eigenvalue of M cannot be told from 0."""
@@ -39,14 +39,13 @@ class BipartiteProblem:
         self._large = (neuron_colors != small).nonzero().squeeze(1)
         self._scale = scale[..., self._small], scale[..., self._large]
         self.trivial = _normalized(trivial[..., self._small])
-        # (rows on the large side, rows on the small side, strengths large x small)
-        self._blocks: list[tuple[slice, slice, Tensor]] = []
+        # Rows on the large side, rows on the small side, and the block: large x small, or turned.
+        self._blocks: list[tuple[slice, slice, Tensor, bool]] = []
         for block in graph.blocks:
-            ends, strengths = (block.target, block.source), block.strengths.mT
-            if colors[block.source] != small:
-                ends, strengths = ends[::-1], block.strengths
+            turned = colors[block.source] == small
+            ends = (block.target, block.source) if turned else (block.source, block.target)
             spans = [slice(starts[e], starts[e] + graph.layers[e].n_neurons) for e in ends]
-            self._blocks.append((spans[0], spans[1], strengths))
+            self._blocks.append((spans[0], spans[1], block.strengths, turned))
 
     def apply(self, vectors: Tensor) -> Tensor:
         """(B'B - t t') @ vectors, t the trivial vector."""
@@ -58,15 +57,15 @@ class BipartiteProblem:
         """B'B - t t' as an array of which the upper triangle is filled."""
         by_rows: dict[int, list[tuple[slice, Tensor]]] = {}
         scale_small, scale_large = (scale.to(dtype) for scale in self._scale)
-        for large, small, strengths in self._blocks:
-            scaled = strengths * scale_large[large, None]
+        for large, small, strengths, turned in self._blocks:
+            scaled = (strengths.mT if turned else strengths) * scale_large[large, None]
             by_rows.setdefault(large.start, []).append((small, scaled))
         gram = torch.zeros(self.size, self.size, dtype=dtype)
         for parts in by_rows.values():
             for columns, left in parts:
                 for others, right in parts:
                     if columns.start <= others.start:
-                        gram[columns, others] += left.mT @ right
+                        gram[columns, others] += _gram(left) if left is right else left.mT @ right
         gram *= scale_small[:, None] * scale_small
         trivial = self.trivial.to(dtype)
         return gram.addr_(trivial, trivial, alpha=-1)
@@ -90,8 +89,9 @@ class BipartiteProblem:
         scale_small, scale_large = (scale.to(vectors.dtype)[..., None] for scale in self._scale)
         scaled = (vectors * scale_small).contiguous()  # QR gives columns, several times slower
         image = vectors.new_zeros(*vectors.shape[:-2], self.large_size, vectors.shape[-1])
-        for large, small, strengths in self._blocks:
-            image[..., large, :] += matmul(strengths, scaled[..., small, :])
+        for large, small, strengths, turned in self._blocks:
+            multiply = transposed_matmul if turned else matmul
+            image[..., large, :] += multiply(strengths, scaled[..., small, :])
         return image * scale_large
 
     def _to_small(self, vectors: Tensor) -> Tensor:
@@ -99,8 +99,9 @@ class BipartiteProblem:
         scale_small, scale_large = (scale.to(vectors.dtype)[..., None] for scale in self._scale)
         scaled = (vectors * scale_large).contiguous()
         image = vectors.new_zeros(*vectors.shape[:-2], self.size, vectors.shape[-1])
-        for large, small, strengths in self._blocks:
-            image[..., small, :] += matmul(strengths.mT, scaled[..., large, :])
+        for large, small, strengths, turned in self._blocks:
+            multiply = matmul if turned else transposed_matmul
+            image[..., small, :] += multiply(strengths, scaled[..., large, :])
         return image * scale_small
 
 
@@ -129,6 +130,12 @@ class GeneralProblem:
         values, rotation = values.flip(-1), rotation.flip(-1)
         known = (values > SMALLEST_EIGENVALUE).double()
         return values * known, (basis @ rotation) * known[..., None, :]
+
+
+def _gram(matrix: Tensor) -> Tensor:
+    """matrix' @ matrix by NumPy, which sees the symmetry and does half the work."""
+    array = matrix.numpy()
+    return torch.from_numpy(array.T @ array)
 
 
 def _normalized(vector: Tensor) -> Tensor:

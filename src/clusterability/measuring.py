@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,7 +99,7 @@ def measure(
         kernel_norm=kernel_norm,
         include=include,
     )
-    if isinstance(network, str) and network.startswith("example:"):
+    if isinstance(network, str) and network.startswith("example:") and not Path(network).exists():
         name, network = name or network, example(network.removeprefix("example:"))
     traced = trace(network, kernel_norm=kernel_norm, include=options.include, order=order)
     name, notes, graph = name or traced.name, traced.notes, _flat_graph(traced.graph)
@@ -108,12 +110,7 @@ def measure(
         _check_size(int(alive.sum()), options)
         working = without_isolated(graph) if isolated == "drop-first" else graph
         policy = Policy(NULLS[null], n_clusters, _n_init(options, int(alive.sum())))
-        seeds = np.random.SeedSequence(seed).spawn(n_shuffles + 2)
-        evaluations = _evaluate_all(working, policy, seeds[1:], options, progress)
-        last = time.perf_counter()
-        on_device = working.to(options.device)
-        found = spectrum(on_device, n_clusters + EXTRA_EIGENVALUES, np.random.default_rng(seeds[0]))
-        seconds["spectrum"] = time.perf_counter() - last
+        found, evaluations = _evaluate_all(working, policy, options, progress)
         for step in evaluations[0].seconds:
             seconds[step] = sum(evaluation.seconds[step] for evaluation in evaluations)
         n_components = count_components(pack(working))
@@ -175,20 +172,27 @@ def _n_init(options: Options, n_live: int) -> int:
 
 
 def _evaluate_all(
-    graph: NeuronGraph,
-    policy: Policy,
-    seeds: Sequence[np.random.SeedSequence],
-    options: Options,
-    progress: bool,
-) -> list[Evaluation]:
-    """The observed network first, then its shuffles."""
+    graph: NeuronGraph, policy: Policy, options: Options, progress: bool
+) -> tuple[Spectrum, list[Evaluation]]:
+    """The observed network's spectrum; its evaluation, and those of its shuffles after it."""
+    spectrum_seed, *seeds = np.random.SeedSequence(options.seed).spawn(options.n_shuffles + 2)
     draws = [Draw(seed, shuffled=i > 0) for i, seed in enumerate(seeds)]
-    title = "shuffles" if progress else None
+    title = "graphs" if progress else None
     room = 2 + SPARE_MEMORY // (4 * graph.n_strengths)
-    n_workers = min(options.workers, room, len(draws))
-    if options.device.type == "cpu":
-        return parallel_map(lambda draw: evaluate(graph, policy, draw), draws, n_workers, title)
-    return evaluate_batch(graph, policy, draws, options.device, n_workers, title)
+    n_workers = min(options.workers, room)
+
+    def find_spectrum() -> Spectrum:
+        n_eigenvalues = options.n_clusters + EXTRA_EIGENVALUES
+        rng = np.random.default_rng(spectrum_seed)
+        return spectrum(graph.to(options.device), n_eigenvalues, rng)
+
+    if options.device.type != "cpu":
+        batch = evaluate_batch(graph, policy, draws, options.device, n_workers, title)
+        return find_spectrum(), batch
+    tasks: list[Callable[[], Any]] = [find_spectrum]
+    tasks += [partial(evaluate, graph, policy, draw) for draw in draws]
+    found, *evaluations = parallel_map(lambda task: task(), tasks, n_workers, title)
+    return found, evaluations
 
 
 def _clusterings(
