@@ -8,7 +8,7 @@ import torch
 import plain_pipeline
 from clusterability import nulls as module
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.nulls import NULLS, permute, shuffle_layer, shuffle_nonzero, without_isolated
+from clusterability.nulls import NULLS, permuted, shuffle_layer, shuffle_nonzero, without_isolated
 from graphs import AWKWARD, TRIANGLE, joined, naive_adjacency, random_chain
 
 
@@ -83,17 +83,25 @@ def chi_square(draws, n):
     return scipy.stats.chisquare(counts).pvalue
 
 
-def permuted(n, generator):
-    values = np.arange(n, dtype=np.float32)
-    permute(values, generator)
-    return tuple(values.astype(int).tolist())
+def order(n, generator):
+    return tuple(permuted(np.arange(n, dtype=np.float32), generator).astype(int).tolist())
 
 
+@pytest.mark.parametrize("cached", [0, 2**20])
 @pytest.mark.parametrize("chunk", [1, 2, 3, 2**16])
-def test_all_orders_are_equally_likely(chunk, monkeypatch):
+def test_all_orders_are_equally_likely(chunk, cached, monkeypatch):
     monkeypatch.setattr(module, "_CHUNK", chunk)
+    monkeypatch.setattr(module, "_CACHED", cached)
     generator = rng(3)
-    assert chi_square([permuted(4, generator) for _ in range(4800)], 4) > 1e-3
+    assert chi_square([order(4, generator) for _ in range(2400)], 4) > 1e-3
+
+
+def test_values_that_no_cache_holds_are_all_kept_and_spread():
+    values = np.arange(module._CACHED + 1, dtype=np.float32)
+    shuffled = permuted(values, rng(7))
+    assert np.array_equal(np.sort(shuffled), values)
+    assert np.array_equal(values, np.arange(values.size))
+    assert abs(np.corrcoef(values, shuffled)[0, 1]) < 0.005
 
 
 @pytest.mark.parametrize("null", NULLS)
@@ -110,10 +118,9 @@ def test_all_orders_of_a_block_are_equally_likely(null):
 @pytest.mark.parametrize("chunk", [1, 7, 64, 99, 100, 101])
 def test_pieces_of_the_random_numbers_do_not_show(chunk, monkeypatch):
     """The stream of random numbers is the same however it is cut, so the order is."""
-    whole, pieces = np.arange(100, dtype=np.float32), np.arange(100, dtype=np.float32)
-    permute(whole, rng(5))
+    whole = permuted(np.arange(100, dtype=np.float32), rng(5))
     monkeypatch.setattr(module, "_CHUNK", chunk)
-    permute(pieces, rng(5))
+    pieces = permuted(np.arange(100, dtype=np.float32), rng(5))
     assert np.array_equal(pieces, whole)
     assert not np.array_equal(whole, np.arange(100))
     assert np.array_equal(np.sort(whole), np.arange(100))
@@ -122,8 +129,7 @@ def test_pieces_of_the_random_numbers_do_not_show(chunk, monkeypatch):
 @pytest.mark.parametrize("n", [0, 1])
 def test_nothing_to_permute(n):
     values = np.arange(n, dtype=np.float32)
-    permute(values, rng())
-    assert np.array_equal(values, np.arange(n))
+    assert np.array_equal(permuted(values, rng()), values)
 
 
 def test_without_isolated_equals_the_plain_pipeline():

@@ -6,7 +6,7 @@ strengths live, and are differentiable in them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -249,43 +249,53 @@ class NeuronGraph:
 
 def row_and_column_sums(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Sums over the last and over the last but one axis, added up in ``dtype``."""
-    rows, columns = [], []
-    for piece in _row_pieces(matrix):
-        converted = piece.to(dtype)
-        rows.append(converted.sum(-1))
-        columns.append(converted.sum(-2))
-    return torch.cat(rows, dim=-1), sum(columns[1:], columns[0])
+    if not _in_pieces(matrix, dtype):
+        return matrix.sum(-1, dtype=dtype), matrix.sum(-2, dtype=dtype)
+    rows = matrix.new_empty(matrix.shape[0], dtype=dtype)
+    columns = matrix.new_zeros(matrix.shape[1], dtype=dtype)
+    for span, piece in _converted_pieces(matrix, dtype):
+        torch.sum(piece, -1, out=rows[span])
+        columns += piece.sum(-2)
+    return rows, columns
 
 
 def matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """matrix @ vectors in the precision of ``vectors``, converting a large matrix piece by piece.
-
-    A strength costs 4 bytes and its copy in float64 8: on a network near the size of the memory
-    the copy of a whole block would not fit.
-    """
-    if matrix.ndim > 2 or vectors.ndim > 2:
+    """matrix @ vectors in the precision of ``vectors``."""
+    if not _in_pieces(matrix, vectors.dtype):
         return matrix.to(vectors.dtype) @ vectors
-    if matrix.dtype == vectors.dtype:
-        return matrix @ vectors
-    pieces = [piece.to(vectors.dtype) @ vectors for piece in _row_pieces(matrix)]
-    return torch.cat(pieces, dim=-2)
+    image = vectors.new_empty(matrix.shape[0], vectors.shape[1])
+    for span, piece in _converted_pieces(matrix, vectors.dtype):
+        torch.mm(piece, vectors, out=image[span])
+    return image
 
 
 def transposed_matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
     """matrix' @ vectors, like :func:`matmul`; taken as (vectors' @ matrix)', which is faster."""
-    if matrix.ndim > 2 or vectors.ndim > 2:
-        return matrix.mT.to(vectors.dtype) @ vectors
-    if matrix.dtype == vectors.dtype:
-        return (vectors.mT @ matrix).mT
-    pieces = _row_pieces(matrix)
-    parts = torch.split(vectors, [len(piece) for piece in pieces])
-    products = [v.mT @ p.to(vectors.dtype) for v, p in zip(parts, pieces, strict=True)]
-    return sum(products[1:], products[0]).mT
+    if not _in_pieces(matrix, vectors.dtype):
+        return (vectors.mT @ matrix.to(vectors.dtype)).mT
+    image = vectors.new_zeros(vectors.shape[1], matrix.shape[1])
+    for span, piece in _converted_pieces(matrix, vectors.dtype):
+        image.addmm_(vectors[span].mT, piece)
+    return image.mT
 
 
-def _row_pieces(matrix: Tensor) -> tuple[Tensor, ...]:
+def _in_pieces(matrix: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a matrix is converted piece by piece.
+
+    A strength costs 4 bytes and its copy in float64 8: on a network near the size of the memory
+    the copy of a whole block would not fit.
+    """
+    large = matrix.ndim == 2 and matrix.numel() > PIECE
+    return large and matrix.dtype != dtype and not matrix.requires_grad
+
+
+def _converted_pieces(matrix: Tensor, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of the matrix in another precision, all in one buffer: take each before the next."""
     n_rows = max(1, PIECE // matrix.shape[-1])
-    return torch.split(matrix, n_rows, dim=-2)
+    buffer = matrix.new_empty(n_rows, matrix.shape[-1], dtype=dtype)
+    for first in range(0, matrix.shape[0], n_rows):
+        span = slice(first, min(first + n_rows, matrix.shape[0]))
+        yield span, buffer[: span.stop - first].copy_(matrix[span])
 
 
 def _check_block(block: Block, layers: tuple[Layer, ...]) -> None:
