@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.report import (
+from clusterability.report.adjacency_drawing import _binned, _positions
+from clusterability.report.discs import discs_of, joined_discs
+from clusterability.report.figures import (
     check_figure_path,
     plot_adjacency,
     plot_eigenvalues,
@@ -15,8 +17,6 @@ from clusterability.report import (
     plot_null,
     sheet,
 )
-from clusterability.report.adjacency_drawing import _binned, _positions
-from clusterability.report.discs import discs_of, joined_discs
 from clusterability.report.style import drawable
 from clusterability.result import Clusterability
 from results import planted, result_of, small_result

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clusterability.report import describe, sentence, table
 from clusterability.report.numerals import LEVEL, p_text
+from clusterability.report.text import describe, table
+from clusterability.report.verdict import sentence
 from results import planted, result_of, small_result
 
 LOW, HIGH = 0.01, 1.0
