@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -144,6 +145,36 @@ def test_mistakes_get_one_sentence(network, arguments, words, capsys, monkeypatc
     assert err.count("\n") == 1
     assert words in err
     assert list(folder.iterdir()) == []
+
+
+def test_outputs_are_files_apart(network, tmp_path, capsys):
+    same, content = str(tmp_path / "same"), network.read_bytes()
+    for outputs in (["--json", same, "--csv", same], ["--json", str(network)]):
+        assert main(["measure", str(network), *FAST, *outputs]) == 2
+        assert "named twice" in capsys.readouterr().err
+    assert network.read_bytes() == content
+
+
+def test_names_that_no_file_can_have(capsys):
+    for name in ("x" * 300, "x" * 300 + ":foo"):
+        assert main(["measure", name]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    path = tmp_path / "wide.safetensors"
+    weights = {f"{i}.weight": torch.randn(600, 600, generator=generator) for i in range(3)}
+    save_file(weights, path)
+    command = [sys.executable, "-m", "clusterability", "measure", str(path), "--shuffles", "5000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        time.sleep(8)
+        process.send_signal(signal.SIGINT)
+        started = time.perf_counter()
+        assert process.wait(10) == 130
+        assert time.perf_counter() - started < 5
+        assert process.stderr.read() == "clusterability: interrupted; written: nothing\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["wide.safetensors"]
 
 
 def test_a_gpu_that_is_not_there(network, capsys):

@@ -109,10 +109,9 @@ def test_fewer_distinct_points_than_clusters(n_distinct, n):
     distinct = np.random.default_rng(5).standard_normal((n_distinct, 3))
     which = np.arange(n) % n_distinct
     labels = kmeans(distinct[which], starts(4, 6))
-    assert labels.min() >= 0
-    assert labels.max() < 6
+    assert set(labels.tolist()) == set(range(6))
     pairs = set(zip(which.tolist(), labels.tolist(), strict=True))
-    assert len({label for _, label in pairs}) == len(pairs) == n_distinct
+    assert len(pairs) == 6  # points that differ are never put together
 
 
 def test_as_many_distinct_points_as_clusters():
@@ -123,7 +122,7 @@ def test_as_many_distinct_points_as_clusters():
 
 
 def test_points_without_coordinates_are_all_the_same():
-    assert kmeans(np.zeros((5, 0)), starts(3, 3)).tolist() == [0] * 5
+    assert sorted(kmeans(np.zeros((5, 0)), starts(3, 3)).tolist()) == [0, 0, 0, 1, 2]
 
 
 def test_a_single_point():
@@ -182,10 +181,9 @@ def test_any_points(n, m, k, grid, seed):
     """On a coarse grid many points coincide, and many lie in the middle between two centers."""
     points = np.random.default_rng(seed).integers(0, grid, (n, m)).astype(float)
     labels = kmeans(points, starts(2, k, seed))
-    n_distinct = len(np.unique(points, axis=0))
-    assert len(set(labels.tolist())) == min(k, n_distinct)
-    used = np.unique(labels, return_inverse=True)[1]
-    check_fixed_point(points, used, 1e-5)
+    assert len(set(labels.tolist())) == min(k, n)
+    if len(np.unique(points, axis=0)) >= k:
+        check_fixed_point(points, np.unique(labels, return_inverse=True)[1], 1e-5)
 
 
 @pytest.mark.parametrize(("n", "m", "k"), [(90, 3, 4), (300, 11, 12), (128, 1, 3), (60, 5, 1)])

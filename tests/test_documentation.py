@@ -59,6 +59,11 @@ def test_links_lead_somewhere():
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_nothing_is_left_to_be_filled_in():
+    for page in PAGES:
+        assert not re.search(r"@[A-Z]+@", page.read_text())
+
+
 def test_every_module_is_in_internals():
     text = (ROOT / "docs" / "internals.md").read_text()
     folder = ROOT / "src" / "clusterability"

@@ -1,5 +1,6 @@
 import os
 import stat
+import threading
 
 import pytest
 
@@ -88,3 +89,37 @@ def test_the_check_changes_nothing(tmp_path):
     (tmp_path / "old.json").write_bytes(b"old")
     check_writable(tmp_path / "old.json")
     assert (tmp_path / "old.json").read_bytes() == b"old"
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write_whole(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
+
+
+def test_permissions_are_kept(tmp_path):
+    private = tmp_path / "private"
+    private.write_text("old")
+    private.chmod(0o600)
+    write_whole(private, b"new")
+    assert private.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    received = []
+    reader.start()
+    write_whole(pipe, b"through")
+    reader.join()
+    assert received == [b"through"]
+    assert pipe.is_fifo()
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(InputError, match="too long"):
+        check_writable(tmp_path / ("x" * 300))
+    write_whole(tmp_path / ("x" * 250), b"fits")

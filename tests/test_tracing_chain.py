@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,7 +73,7 @@ def test_one_convolution_alone_leaves_no_block():
     ("operations", "message"),
     [
         ([], "no weight layer"),
-        ([dense("a", 2, 3), dense("b", 4, 1)], "'a' gives 3 but 'b' takes 4"),
+        ([dense("a", 2, 3), dense("b", 4, 1)], "'a' gives 3 but 'b' takes 4; correct one"),
         ([conv("a", 2, 3), conv("b", 4, 1)], "'a' gives 3 but 'b' takes 4"),
         ([conv("a", 2, 3), dense("b", 10, 1)], "'b' takes 10 inputs, which is no multiple of"),
         ([conv("a", 2, 30), dense("b", 10, 1)], "'b' takes 10 inputs, which is no multiple of"),
@@ -86,8 +87,22 @@ def test_what_does_not_chain_is_named(operations, message):
 
 @pytest.mark.parametrize(
     ("include", "message"),
-    [(("head",), "cannot include 'head'; choose from input, dense"), ("dense", "is the string")],
+    [
+        (("head",), "cannot include 'head'; choose from input, dense"),
+        ("dense", "include is the string 'dense', expected a tuple"),
+        (None, "include is None, expected a tuple"),
+        (5, "include is 5, expected a tuple"),
+        (np.array("dense"), r"include is array\('dense'.*expected a tuple"),
+        ((name for name in ["dense"]), "include is <generator object .*>, expected a tuple"),
+        ([[1]], r"cannot include \[1\]; choose from"),
+        ([object()], "cannot include <object object>; choose from"),
+    ],
 )
 def test_include_is_checked(include, message):
     with pytest.raises(InputError, match=message):
         chain_wiring(CNN, include)
+
+
+def test_include_may_be_any_collection():
+    for include in (["dense"], {"dense"}, np.array(["dense"])):
+        assert chain_wiring(CNN, include) == chain_wiring(CNN, ("dense",))

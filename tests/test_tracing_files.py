@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from clusterability.errors import InputError
+from clusterability.tracing.file_checks import damage_named
 from clusterability.tracing.files import READERS, read_weights
 
 STATE = {"l1.weight": torch.arange(6.0).reshape(2, 3), "l1.bias": torch.ones(2)}
@@ -22,7 +23,7 @@ def write(path, state):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth", ".bin", ".npz", ".PT"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".npz", ".PT"])
 def test_what_is_written_is_read(tmp_path, suffix):
     read = read_weights(write(tmp_path / f"net{suffix}", STATE))
     assert read.keys() == STATE.keys()
@@ -133,3 +134,39 @@ def test_other_suffixes(tmp_path, name, message):
 def test_paths_are_shown_escaped(tmp_path):
     with pytest.raises(InputError, match=r"\\x1b\[2J\.pt"):
         read_weights(tmp_path / "\x1b[2J.pt")
+
+
+@pytest.fixture
+def latin(tmp_path):
+    """A folder whose name is no UTF-8."""
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    try:
+        Path(folder).mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    return Path(folder)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".ckpt", ".npz"])
+def test_a_path_need_not_be_utf8(tmp_path, latin, suffix):
+    path = write(tmp_path / f"net{suffix}", STATE).rename(latin / f"net{suffix}")
+    read = read_weights(path)
+    assert all(torch.equal(torch.as_tensor(read[name]), STATE[name]) for name in STATE)
+
+
+def test_the_older_format_of_torch_at_a_path_that_is_not_utf8(latin):
+    with (latin / "net.bin").open("wb") as file:
+        torch.save(STATE, file, _use_new_zipfile_serialization=False)
+    assert read_weights(latin / "net.bin").keys() == STATE.keys()
+
+
+def test_safetensors_say_that_the_path_must_be_utf8(tmp_path, latin):
+    path = write(tmp_path / "net.safetensors", STATE).rename(latin / "net.safetensors")
+    with pytest.raises(InputError, match=r"caf\\udce9.*that is not UTF-8, .*; rename the file or"):
+        read_weights(path)
+
+
+def test_messages_hold_no_addresses(tmp_path):
+    path = tmp_path / "net.pt"
+    with pytest.raises(InputError, match=r"\(ValueError: no <object object>\)"), damage_named(path):
+        raise ValueError(f"no {object()}")

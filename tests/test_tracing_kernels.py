@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from clusterability.errors import InputError
-from clusterability.tracing.kernels import KERNEL_NORMS, find_kernel_norm
+from clusterability.tracing.kernels import KERNEL_NORMS, find_kernel_norm, l1
 
 
 def naive_norm(name, kernels):
@@ -81,3 +81,10 @@ def test_published_form_of_the_induced_1_norm():
 def test_unknown_norm_lists_the_known():
     with pytest.raises(InputError, match=r"'l3'.*l1, l2, induced-1, induced-2"):
         find_kernel_norm("l3")
+
+
+@pytest.mark.parametrize("name", [[], None, 1, ["l1"], l1])
+def test_a_norm_that_is_no_name_is_refused(name):
+    with pytest.raises(InputError, match=r"unknown kernel norm .*; choose one of l1") as error:
+        find_kernel_norm(name)
+    assert "0x" not in str(error.value)

@@ -210,7 +210,7 @@ class Masked(nn.Linear):
         (nn.Sequential(nn.Linear(3, 2), nn.LazyBatchNorm1d()), "'1' is lazy"),
         (nn.Sequential(nn.ReLU(), nn.Flatten()), "no weight layer"),
         (nn.Sequential(), "no weight layer"),
-        (nn.Sequential(nn.Linear(3, 2), nn.Linear(3, 2)), "'0' gives 2 but '1' takes 3"),
+        (nn.Sequential(nn.Linear(3, 2), nn.Linear(3, 2)), "'0' gives 2 but '1' takes 3; correct"),
         (
             nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, track_running_stats=False)),
             "'1' keeps no running statistics",
@@ -218,6 +218,14 @@ class Masked(nn.Linear):
         (
             nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten(), nn.BatchNorm1d(8), nn.Linear(8, 1)),
             "'2' has 8 features, but '0' before it gives 2; put it before the Flatten",
+        ),
+        (
+            nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(8)),
+            "'1' has 8 features, but '0' before it gives 2; expected 2$",
+        ),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(3, 2), nn.BatchNorm1d(8)),
+            "'2' has 8 features, but '1' before it gives 2; expected 2$",
         ),
         (nn.Sequential(nn.Conv2d(1, 2, 1), nn.Linear(4, 1)), "with no torch.nn.Flatten"),
         (

@@ -72,6 +72,30 @@ def test_an_unknown_kernel_norm_is_refused_for_every_network(model):
 
 
 @pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"include": ("head",)}, "^cannot include 'head'"),
+        ({"include": None}, "^include is None"),
+        ({"order": 5}, "^order is 5"),
+        ({"kernel_norm": None}, "^unknown kernel norm None"),
+    ],
+)
+def test_bad_choices_are_refused_for_every_network(model, tmp_path, choice, message):
+    np.savez(tmp_path / "net.npz", w=np.ones((2, 3)))
+    graph = NeuronGraph.chain([torch.ones(2, 3)])
+    for network in (model, model.state_dict(), tmp_path / "net.npz", graph):
+        with pytest.raises(InputError, match=message):
+            trace(network, **choice)
+
+
+def test_wrappers_are_named_by_what_they_hold(model):
+    compiled = nn.Module()
+    compiled._orig_mod = model
+    for wrapper in (compiled, nn.DataParallel(model)):
+        assert trace(wrapper).name == "Sequential"
+
+
+@pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({"labels": np.array(["a", "b"])}, "there are no tensors"),

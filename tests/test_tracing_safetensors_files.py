@@ -63,6 +63,11 @@ def test_a_missing_shard(shards):
         read_weights(write_index(shards, {"a": "3.safetensors"}))
 
 
+def test_a_shard_that_cannot_be_opened(shards):
+    with pytest.raises(InputError, match=r"the shard 'aaa.*', which cannot be opened \(.*\);"):
+        read_weights(write_index(shards, {"a": "a" * 300 + ".safetensors"}))
+
+
 def test_a_tensor_that_its_shard_lacks(shards):
     with pytest.raises(InputError, match=r"1\.safetensors' lacks b, which the index"):
         read_weights(write_index(shards, {"b": "1.safetensors"}))

@@ -108,7 +108,9 @@ THREE = {
 
 
 class TestOrder:
-    @pytest.mark.parametrize("order", [["b", "a"], ("b.weight", "a"), ["module.b.weight", "a"]])
+    @pytest.mark.parametrize(
+        "order", [["b", "a"], ("b.weight", "a"), ["module.b.weight", "a"], np.array(["b", "a"])]
+    )
     def test_exactly_those_weights_are_taken(self, order):
         traced = trace(THREE, order=order)
         assert [(x.name, x.n_neurons) for x in traced.graph.layers] == [
@@ -126,6 +128,14 @@ class TestOrder:
             (["a", "a"], "order names 'a' twice"),
             ("b,a", "order is the string 'b,a'"),
             ([], "order names no weight"),
+            (5, r"order is 5, expected a list of names: order=\["),
+            (["a", 3], r"order is \['a', 3\], expected a list of names"),
+            ([["a"]], r"order is \[\['a'\]\], expected a list of names"),
+            ({"a"}, r"order is \{'a'\}, expected a list of names"),
+            ([object()], r"order is \[<object object>\], expected a list of names"),
+            (np.array([["a"]]), r"order is array\(.*, expected a list of names"),
+            (np.array([1.0]), r"order is array\(.*, expected a list of names"),
+            (np.array("a"), "order is the string 'a'"),
         ],
     )
     def test_bad_orders_are_refused(self, order, message):

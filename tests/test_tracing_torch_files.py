@@ -113,3 +113,10 @@ def test_more_than_fits_into_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     with pytest.raises(InputError, match=r"more than the 0.0 GB of memory available"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("content", [b"\x80" + bytes(range(200, 256)), b"\x80\x04\x95" + bytes(20)])
+def test_what_is_not_known_to_run_code_is_not_said_to(tmp_path, content):
+    (tmp_path / "net.bin").write_bytes(content)
+    with pytest.raises(InputError, match="is not a file of tensors that PyTorch can read safely"):
+        read_weights(tmp_path / "net.bin")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from clusterability import __version__
 from clusterability.errors import InputError
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from clusterability.result import Clusterability
 
 EPILOG = """\
-NETWORK is a file (.safetensors, .safetensors.index.json, .pt, .pth, .npz) with the weights of an
-MLP or a chain of convolutions; or example:fashion-mnist-mlp, which the package ships; or
+NETWORK is a file (.safetensors, .safetensors.index.json, .pt, .pth, .ckpt, .npz) with the weights
+of an MLP or a chain of convolutions; or example:fashion-mnist-mlp, which the package ships; or
 module:callable, which returns a torch.nn.Sequential.
 
 examples:
@@ -29,22 +30,35 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code, 2 for a user's mistake."""
-    parser = _parser()
-    args = parser.parse_args(arguments)
+    written: list[str] = []
     try:
-        _measure(args)
-        sys.stdout.flush()
+        _measure(_parser().parse_args(arguments), written)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except InputError as error:
-        print(f"clusterability: {error}", file=sys.stderr)
+        _complain(str(error))
         return 2
     except KeyboardInterrupt:
-        print("clusterability: interrupted; nothing was written", file=sys.stderr)
-        return 130
+        _complain(f"interrupted; written: {', '.join(written) or 'nothing'}")
+        _leave_at_once(130)
     except BrokenPipeError:
         # The reader of a pipe has left; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (OSError, MemoryError) as error:
+        _complain(f"{error or 'out of memory'}; free some space or memory, or write elsewhere")
+        _leave_at_once(1)
     return 0
+
+
+def _complain(message: str) -> None:
+    if sys.stderr is not None:
+        print(f"clusterability: {message}", file=sys.stderr, flush=True)
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """Exit without waiting for threads whose compiled loops cannot be interrupted."""
+    os._exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +129,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _measure(args: argparse.Namespace) -> None:
+def _measure(args: argparse.Namespace, written: list[str]) -> None:
     _check_outputs(args)
     from clusterability.measuring import measure
     from clusterability.sources import network_from_name
@@ -139,7 +153,7 @@ def _measure(args: argparse.Namespace) -> None:
         )
         for name in args.networks
     ]
-    _write(args, results)
+    _write(args, results, written)
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
@@ -151,32 +165,46 @@ def _check_outputs(args: argparse.Namespace) -> None:
             raise InputError(
                 f"{option} takes one network, got {len(args.networks)}; run them one by one"
             )
-    for path in (args.csv, None if args.json == "-" else args.json):
-        if path is not None:
-            check_writable(path)
+    outputs = [p for p in (args.json, args.csv, args.figure) if p is not None and p != "-"]
+    taken = [os.path.realpath(name) for name in args.networks]
+    for path in outputs:
+        check_writable(path)
+        if os.path.realpath(path) in taken:
+            raise InputError(
+                f"{path!r} is named twice, as an output and as another file; name one apart"
+            )
+        taken.append(os.path.realpath(path))
     if args.figure is not None:
         from clusterability.report.figures import check_figure_path
 
         check_figure_path(args.figure)
 
 
-def _write(args: argparse.Namespace, results: list[Clusterability]) -> None:
+def _write(args: argparse.Namespace, results: list[Clusterability], written: list[str]) -> None:
+    """Make every output first, then write one after the other."""
     from clusterability.exports import labels_csv
     from clusterability.output import write_whole
     from clusterability.report.text import describe
 
-    if args.json is not None:
-        data = [result.to_dict() for result in results]
-        text = json.dumps(data if len(data) > 1 else data[0], indent=2, allow_nan=False) + "\n"
-        if args.json == "-":
-            sys.stdout.write(text)
-        else:
-            write_whole(args.json, text.encode())
+    outputs = {}
+    data = [result.to_dict() for result in results]
+    text = json.dumps(data if len(data) > 1 else data[0], indent=2, allow_nan=False) + "\n"
+    if args.json not in (None, "-"):
+        outputs[args.json] = text.encode()
     if args.csv is not None:
-        write_whole(args.csv, labels_csv(results[0]).encode())
+        outputs[args.csv] = labels_csv(results[0]).encode()
     if args.figure is not None:
-        results[0].plot(args.figure)
-    if not args.quiet and args.json != "-":
-        if isinstance(getattr(sys.stdout, "errors", None), str):
-            sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        from clusterability.report.figures import encoded, sheet
+
+        outputs[args.figure] = encoded(sheet(results[0]), args.figure)
+    for path, content in outputs.items():
+        write_whole(path, content)
+        written.append(path)
+    if sys.stdout is None:
+        return
+    if args.json == "-":
+        sys.stdout.write(text)
+    elif not args.quiet:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
         print(describe(results))

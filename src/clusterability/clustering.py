@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from clusterability.compiling import compiled
 
 Points = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -46,7 +47,7 @@ def kmeans(points: NDArray[np.float64], starts: NDArray[np.float64]) -> Labels:
         starts: (n_init, n_clusters, n_candidates) uniform in [0, 1), of :func:`draw_starts`.
 
     Returns:
-        Labels (n,). Every cluster has a point if there are as many distinct points.
+        Labels (n,). Every cluster has a point if there are as many points.
     """
     n, m = points.shape
     scale = float(np.abs(points).max(initial=0.0)) or 1.0
@@ -56,10 +57,31 @@ def kmeans(points: NDArray[np.float64], starts: NDArray[np.float64]) -> Labels:
     by_tile = rows.reshape(-1, _TILE, n_coordinates).transpose(0, 2, 1)
     tiles = np.ascontiguousarray(by_tile).reshape(len(by_tile), -1)
     labels: Labels = _best_of_starts(rows, tiles, n, starts)
+    fill_empty(labels, starts.shape[1])
     return labels
 
 
-@njit(nogil=True, cache=True)
+def fill_empty(labels: Labels, n_clusters: int) -> None:
+    """Give each empty cluster a point of the largest; in place.
+
+    k-means leaves clusters empty where points coincide, as they do if fewer eigenvalues are
+    positive than clusters are wanted. An n-cut of fewer clusters would be lower for that alone.
+
+    Args:
+        labels: (n,); points with a negative label are in no cluster.
+        n_clusters: number of clusters.
+    """
+    sizes = np.bincount(labels[labels >= 0], minlength=n_clusters)
+    for empty in np.flatnonzero(sizes == 0):
+        largest = sizes.argmax()
+        if sizes[largest] < 2:
+            return
+        labels[np.flatnonzero(labels == largest)[-1]] = empty
+        sizes[largest] -= 1
+        sizes[empty] = 1
+
+
+@compiled()
 def _best_of_starts(rows, tiles, n, starts):  # type: ignore[no-untyped-def]
     best_inertia, best = np.inf, np.zeros(n, np.int32)
     for start in range(starts.shape[0]):
@@ -71,7 +93,7 @@ def _best_of_starts(rows, tiles, n, starts):  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _seed(rows, tiles, n, uniforms):  # type: ignore[no-untyped-def]
     """Greedy k-means++: of several points drawn by squared distance, the one that helps most."""
     n_clusters, n_tries = uniforms.shape
@@ -99,7 +121,7 @@ def _seed(rows, tiles, n, uniforms):  # type: ignore[no-untyped-def]
     return centers
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _draw(closest, sums, threshold, n):  # type: ignore[no-untyped-def]
     """The point at which the running sum of ``closest`` passes the threshold."""
     tile = 0
@@ -113,7 +135,7 @@ def _draw(closest, sums, threshold, n):  # type: ignore[no-untyped-def]
     return point
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(reorder=True)
 def _closer(tiles, center, closest, out, sums):  # type: ignore[no-untyped-def]
     """out = min(closest, squared distance to center); its sum by tiles and in all."""
     total = 0.0
@@ -136,7 +158,7 @@ def _closer(tiles, center, closest, out, sums):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _lloyd(rows, tiles, n, centers):  # type: ignore[no-untyped-def]
     """Move ``centers`` until no point changes its cluster; returns labels, padding included."""
     n_clusters, n_coordinates = centers.shape
@@ -168,7 +190,7 @@ def _lloyd(rows, tiles, n, centers):  # type: ignore[no-untyped-def]
     return labels
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _move(row, sums, sizes, old, new):  # type: ignore[no-untyped-def]
     sizes[new] += 1
     for j in range(row.size):
@@ -179,7 +201,7 @@ def _move(row, sums, sizes, old, new):  # type: ignore[no-untyped-def]
             sums[old, j] -= row[j]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _fill_empty(rows, n, labels, centers, sums, sizes):  # type: ignore[no-untyped-def]
     """Give each empty cluster the point farthest from its own center, if that lies apart."""
     filled = False
@@ -200,7 +222,7 @@ def _fill_empty(rows, n, labels, centers, sums, sizes):  # type: ignore[no-untyp
     return filled
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(reorder=True)
 def _assign(tiles, centers, half_norms, nearest):  # type: ignore[no-untyped-def]
     """Nearest center of each point, by |c|^2 / 2 - x.c; two centers share each load of a point."""
     best, where = np.empty(_TILE, np.float32), np.empty(_TILE, np.int32)
@@ -242,7 +264,7 @@ def _assign(tiles, centers, half_norms, nearest):  # type: ignore[no-untyped-def
             nearest[t * _TILE + p] = where[p]
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(reorder=True)
 def _inertia(rows, n, labels, centers):  # type: ignore[no-untyped-def]
     """Sum of squared distances to the centers, added up in float64."""
     total = 0.0

@@ -46,21 +46,25 @@ def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
     >>> normalized_cut(path, torch.tensor([0, 0, 1]))
     tensor(1.3333, dtype=torch.float64)
     """
-    labels = torch.as_tensor(labels, device=graph.device)
-    numeric = labels.dtype != torch.bool and not labels.is_floating_point()
+    try:
+        labels = torch.as_tensor(labels, device=graph.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"labels must be integers, got {type(labels).__name__}") from None
+    numeric = labels.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
     if labels.shape != (graph.n_neurons,) or not numeric:
         raise InputError(
             f"labels must be {graph.n_neurons} integers, one a neuron, "
             f"got {labels.dtype} of shape {tuple(labels.shape)}"
         )
-    n_clusters = int(labels.max()) + 1
-    if n_clusters < 1:
+    inside = labels >= 0
+    if not bool(inside.any()):
         raise InputError("labels put no neuron in any cluster; number clusters from 0")
-    volumes, cuts = volumes_and_cuts(graph, labels, n_clusters)
-    used = torch.bincount(labels[labels >= 0], minlength=n_clusters) > 0
-    if bool((volumes[used] <= 0).any()):
+    used, numbers = torch.unique(labels[inside], return_inverse=True)
+    labels = torch.full_like(labels, -1, dtype=torch.int64).masked_scatter(inside, numbers)
+    volumes, cuts = volumes_and_cuts(graph, labels, len(used))
+    if bool((volumes <= 0).any()):
         raise InputError("a cluster holds only isolated neurons; give these the label -1")
-    return (cuts[used] / volumes[used]).sum()
+    return (cuts / volumes).sum()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clusterability.clustering import draw_starts, kmeans
+from clusterability.clustering import draw_starts, fill_empty, kmeans
 from clusterability.clustering_batch import kmeans_batch
 from clusterability.embedding import spectral_embedding
 from clusterability.graph import NeuronGraph
@@ -142,6 +142,8 @@ def _evaluate_together(
     starts = np.stack([draw_starts(g[2], policy.n_init, policy.n_clusters) for g in generators])
     labels = kmeans_batch(embedding.vectors, alive, torch.from_numpy(starts).to(device))
     all_labels, degrees = labels.cpu().numpy(), embedding.degrees.cpu().numpy()
+    for row in all_labels:
+        fill_empty(row, policy.n_clusters)
     timer.lap("kmeans")
     refined = parallel_map(
         lambda i: refine(pack(drawn[i]), degrees[i], all_labels[i], policy.n_clusters),

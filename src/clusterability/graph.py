@@ -222,6 +222,8 @@ class NeuronGraph:
         if not self.blocks:
             raise InputError("the graph has no blocks, so there is nothing to cluster; add one")
         for block in self.blocks:
+            if block.strengths.ndim != 2 or block.strengths.is_meta:
+                raise InputError("a graph to measure needs 2-D blocks with values, one graph only")
             low, high = torch.aminmax(block.strengths.detach())
             names = f"{self.layers[block.source].name!r} and {self.layers[block.target].name!r}"
             if not (torch.isfinite(low) and torch.isfinite(high)):
@@ -303,6 +305,9 @@ def _check_block(block: Block, layers: tuple[Layer, ...]) -> None:
         if not 0 <= end < len(layers):
             raise InputError(f"a block names layer {end}, but there are {len(layers)} layers")
     names = f"{layers[block.source].name!r} and {layers[block.target].name!r}"
+    strengths = block.strengths
+    if not isinstance(strengths, Tensor) or strengths.layout != torch.strided:
+        raise InputError(f"the block between {names} must be a dense torch tensor")
     if block.source == block.target:
         raise InputError(f"a block joins layer {layers[block.source].name!r} to itself")
     expected = (layers[block.source].n_neurons, layers[block.target].n_neurons)
@@ -311,5 +316,5 @@ def _check_block(block: Block, layers: tuple[Layer, ...]) -> None:
         raise InputError(f"the block between {names} has shape {shape}, expected {expected}")
     if 0 in shape:
         raise InputError(f"the block between {names} is empty: a layer has no neurons")
-    if not block.strengths.is_floating_point():
+    if strengths.dtype not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
         raise InputError(f"the block between {names} holds {block.strengths.dtype}, not floats")

@@ -11,7 +11,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-MAX_RESTARTS = 60
+MAX_RESTARTS = 100
+
+MAX_STAGNANT = 4
+"""Restarts in a row that barely lower the residual before it is taken for rounding."""
 
 BASIS_BLOCKS = 8
 """Blocks that the basis holds before a restart."""
@@ -26,7 +29,7 @@ def largest_eigenpairs(
     """The algebraically largest eigenvalues, descending, and their eigenvectors.
 
     Iterates until every wanted residual norm is below ``tolerance`` times the largest |eigenvalue|
-    seen, or stops falling: in float32 it cannot fall below rounding.
+    seen, or has stopped falling: it cannot fall below rounding.
 
     Args:
         apply: maps (..., n, b) to (..., n, b); symmetric.
@@ -43,7 +46,7 @@ def largest_eigenpairs(
     projected = start.new_zeros(*start.shape[:-2], size, size, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     block, _ = _orthonormal(start, basis[..., :0], generator)
-    filled, best = 0, float("inf")
+    filled, best, n_stagnant = 0, float("inf"), 0
     for _ in range(MAX_RESTARTS):
         while filled < size:
             span = slice(filled, filled + width)
@@ -62,7 +65,8 @@ def largest_eigenpairs(
         error = (residuals.amax(-1) / values.abs().amax(-1).clamp_min(1e-30)).max().item()
         kept = rotation[..., -n_kept:]
         vectors = basis @ kept.to(basis.dtype)
-        if error <= tolerance or (error > 0.7 * best and error < 1e3 * tolerance):
+        n_stagnant = n_stagnant + 1 if error > 0.7 * best else 0
+        if error <= tolerance or n_stagnant == MAX_STAGNANT:
             break
         best = min(best, error)
         basis[..., :n_kept] = vectors

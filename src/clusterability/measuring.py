@@ -32,6 +32,12 @@ MANY_NEURONS = 2000
 FEW_STARTS, MANY_STARTS = 25, 100
 """Starts of k-means up to so many connected neurons and above, as in the paper's released code."""
 
+ISOLATED_CAVEATS = {
+    "drop-first": "dropping them before the shuffles, as published, makes small p-values too "
+    "common in small, very sparse networks; drop-after does not",
+    "drop-after": "a shuffle can leave others isolated",
+}
+
 EXTRA_EIGENVALUES = 8
 """Eigenvalues beyond the k-th that a result keeps, to show the gap after it."""
 
@@ -150,17 +156,18 @@ def _flat_graph(graph: NeuronGraph) -> NeuronGraph:
         if not bool(block.strengths.any()):
             names = " and ".join(repr(graph.layers[e].name) for e in (block.source, block.target))
             raise InputError(
-                f"all strengths between layers {names} are zero; "
-                "measure a network whose layers are connected"
+                f"all strengths between layers {names} are zero, or so small beside the largest "
+                "that float32 cannot hold both; measure a network whose layers are connected"
             )
     return flat_graph
 
 
 def _check_size(n_live: int, options: Options) -> None:
     if n_live < options.n_clusters:
+        remedy = f"pass n_clusters <= {n_live}" if n_live >= 2 else "measure a larger one"
         raise InputError(
             f"the network has {n_live} neurons with non-zero weights, fewer than "
-            f"n_clusters={options.n_clusters}; pass n_clusters <= {n_live}"
+            f"n_clusters={options.n_clusters}; {remedy}"
         )
 
 
@@ -228,7 +235,7 @@ def _warnings(
     if n_isolated:
         messages.append(
             f"{n_isolated} of {clustering.labels.size} neurons have no connection and are left out "
-            f"({options.isolated})"
+            f"({options.isolated}); {ISOLATED_CAVEATS[options.isolated]}"
         )
     if n_components > 1:
         messages.append(
@@ -238,15 +245,11 @@ def _warnings(
         )
     n_positive = sum(eigenvalue < 1 for eigenvalue in found.eigenvalues)
     if n_positive < options.n_clusters:
+        remedy = f"; n_clusters <= {n_positive} is safer" if n_positive >= 2 else ""
         messages.append(
-            f"only {n_positive} eigenvalues are positive, "
-            f"fewer than n_clusters={options.n_clusters}: "
-            f"the neurons are embedded in as many dimensions; n_clusters <= {n_positive} is safer"
-        )
-    if len(clustering.clusters) < options.n_clusters:
-        messages.append(
-            f"only {len(clustering.clusters)} clusters could be told apart, fewer than "
-            f"n_clusters={options.n_clusters}"
+            f"the graph has {n_positive} positive eigenvalues, fewer than "
+            f"n_clusters={options.n_clusters}: neurons that they do not tell apart are divided "
+            f"arbitrarily{remedy}"
         )
     return messages
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 
+from clusterability.compiling import compiled
 from clusterability.graph import Block, Layer, NeuronGraph
 
 NullModel = Callable[[NeuronGraph, np.random.Generator], NeuronGraph]
@@ -82,7 +82,7 @@ def _permute_in_place(values: NDArray[np.float32], rng: np.random.Generator) -> 
         end = _swap(values, pairs.view(np.uint32), end)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _deal(values, buckets, starts, out):  # type: ignore[no-untyped-def]
     places = starts.copy()
     for i in range(values.size):
@@ -91,7 +91,7 @@ def _deal(values, buckets, starts, out):  # type: ignore[no-untyped-def]
         places[bucket] += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _swap(values, draws, end):  # type: ignore[no-untyped-def]
     """Place the last of ``end`` values until the draws are used up; returns how many are left.
 
@@ -131,4 +131,5 @@ def without_isolated(graph: NeuronGraph) -> NeuronGraph:
         Block(b.source, b.target, b.strengths[kept[b.source]][:, kept[b.target]])
         for b in graph.blocks
     )
-    return NeuronGraph(layers, blocks)
+    kept_graph = NeuronGraph(layers, blocks)
+    return kept_graph.with_flat_strengths(kept_graph.flat_strengths())

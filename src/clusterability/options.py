@@ -54,15 +54,15 @@ def check_options(
     """
     return Options(
         n_clusters=_whole("n_clusters", n_clusters, 2),
-        n_shuffles=_whole("n_shuffles", n_shuffles, 0),
+        n_shuffles=_whole("n_shuffles", n_shuffles, 0, 10**7),
         seed=_whole("seed", seed, 0),
         null=one_of("null", null, NULLS),
         isolated=one_of("isolated", isolated, ISOLATED),
-        n_init=None if n_init is None else _whole("n_init", n_init, 1),
-        workers=available_workers() if workers is None else _whole("workers", workers, 1),
+        n_init=None if n_init is None else _whole("n_init", n_init, 1, 10**5),
+        workers=available_workers() if workers is None else _whole("workers", workers, 1, 10**4),
         device=_device(one_of("device", device, DEVICES)),
         kernel_norm=kernel_norm,
-        include=tuple(sorted({include} if isinstance(include, str) else set(include))),
+        include=_names("include", include),
     )
 
 
@@ -75,10 +75,19 @@ def one_of(name: str, value: Any, known: Collection[str]) -> str:
     raise InputError(f"{name} is {value!r}, expected one of {', '.join(known)}{hint}")
 
 
-def _whole(name: str, value: Any, lowest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
+def _whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < lowest:
         raise InputError(f"{name} is {value!r}, expected a whole number of at least {lowest}")
+    if highest is not None and int(value) > highest:
+        raise InputError(f"{name} is {value!r}, expected at most {highest}")
     return int(value)
+
+
+def _names(option: str, value: Any) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{option} is {value!r}, expected a collection of names")
+    return tuple(sorted(set(names)))
 
 
 def _device(name: str) -> torch.device:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 
+from clusterability.compiling import compiled
 from clusterability.graph import NeuronGraph
 
 
@@ -20,13 +20,15 @@ class PackedGraph:
         strengths: (n_strengths,) float32, block after block, row by row.
         table: (n_blocks, 5) first neuron and number of neurons of the source layer, the same of the
             target layer, position of the block in ``strengths``.
-        touching: (2 n_blocks, 2) pairs (layer, block), sorted by layer.
+        touching: (2 n_blocks,) the blocks that touch the first layer, then the second, ...
+        touching_offsets: (n_layers + 1,) where each layer's blocks begin in ``touching``.
         offsets: (n_layers + 1,) first neuron of each layer, and the number of neurons.
     """
 
     strengths: NDArray[np.float32]
     table: NDArray[np.int64]
     touching: NDArray[np.int64]
+    touching_offsets: NDArray[np.int64]
     offsets: NDArray[np.int64]
 
 
@@ -38,25 +40,26 @@ def pack(graph: NeuronGraph) -> PackedGraph:
         s, t = block.source, block.target
         rows.append((graph.offsets[s], sizes[s], graph.offsets[t], sizes[t], position))
         position += sizes[s] * sizes[t]
-    touching = sorted(
-        (layer, i) for i, b in enumerate(graph.blocks) for layer in (b.source, b.target)
-    )
+    pairs = sorted((layer, i) for i, b in enumerate(graph.blocks) for layer in (b.source, b.target))
+    layers = [layer for layer, _ in pairs]
     flat = graph.flat_strengths().detach().to("cpu", torch.float32)
     return PackedGraph(
         flat.numpy(),
         np.array(rows, np.int64).reshape(-1, 5),
-        np.array(touching, np.int64).reshape(-1, 2),
+        np.array([block for _, block in pairs], np.int64),
+        np.searchsorted(layers, np.arange(len(sizes) + 1)).astype(np.int64),
         np.array(graph.offsets, np.int64),
     )
 
 
 def count_components(packed: PackedGraph) -> int:
     """Number of connected components among neurons with any connection."""
-    return int(_count_components(packed.strengths, packed.table, packed.touching, packed.offsets))
+    blocks = (packed.touching, packed.touching_offsets)
+    return int(_count_components(packed.strengths, packed.table, *blocks, packed.offsets))
 
 
-@njit(nogil=True, cache=True)
-def _count_components(strengths, table, touching, offsets):  # type: ignore[no-untyped-def]
+@compiled()
+def _count_components(strengths, table, touching, touching_offsets, offsets):  # type: ignore[no-untyped-def]
     n = offsets[-1]
     seen, queue, components = np.zeros(n, np.bool_), np.empty(n, np.int64), 0
     layer_of = np.empty(n, np.int64)
@@ -75,10 +78,9 @@ def _count_components(strengths, table, touching, offsets):  # type: ignore[no-u
         while head < tail and n_found < n:
             neuron = queue[head]
             head += 1
-            for row in range(touching.shape[0]):
-                if touching[row, 0] != layer_of[neuron]:
-                    continue
-                first, count, position, step = span(table, touching[row, 1], neuron)
+            layer = layer_of[neuron]
+            for block in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
+                first, count, position, step = span(table, block, neuron)
                 for k in range(count):
                     if strengths[position + k * step] > 0 and not seen[first + k]:
                         seen[first + k] = True
@@ -89,7 +91,7 @@ def _count_components(strengths, table, touching, offsets):  # type: ignore[no-u
     return components
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def span(table, block, neuron):  # type: ignore[no-untyped-def]
     """A neuron's strengths in a block: first neighbor, count, position of the first, and step."""
     s_first, s_count, t_first, t_count, position = table[block]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from clusterability.compiling import compiled
 from clusterability.packed import PackedGraph, span
 
 SMALLEST_GAIN = 1e-12
@@ -53,9 +53,8 @@ def refine(
     before = _ncut(volumes, inside)
     moved = labels.copy()
     sizes = np.bincount(labels[labels >= 0], minlength=n_clusters)
-    _search(
-        *graph, packed.touching, packed.offsets, degrees, moved, to_clusters, volumes, inside, sizes
-    )
+    state = (degrees, moved, to_clusters, volumes, inside, sizes)
+    _search(*graph, packed.touching, packed.touching_offsets, packed.offsets, *state)
     # Recomputed, since the running sums have gathered rounding.
     after = _ncut(*_inside(*graph, degrees, moved, n_clusters))
     if after > before:
@@ -63,7 +62,7 @@ def refine(
     return Refined(before, after, moved)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignore[no-untyped-def]
     """(n_clusters, n_neurons): how strongly each neuron is joined to each cluster."""
     to_clusters = np.zeros((n_clusters, labels.size))
@@ -91,7 +90,7 @@ def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignor
     return to_clusters
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _volumes(to_clusters, degrees, labels):  # type: ignore[no-untyped-def]
     """Each cluster's volume, and twice the strength inside it."""
     volumes, inside = np.zeros(to_clusters.shape[0]), np.zeros(to_clusters.shape[0])
@@ -102,7 +101,7 @@ def _volumes(to_clusters, degrees, labels):  # type: ignore[no-untyped-def]
     return volumes, inside
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(reorder=True)
 def _inside(strengths, table, degrees, labels, n_clusters):  # type: ignore[no-untyped-def]
     """The same as :func:`_volumes`, from the strengths in one pass."""
     volumes, inside = np.zeros(n_clusters), np.zeros(n_clusters)
@@ -125,7 +124,7 @@ def _inside(strengths, table, degrees, labels, n_clusters):  # type: ignore[no-u
     return volumes, inside
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _ncut(volumes, inside):  # type: ignore[no-untyped-def]
     total = 0.0
     for c in range(volumes.size):
@@ -134,9 +133,19 @@ def _ncut(volumes, inside):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _search(  # type: ignore[no-untyped-def]
-    strengths, table, touching, offsets, degrees, labels, to_clusters, volumes, inside, sizes
+    strengths,
+    table,
+    touching,
+    touching_offsets,
+    offsets,
+    degrees,
+    labels,
+    to_clusters,
+    volumes,
+    inside,
+    sizes,
 ):
     for _ in range(MAX_SWEEPS):
         moved = False
@@ -151,15 +160,13 @@ def _search(  # type: ignore[no-untyped-def]
                 moved = True
                 _account(neuron, old, new, degrees[neuron], to_clusters, volumes, inside, sizes)
                 labels[neuron] = new
-                for row in range(touching.shape[0]):
-                    if touching[row, 0] == layer:
-                        block = touching[row, 1]
-                        _tell_neighbors(strengths, table, block, neuron, old, new, to_clusters)
+                for block in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
+                    _tell_neighbors(strengths, table, block, neuron, old, new, to_clusters)
         if not moved:
             return
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _best_move(neuron, old, degree, to_clusters, volumes, inside):  # type: ignore[no-untyped-def]
     """The cluster that lowers the n-cut most, or ``old``."""
     if volumes[old] <= degree:  # beside this neuron the rest of its cluster is rounding
@@ -175,7 +182,7 @@ def _best_move(neuron, old, degree, to_clusters, volumes, inside):  # type: igno
     return best
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _account(  # type: ignore[no-untyped-def]
     neuron, old, new, degree, to_clusters, volumes, inside, sizes
 ):
@@ -187,7 +194,7 @@ def _account(  # type: ignore[no-untyped-def]
     sizes[new] += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _tell_neighbors(  # type: ignore[no-untyped-def]
     strengths, table, block, neuron, old, new, to_clusters
 ):

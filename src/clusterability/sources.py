@@ -26,7 +26,7 @@ def network_from_name(name: str) -> Path | nn.Module:
     """
     path = Path(name)
     prefix, colon, rest = name.partition(":")
-    if path.exists() or not colon or "/" in prefix:
+    if _exists(path) or not colon or "/" in prefix:
         return path
     if prefix == "example":
         return example(rest)
@@ -36,6 +36,13 @@ def network_from_name(name: str) -> Path | nn.Module:
             "give a file"
         )
     return _called(prefix, rest)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def examples() -> list[str]:
@@ -69,7 +76,7 @@ def _called(module_name: str, attribute: str) -> nn.Module:
         for part in attribute.split("."):
             function = getattr(function, part)
         network = function()  # type: ignore[operator]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"{shown_name!r} could not be called: {shown(reason, 200)}") from error
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -55,7 +56,10 @@ def parallel_map(
     """
     outcomes: dict[int, Outcome] = {}
     bar = tqdm(
-        total=len(items), desc=progress, disable=True if progress is None else None, leave=False
+        total=len(items),
+        desc=progress,
+        disable=True if progress is None or sys.stderr is None else None,
+        leave=False,
     )
     pool = ThreadPoolExecutor(n_workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
@@ -65,7 +69,14 @@ def parallel_map(
             for future in done:
                 outcomes[pending.pop(future)] = future.result()
                 bar.update()
+    except Exception:
+        pool.shutdown(cancel_futures=True)
+        raise
+    except KeyboardInterrupt:
+        # A compiled loop cannot be interrupted; to wait for it would seem to hang.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
         bar.close()
+    pool.shutdown()
     return [outcomes[i] for i in range(len(items))]

@@ -24,6 +24,7 @@ from clusterability.result import Clusterability
 
 __all__ = [
     "check_figure_path",
+    "encoded",
     "plot_adjacency",
     "plot_eigenvalues",
     "plot_network",
@@ -59,7 +60,7 @@ def sheet(result: Clusterability, path: str | Path | None = None) -> Figure:
     plot_null(result, figure.add_subplot(grid[1, 0]))
     plot_eigenvalues(result, figure.add_subplot(grid[1, 1]))
     if path is not None:
-        write_whole(path, _encoded(figure, Path(path).suffix.lower()))
+        write_whole(path, encoded(figure, path))
     return figure
 
 
@@ -133,7 +134,9 @@ def _headline_numbers(result: Clusterability) -> str:
     return "   |   ".join(parts)
 
 
-def _encoded(figure: Figure, suffix: str) -> bytes:
+def encoded(figure: Figure, path: str | Path) -> bytes:
+    """The bytes of the file, in the format of the path's suffix."""
+    suffix = Path(path).suffix.lower()
     buffer = io.BytesIO()
     # Type 42 fonts are those that publishers accept; the salt makes SVG's identifiers repeatable.
     settings: dict[Any, Any] = {"svg.hashsalt": "clusterability", "pdf.fonttype": 42}

@@ -15,7 +15,7 @@ from typing import Literal
 
 from clusterability.errors import InputError
 from clusterability.graph import Layer
-from clusterability.tracing.naming import listed, quoted
+from clusterability.tracing.naming import described, listed, quoted
 from clusterability.tracing.wiring import BatchNorm, Connection, Layout, Wiring
 
 Kind = Literal["dense", "conv"]
@@ -57,7 +57,10 @@ def chain_wiring(operations: Sequence[Operation], include: Collection[str] = ())
         raise InputError("there is no weight layer: expected a dense layer or a convolution")
     for previous, following in pairwise(operations):
         if n_pixels(previous, following) is None:
-            raise InputError(why_not(previous, following))
+            raise InputError(
+                f"{why_not(previous, following)}; correct one of the two, or pass a part of the "
+                "network that chains"
+            )
     kept = [operation for operation in operations if _is_kept(operation, operations, include)]
     if _is_cnn(operations) and "input" not in include:
         if len(kept) < 2:
@@ -113,13 +116,17 @@ def check_include(include: Collection[str]) -> None:
     """Refuse what cannot be included.
 
     Raises:
-        InputError: if ``include`` is one string, or names something unknown.
+        InputError: if ``include`` is no collection, one string, or names something unknown.
     """
-    if isinstance(include, str):
-        raise InputError(f'include is the string {include!r}, expected a tuple such as ("dense",)')
+    kind = "the string " if isinstance(include, str) else ""
+    # An array without axes has the methods of a collection, but cannot be gone through.
+    if kind or not isinstance(include, Collection) or getattr(include, "ndim", 1) == 0:
+        raise InputError(
+            f'include is {kind}{described(include)}, expected a tuple such as ("dense",)'
+        )
     for name in include:
-        if name not in INCLUDABLE:
-            raise InputError(f"cannot include {name!r}; choose from {', '.join(INCLUDABLE)}")
+        if not isinstance(name, str) or name not in INCLUDABLE:
+            raise InputError(f"cannot include {described(name)}; choose from {listed(INCLUDABLE)}")
 
 
 def _is_cnn(operations: Sequence[Operation]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clusterability.errors import InputError
 from clusterability.shown import shown
-from clusterability.tracing.naming import show_path
+from clusterability.tracing.naming import show_path, without_address
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _WEB_PAGE = (b"<!doctype html", b"<html", b"<?xml")
@@ -56,6 +56,15 @@ def check_weights_follow(path: Path, head: bytes) -> None:
         )
 
 
+def is_utf8(path: Path) -> bool:
+    """Whether the path has a form in UTF-8, as libraries need that are not written in Python."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @contextmanager
 def damage_named(path: Path) -> Iterator[None]:
     """Turn whatever a library raises on a damaged file into one sentence that names it."""
@@ -67,7 +76,8 @@ def damage_named(path: Path) -> Iterator[None]:
         raise InputError(f"{show_path(path)} takes more memory than there is") from None
     # What the libraries raise on damaged files is not documented, and a file may hold anything.
     except Exception as error:
-        reason = shown(f"{type(error).__name__}: {error}".splitlines()[0], 160)
+        first_line = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = shown(without_address(first_line), 160)
         raise InputError(
             f"{show_path(path)} is truncated, corrupt, or not of the format that its name says "
             f"({reason}); download or save it again"

@@ -21,6 +21,7 @@ READERS: dict[str, Reader] = {
     ".safetensors.index.json": read_index,
     ".pt": read_torch,
     ".pth": read_torch,
+    ".ckpt": read_torch,
     ".bin": read_torch,
     ".npz": read_npz,
 }

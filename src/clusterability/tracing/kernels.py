@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.tracing.naming import described
 
 KernelNorm = Callable[[Tensor], Tensor]
 
@@ -69,8 +70,9 @@ def find_kernel_norm(name: str) -> KernelNorm:
     Raises:
         InputError: if there is none.
     """
-    if name not in KERNEL_NORMS:
-        raise InputError(f"unknown kernel norm {name!r}; choose one of {', '.join(KERNEL_NORMS)}")
+    if not isinstance(name, str) or name not in KERNEL_NORMS:
+        known = ", ".join(KERNEL_NORMS)
+        raise InputError(f"unknown kernel norm {described(name)}; choose one of {known}")
     return KERNEL_NORMS[name]
 
 

@@ -11,7 +11,8 @@ from torch.nn.parameter import is_lazy
 
 from clusterability.errors import InputError
 from clusterability.tracing.chain import Operation, chain_wiring, left_out_notes
-from clusterability.tracing.naming import quoted
+from clusterability.tracing.effective import effective_parameter, has_unread_hooks
+from clusterability.tracing.naming import listed, quoted, split_name
 from clusterability.tracing.wiring import BatchNorm, Wiring
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -52,7 +53,7 @@ def module_wiring(
         InputError: if a module in it is of no known kind, or the parts do not chain.
     """
     operations: list[Operation] = []
-    notes = []
+    notes, hooked = [], []
     flattened = False
     for path, leaf in _leaves(unwrapped(module), ""):
         _check_initialized(path, leaf)
@@ -61,10 +62,12 @@ def module_wiring(
             _check_flattened(operations, operation, flattened)
             operations.append(operation)
             flattened = False
+            if has_unread_hooks(leaf):
+                hooked.append(operation.name)
         elif _is_kind(leaf, BATCH_NORMS):
             norm = _batch_norm(path, leaf)
             if operations:
-                operations[-1] = _normalized(operations[-1], norm, leaf)
+                operations[-1] = _normalized(operations[-1], norm, leaf, flattened)
             else:
                 notes.append(
                     f"batch norm {quoted(path)} scales the network's input, which is no strength "
@@ -74,18 +77,23 @@ def module_wiring(
             flattened = _flattens_channels(leaf)
         elif not _is_kind(leaf, PASSING):
             raise InputError(_unknown(path, leaf))
+    if hooked:
+        notes.append(f"forward hooks are not taken into account: those of {listed(hooked)}")
     wiring = chain_wiring(operations, include)
     return wiring, (*notes, *left_out_notes(operations, include))
 
 
 def module_parameters(module: nn.Module, wiring: Wiring) -> dict[str, Tensor]:
-    """The parameters that a wiring names, as they act now.
+    """The parameters that a wiring names, as they act in evaluation; the module is left untouched.
 
-    Attributes are read instead of ``state_dict()``, so that a pruned or parametrized weight is
-    the effective one.
+    A pruned, normalized or parametrized weight is the effective one, not what it is made of.
     """
     module = unwrapped(module)
-    return {name: attrgetter(name)(module) for name in wiring.parameter_names}
+    parameters = {}
+    for name in wiring.parameter_names:
+        path, attribute = split_name(name)
+        parameters[name] = effective_parameter(module.get_submodule(path), attribute)
+    return parameters
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -147,16 +155,21 @@ def _batch_norm(path: str, module: nn.Module) -> BatchNorm:
             f"batch norm {quoted(path)} keeps no running statistics, which scale the strengths; "
             "train it with track_running_stats=True"
         )
-    weight = f"{path}.weight" if module.weight is not None else None
+    has_weight = effective_parameter(module, "weight") is not None
+    weight = f"{path}.weight" if has_weight else None
     return BatchNorm(path, f"{path}.running_var", float(attrgetter("eps")(module)), weight)
 
 
-def _normalized(operation: Operation, norm: BatchNorm, module: nn.Module) -> Operation:
+def _normalized(
+    operation: Operation, norm: BatchNorm, module: nn.Module, flattened: bool
+) -> Operation:
     n_channels = attrgetter("num_features")(module)
     if n_channels != operation.n_out:
+        of_pixels = flattened and operation.kind == "conv"
+        remedy = "put it before the Flatten" if of_pixels else f"expected {operation.n_out}"
         raise InputError(
             f"batch norm {quoted(norm.name)} has {n_channels} features, but "
-            f"{quoted(operation.name)} before it gives {operation.n_out}; put it before the Flatten"
+            f"{quoted(operation.name)} before it gives {operation.n_out}; {remedy}"
         )
     return replace(operation, norms=(*operation.norms, norm))
 

@@ -42,7 +42,25 @@ def split_name(name: str) -> tuple[str, str]:
 
 def quoted(name: object) -> str:
     """A name as it is put into messages: between quotes, escaped, and cut if it is long."""
-    return f"'{shown(str(name))}'"
+    return f"'{shown(without_address(str(name)))}'"
+
+
+def described(value: object) -> str:
+    """A value of the wrong kind as it is put into messages: its repr, escaped and cut.
+
+    >>> described(["dense", 3])
+    "['dense', 3]"
+    """
+    return shown(without_address(repr(value)))
+
+
+def without_address(text: str) -> str:
+    """The text without objects' addresses, which differ from run to run and say nothing.
+
+    >>> without_address("<function head at 0x7f0c5a3e1b20>")
+    '<function head>'
+    """
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", text)
 
 
 def show_path(path: Path) -> str:
@@ -56,7 +74,7 @@ def listed(names: Sequence[object], separator: str = ", ", limit: int = 8) -> st
     >>> listed([1, 2, 3, 4, 5, 6, 7, 8, 9], " -> ")
     '1 -> 2 -> 3 -> 4 -> 5 -> 6 -> ... -> 9'
     """
-    texts = [shown(str(name)) for name in names]
+    texts = [shown(without_address(str(name))) for name in names]
     if len(texts) > limit:
         texts = [*texts[: limit - 2], "...", texts[-1]]
     return separator.join(texts)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.shown import shown
+from clusterability.tracing.chain import check_include
 from clusterability.tracing.files import read_weights
 from clusterability.tracing.kernels import find_kernel_norm
-from clusterability.tracing.modules import module_parameters, module_wiring
+from clusterability.tracing.modules import module_parameters, module_wiring, unwrapped
 from clusterability.tracing.naming import show_path
-from clusterability.tracing.statedict import state_dict_wiring
+from clusterability.tracing.statedict import checked_order, state_dict_wiring
 
 Network = nn.Module | Mapping[str, Any] | str | os.PathLike[str] | NeuronGraph
 
@@ -49,9 +50,14 @@ def trace(
         order: for a state dict or file, names of the weights that form the chain.
 
     Raises:
-        InputError: if the network cannot be read as a chain of weights.
+        InputError: if the network cannot be read as a chain of weights, or an argument is unknown
+            or of another type.
     """
     find_kernel_norm(kernel_norm)
+    check_include(include)
+    order = checked_order(order)
+    if isinstance(network, nn.Module):
+        network = unwrapped(network)
     if order is not None and isinstance(network, nn.Module | NeuronGraph):
         raise InputError(
             f"order names weights of a state dict or file, but the network is a "

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.tracing.file_checks import check_readable, check_weights_follow, damage_named
+from clusterability.tracing.file_checks import (
+    check_readable,
+    check_weights_follow,
+    damage_named,
+    is_utf8,
+)
 from clusterability.tracing.naming import listed, quoted, show_path
 
 
@@ -16,9 +22,17 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a file, mapped from it: none is read before it is used.
 
     The library itself refuses a header that does not fit the size of the file.
+
+    Raises:
+        InputError: if the path is not UTF-8, which the library needs.
     """
     from safetensors import safe_open
 
+    if not is_utf8(path):
+        raise InputError(
+            f"{show_path(path)} is a path that is not UTF-8, which the safetensors library does "
+            "not open; rename the file or its folder"
+        )
     with safe_open(path, framework="pt", device="cpu") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
@@ -70,7 +84,16 @@ def _check_shard(path: Path, shard: str) -> None:
             f"{show_path(path)} names the shard {quoted(shard)}, expected the plain name of a "
             ".safetensors file in the same folder"
         )
-    if not (path.parent / shard).is_file():
+    try:
+        there = stat.S_ISREG((path.parent / shard).stat().st_mode)
+    except (FileNotFoundError, ValueError):
+        there = False
+    except OSError as error:
+        raise InputError(
+            f"{show_path(path)} names the shard {quoted(shard)}, which cannot be opened "
+            f"({error.strerror}); correct the name in the index, or download it again"
+        ) from None
+    if not there:
         raise InputError(
             f"{show_path(path)} names the shard {quoted(shard)}, which is not there; put all "
             "shards into the same folder"

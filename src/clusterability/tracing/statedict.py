@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from clusterability.errors import InputError
@@ -14,7 +15,7 @@ from clusterability.shown import shown
 from clusterability.tracing.batchnorms import place_batch_norms
 from clusterability.tracing.chain import Operation, chain_wiring, check_include, left_out_notes
 from clusterability.tracing.checkpoints import plain_parameters, stripped_name
-from clusterability.tracing.naming import listed, natural_key, quoted, split_name
+from clusterability.tracing.naming import described, listed, natural_key, quoted, split_name
 from clusterability.tracing.ordering import Weight, as_operations, chain_operations
 from clusterability.tracing.wiring import BatchNorm, Wiring
 
@@ -37,9 +38,11 @@ def state_dict_wiring(
         order: names of the weights that form the chain; by default all, in natural order.
 
     Raises:
-        InputError: if the weights do not chain, or a batch norm has no place.
+        InputError: if the weights do not chain, a batch norm has no place, or ``order`` is no
+            sequence of names.
     """
     check_include(include)
+    order = checked_order(order)
     parameters, notes = plain_parameters(state)
     candidates = _in_natural_order(parameters)
     weights = _floating(candidates, parameters)
@@ -51,6 +54,26 @@ def state_dict_wiring(
     wiring = chain_wiring(operations, include)
     notes = [*chain_notes, *notes, *norm_notes, *left_out_notes(operations, include)]
     return wiring, {name: parameters[name] for name in wiring.parameter_names}, tuple(notes)
+
+
+def checked_order(order: object) -> list[str] | None:
+    """The names that ``order`` gives, in a list; arrays of names are taken too.
+
+    Raises:
+        InputError: if it is one string, empty, no sequence, or holds something else than names.
+    """
+    if order is None:
+        return None
+    names = order.tolist() if isinstance(order, np.ndarray) else order
+    if isinstance(names, str):
+        raise InputError(f'order is the string {quoted(names)}, expected a list: order=["fc1"]')
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f'order is {described(order)}, expected a list of names: order=["fc1", "fc2"]'
+        )
+    if not names:
+        raise InputError("order names no weight; leave it out, or name the weights in order")
+    return list(names)
 
 
 def _in_natural_order(parameters: Mapping[str, Tensor]) -> list[Weight]:
@@ -85,10 +108,6 @@ def _floating(candidates: Sequence[Weight], parameters: Mapping[str, Tensor]) ->
 
 def _named(candidates: Sequence[Weight], order: Sequence[str]) -> list[Weight]:
     """The weights that the user names, with or without ``.weight``."""
-    if isinstance(order, str):
-        raise InputError(f'order is the string {quoted(order)}, expected a list: order=["fc1"]')
-    if not order:
-        raise InputError("order names no weight; leave it out, or name the weights in order")
     by_name = {weight.label: weight for weight in candidates}
     by_name.update((weight.name, weight) for weight in candidates)
     chosen: list[Weight] = []

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.shown import shown
+from clusterability.tracing.file_checks import is_utf8
 from clusterability.tracing.memory import check_fits
 from clusterability.tracing.naming import quoted, show_path
 
@@ -42,11 +43,14 @@ def read_torch(path: Path) -> Mapping[str, Any]:
             f"{show_path(path)} is not what torch.save writes, neither a whole zip archive nor a "
             "pickle: it is truncated or of another format; download or save it again"
         )
+    # torch takes UTF-8 paths alone, and maps a file by its path alone: others are read when open.
+    mappable = mappable and is_utf8(path)
     try:
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             # torch warns of pickles that it did not write; here they are refused if they fail.
             warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
+            source = path if mappable else file
+            content = torch.load(source, map_location="cpu", weights_only=True, mmap=mappable)
     except pickle.UnpicklingError as error:
         raise InputError(_refusal(path, str(error))) from None
     if not isinstance(content, Mapping):
@@ -80,16 +84,20 @@ def _check_archive(path: Path) -> tuple[int, bool]:
 
 def _refusal(path: Path, message: str) -> str:
     """The sentence for a pickle that needs more than tensors and plain containers."""
-    found = re.search(r"GLOBAL ([\w.<>]+)", message)
+    found = re.search(r"GLOBAL ([\w.<>]+) (?:was not|whose)", message)
     called = found.group(1) if found else ""
     if called.startswith("torch.nn."):
         return (
             f"{show_path(path)} holds a whole pickled module ({shown(called)}), and loading that "
             f"would run code; {_REMEDY}"
         )
-    if called or "nsupported" in message:
-        which = f" ({shown(called)})" if called else ""
-        return f"{show_path(path)} holds a pickle that would run code{which}; {_REMEDY}"
+    if called:
+        return f"{show_path(path)} holds a pickle that would run code ({shown(called)}); {_REMEDY}"
+    if "nsupported" in message:
+        return (
+            f"{show_path(path)} is not a file of tensors that PyTorch can read safely; download it "
+            f"again if it should be one, or {_REMEDY}"
+        )
     return (
         f"{show_path(path)} is truncated, corrupt, or not what torch.save writes; download or "
         "save it again"

@@ -187,7 +187,10 @@ def _check_strengths(strengths: Tensor, weight: Tensor, name: str) -> None:
     # One number decides, for strengths are not negative and NaN comes through a maximum.
     largest = float(strengths.detach().amax())
     if largest == 0:
-        raise InputError(f"{quoted(name)} is zero throughout, so that it joins no neurons")
+        raise InputError(
+            f"{quoted(name)} is zero throughout, so that it joins no neurons; train or initialize "
+            "it, prune less of it, or leave its layer out"
+        )
     if not math.isfinite(largest):
         n_bad = int((~torch.isfinite(weight.detach())).sum())
         if n_bad == 0:
