@@ -87,7 +87,7 @@ def order(n, generator):
     return tuple(permuted(np.arange(n, dtype=np.float32), generator).astype(int).tolist())
 
 
-@pytest.mark.parametrize("cached", [0, 2**20])
+@pytest.mark.parametrize("cached", [3, 2**20])
 @pytest.mark.parametrize("chunk", [1, 2, 3, 2**16])
 def test_all_orders_are_equally_likely(chunk, cached, monkeypatch):
     monkeypatch.setattr(module, "_CHUNK", chunk)

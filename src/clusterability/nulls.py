@@ -7,7 +7,7 @@ strengths (section 1.2). The observed graph must already lie flat on the CPU in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -66,13 +66,24 @@ def permuted(
         out[:] = values
         _permute_in_place(out, rng)
         return out
-    buckets = rng.integers(0, 256, size=values.size, dtype=np.uint8)
-    sizes = np.bincount(buckets, minlength=256)
-    ends = np.cumsum(sizes)
-    _deal(values, buckets, ends - sizes, out)
-    for size, end in zip(sizes, ends, strict=True):
-        _permute_in_place(out[end - size : end], rng)
+    state = rng.bit_generator.state
+    sizes = np.zeros(256, np.int64)
+    for _, buckets in _buckets(values.size, rng):
+        _count(buckets, sizes)
+    rng.bit_generator.state = state  # draws the same buckets again, rather than keep them all
+    places, first = np.cumsum(sizes) - sizes, 0
+    for start, buckets in _buckets(values.size, rng):
+        _deal(values[start : start + buckets.size], buckets, places, out)
+    for end in places:
+        _permute_in_place(out[first:end], rng)
+        first = end
     return out
+
+
+def _buckets(n: int, rng: np.random.Generator) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """A random bucket for each of n values, piece by piece, with the place of each piece."""
+    for start in range(0, n, _CACHED):
+        yield start, rng.integers(0, 256, size=min(_CACHED, n - start), dtype=np.uint8)
 
 
 def _permute_in_place(values: NDArray[np.float32], rng: np.random.Generator) -> None:
@@ -83,12 +94,17 @@ def _permute_in_place(values: NDArray[np.float32], rng: np.random.Generator) -> 
 
 
 @compiled()
-def _deal(values, buckets, starts, out):  # type: ignore[no-untyped-def]
-    places = starts.copy()
+def _count(buckets, sizes):  # type: ignore[no-untyped-def]
+    for bucket in buckets:
+        sizes[bucket] += 1
+
+
+@compiled()
+def _deal(values, buckets, places, out):  # type: ignore[no-untyped-def]
+    """Put each value into the next place of its bucket."""
     for i in range(values.size):
-        bucket = buckets[i]
-        out[places[bucket]] = values[i]
-        places[bucket] += 1
+        out[places[buckets[i]]] = values[i]
+        places[buckets[i]] += 1
 
 
 @compiled()
