@@ -14,8 +14,6 @@ GIVEN = {
     "n_init": None,
     "workers": None,
     "device": "cpu",
-    "kernel_norm": "l1",
-    "include": (),
 }
 
 
@@ -26,7 +24,7 @@ def check(**changed):
 def test_what_is_given_comes_back():
     options = check(n_clusters=2, n_shuffles=0, seed=7, null="nonzero", isolated="drop-after")
     assert (options.n_clusters, options.n_shuffles, options.seed) == (2, 0, 7)
-    assert (options.null, options.isolated, options.kernel_norm) == ("nonzero", "drop-after", "l1")
+    assert (options.null, options.isolated) == ("nonzero", "drop-after")
     assert options.n_init is None
     assert options.workers >= 1
     assert options.device == torch.device("cpu")
@@ -80,19 +78,6 @@ def test_one_of_lists_what_is_known():
     assert one_of("fruit", "pear", ("apple", "pear")) == "pear"
     with pytest.raises(InputError, match=r"fruit is 'fig', expected one of apple, pear$"):
         one_of("fruit", "fig", ("apple", "pear"))
-
-
-@pytest.mark.parametrize(
-    ("include", "expected"),
-    [
-        ((), ()),
-        ("dense", ("dense",)),
-        (["input", "dense", "input"], ("dense", "input")),
-        ({"input"}, ("input",)),
-    ],
-)
-def test_what_to_include_is_sorted(include, expected):
-    assert check(include=include).include == expected
 
 
 def test_cuda_without_a_gpu_is_refused(monkeypatch):

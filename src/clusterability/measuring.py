@@ -102,12 +102,10 @@ def measure(
         n_init=n_init,
         workers=workers,
         device=device,
-        kernel_norm=kernel_norm,
-        include=include,
     )
     if isinstance(network, str) and network.startswith("example:") and not Path(network).exists():
         name, network = name or network, example(network.removeprefix("example:"))
-    traced = trace(network, kernel_norm=kernel_norm, include=options.include, order=order)
+    traced = trace(network, kernel_norm=kernel_norm, include=include, order=order)
     name, notes, graph = name or traced.name, traced.notes, _flat_graph(traced.graph)
     del traced  # a large network's strengths are now there twice
     seconds = {"reading": time.perf_counter() - started}
@@ -129,10 +127,10 @@ def measure(
         refined=refined,
         lower_bound=found.lower_bound(len(plain.clusters)),
         eigenvalues=found.eigenvalues,
-        layers=_layers(graph),
+        layers=_layers(graph, alive),
         n_components=n_components,
         warnings=tuple(warnings),
-        settings=_settings(options, policy),
+        settings=_settings(options, policy, kernel_norm, include),
         version=__version__,
         device=_device_name(options.device),
         seconds=seconds,
@@ -254,22 +252,24 @@ def _warnings(
     return messages
 
 
-def _layers(graph: NeuronGraph) -> tuple[LayerSummary, ...]:
-    isolated = torch.split(graph.degrees() == 0, graph.layer_sizes)
+def _layers(graph: NeuronGraph, alive: NDArray[np.bool_]) -> tuple[LayerSummary, ...]:
+    parts = np.split(~alive, graph.offsets[1:-1])
     return tuple(
         LayerSummary(layer.name, layer.n_neurons, int(part.sum()))
-        for layer, part in zip(graph.layers, isolated, strict=True)
+        for layer, part in zip(graph.layers, parts, strict=True)
     )
 
 
-def _settings(options: Options, policy: Policy) -> Settings:
+def _settings(
+    options: Options, policy: Policy, kernel_norm: str, include: Collection[str]
+) -> Settings:
     return Settings(
         n_clusters=options.n_clusters,
         n_shuffles=options.n_shuffles,
         null=options.null,
         isolated=options.isolated,
-        kernel_norm=options.kernel_norm,
-        include=options.include,
+        kernel_norm=kernel_norm,
+        include=tuple(sorted(set(include))),
         n_init=policy.n_init,
         n_init_policy=(
             f"{FEW_STARTS} up to {MANY_NEURONS} neurons, {MANY_STARTS} above"

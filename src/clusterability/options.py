@@ -30,8 +30,6 @@ class Options:
     n_init: int | None
     workers: int
     device: torch.device
-    kernel_norm: str
-    include: tuple[str, ...]
 
 
 def check_options(
@@ -44,8 +42,6 @@ def check_options(
     n_init: int | None,
     workers: int | None,
     device: str,
-    kernel_norm: str,
-    include: Collection[str],
 ) -> Options:
     """Check each argument.
 
@@ -61,8 +57,6 @@ def check_options(
         n_init=None if n_init is None else _whole("n_init", n_init, 1, 10**5),
         workers=available_workers() if workers is None else _whole("workers", workers, 1, 10**4),
         device=_device(one_of("device", device, DEVICES)),
-        kernel_norm=kernel_norm,
-        include=_names("include", include),
     )
 
 
@@ -81,13 +75,6 @@ def _whole(name: str, value: Any, lowest: int, highest: int | None = None) -> in
     if highest is not None and int(value) > highest:
         raise InputError(f"{name} is {value!r}, expected at most {highest}")
     return int(value)
-
-
-def _names(option: str, value: Any) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else value
-    if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{option} is {value!r}, expected a collection of names")
-    return tuple(sorted(set(names)))
 
 
 def _device(name: str) -> torch.device:

@@ -28,13 +28,15 @@ def plot_eigenvalues(result: Clusterability, ax: Axes) -> None:
         if later
         else f"k = {k} (no eigenvalue after it is known)"
     )
-    ax.annotate(
-        f" {gap} ",
-        (k + 0.5, 1.2 * top),
-        ha="right" if k > 3 else "left",
+    ax.text(
+        0.02,
+        0.97,
+        gap,
+        transform=ax.transAxes,
         va="top",
         fontsize=TICK_SIZE,
         color=INK,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )
     ax.xaxis.set_major_locator(MaxNLocator(12, integer=True))
     ax.tick_params(labelsize=TICK_SIZE)
