@@ -31,13 +31,15 @@ def joined(
     density: float = 1.0,
     dtype: torch.dtype = torch.float32,
 ) -> NeuronGraph:
-    """Layers of these sizes and a random block for each pair of them."""
+    """Layers of these sizes and a random block for each pair, which may be a layer with itself."""
     rng = np.random.default_rng(seed)
     blocks = []
     for source, target in pairs:
         shape = (sizes[source], sizes[target])
         kept = rng.random(shape) < density
         strengths = torch.tensor(np.abs(rng.standard_normal(shape)) * kept, dtype=dtype)
+        if source == target:
+            strengths = strengths.triu(1)
         blocks.append(Block(source, target, strengths))
     return NeuronGraph(tuple(Layer(f"l{i}", n) for i, n in enumerate(sizes)), tuple(blocks))
 
@@ -75,6 +77,22 @@ def low_rank(n_source: int, n_target: int, rank: int, seed: int = 0) -> NeuronGr
 TRIANGLE = [(0, 1), (1, 2), (0, 2)]
 
 
+def grouped_convolutions() -> NeuronGraph:
+    """A chain of a grouped block, a depthwise one, and two copies of a full one."""
+    rng = np.random.default_rng(0)
+    supports = [np.kron(np.eye(2), np.ones((3, 4))), np.eye(8), np.ones((8, 5))]
+    layers = (Layer("a", 6), Layer("b", 8), Layer("c", 8), Layer("d", 5))
+    blocks = [
+        Block(
+            *(i, i + 1, torch.tensor(rng.random(s.shape) * s, dtype=torch.float32)),
+            *(torch.tensor(s == 1) if i < 2 else None, f"kernel{i}"),
+        )
+        for i, s in enumerate(supports)
+    ]
+    blocks.append(Block(1, 3, 2 * blocks[2].strengths, None, "kernel2"))
+    return NeuronGraph(layers, tuple(blocks))
+
+
 def awkward_graphs() -> dict[str, NeuronGraph]:
     """Small graphs (at most 60 neurons), each of which has broken some implementation."""
     lonely = random_chain([8, 6, 5], 3)
@@ -97,6 +115,11 @@ def awkward_graphs() -> dict[str, NeuronGraph]:
         "matching": chain_of(np.eye(5)),
         "1 x 3": chain_of([[1.0, 2.0, 3.0]]),
         "1 x 1": chain_of([[2.0]]),
+        "one layer": joined([12], [(0, 0)], 9, density=0.5),
+        "sparse layer": joined([15], [(0, 0)], 10, density=0.08),
+        "within and between": joined([6, 5, 4], [(0, 0), (0, 1), (1, 1), (2, 1), (2, 0)], 11, 0.5),
+        "within twice": joined([7, 3], [(0, 0), (0, 0), (1, 0)], 12, density=0.4),
+        "grouped": grouped_convolutions(),
         "uneven": uneven([8, 7, 6]),
         "float64": random_chain([6, 7], 7, dtype=torch.float64),
         "bfloat16": random_chain([6, 7], 8, dtype=torch.bfloat16),

@@ -15,6 +15,7 @@ from clusterability import Clusterability, measure
 from clusterability.cli import _parser, main
 from clusterability.nulls import NULLS
 from clusterability.options import DEVICES, ISOLATED
+from clusterability.ties import TIES
 from clusterability.tracing.kernels import KERNEL_NORMS
 
 FAST = ("--clusters", "3", "--shuffles", "4", "--starts", "2")
@@ -57,6 +58,7 @@ def test_choices_are_those_that_exist():
     assert choices == {
         "null": tuple(NULLS),
         "isolated": ISOLATED,
+        "ties": TIES,
         "kernel_norm": tuple(KERNEL_NORMS),
         "device": DEVICES,
     }

@@ -1,11 +1,14 @@
+import itertools
+
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
 
+from clusterability import eigenproblem
 from clusterability import embedding as module
 from clusterability.embedding import inverse_root, spectral_embedding
-from clusterability.graph import NeuronGraph
+from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.workers import single_threaded_libraries
 from graphs import (
     AWKWARD,
@@ -85,6 +88,15 @@ def test_awkward_graphs_equal_scipy(name, n_dimensions):
     check(AWKWARD[name], n_dimensions)
 
 
+def communities(n_layers, n_parts, size, background):
+    """Each layer joined to each other; parts of each, joined more than the rest."""
+    part = np.repeat(np.arange(n_parts), size)
+    strengths = torch.tensor(background + (part[:, None] == part), dtype=torch.float32)
+    layers = tuple(Layer(f"l{i}", part.size) for i in range(n_layers))
+    pairs = itertools.combinations(range(n_layers), 2)
+    return NeuronGraph(layers, tuple(Block(s, t, strengths * (s + t)) for s, t in pairs))
+
+
 LARGER = {
     "mlp": random_chain([300, 80, 70, 10]),
     "sparse mlp": random_chain([300, 90, 80, 10], 1, density=0.03),
@@ -96,8 +108,11 @@ LARGER = {
     "rank one": low_rank(210, 220, 1),
     "rank three": low_rank(220, 210, 3),
     "mostly isolated": random_chain([210, 215], 5, density=0.0004),
-    "triangle": joined([60, 80, 70], TRIANGLE, 6),
+    "triangle": joined([70, 90, 80], TRIANGLE, 6),
     "sparse triangle": joined([90, 80, 70], TRIANGLE, 7, density=0.03),
+    "triangle, all equal": communities(3, 1, 80, 0.0),
+    "triangle of communities": communities(3, 8, 10, 0.5),
+    "five layers of communities": communities(5, 16, 6, 0.1),
     "uneven": uneven([120, 210, 110]),
     "matching": chain_of(np.diag(np.arange(1.0, 206))),
 }
@@ -114,7 +129,35 @@ def test_the_block_iteration_equals_scipy(name, monkeypatch):
     check({**LARGER, **AWKWARD}[name])
 
 
-@pytest.mark.parametrize("side", [127, 128, 129, 143, 144, 145, 159, 160, 161])
+@pytest.mark.parametrize(
+    "name", ["triangle", "sparse triangle", "triangle of communities", "five layers of communities"]
+)
+def test_the_block_iteration_from_noise_alone_equals_scipy(name, monkeypatch):
+    monkeypatch.setattr(module, "DENSE_SIDE", 0)
+    monkeypatch.setattr(eigenproblem, "MOST_LAYERS", 0)
+    check(LARGER[name])
+
+
+def test_a_start_from_the_layers_saves_products_where_blocks_are_even(monkeypatch):
+    sizes, pairs = [120] * 8, list(itertools.combinations(range(8), 2))[::2]
+    graph = joined(sizes, pairs, 10)
+    even = graph.with_flat_strengths(graph.flat_strengths() * 0.1 + 1)
+    monkeypatch.setattr(module, "DENSE_SIDE", 0)
+    counts, apply = [], eigenproblem.GeneralProblem.apply
+
+    def counted(problem, vectors):
+        counts[-1] += 1
+        return apply(problem, vectors)
+
+    monkeypatch.setattr(eigenproblem.GeneralProblem, "apply", counted)
+    for most_layers in (700, 0):
+        counts.append(0)
+        monkeypatch.setattr(eigenproblem, "MOST_LAYERS", most_layers)
+        embed(even, 2)
+    assert counts[0] < counts[1]
+
+
+@pytest.mark.parametrize("side", [191, 192, 193, 207, 208, 209, 223, 224, 225])
 def test_the_block_iteration_at_the_smallest_sides_that_it_takes(side, monkeypatch):
     monkeypatch.setattr(module, "DENSE_SIDE", 0)
     check(random_chain([side, side + 20], side, density=0.1))
@@ -122,7 +165,7 @@ def test_the_block_iteration_at_the_smallest_sides_that_it_takes(side, monkeypat
 
 @pytest.mark.parametrize("dense_side", [0, 1000])
 @pytest.mark.parametrize("n_live", [2, 3, 4, 8, 12])
-@pytest.mark.parametrize("size", [20, 150, 210])
+@pytest.mark.parametrize("size", [20, 150, 240])
 def test_few_live_neurons_among_isolated(size, n_live, dense_side, monkeypatch):
     """As a shuffle of a pruned network may be: fewer positive eigenvalues than are wanted."""
     monkeypatch.setattr(module, "DENSE_SIDE", dense_side)

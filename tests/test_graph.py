@@ -1,10 +1,21 @@
+from dataclasses import replace
+
+import networkx
 import numpy as np
 import pytest
 import torch
 
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph, matmul
-from graphs import AWKWARD, TRIANGLE, chain_of, joined, naive_adjacency, random_chain
+from graphs import (
+    AWKWARD,
+    TRIANGLE,
+    chain_of,
+    grouped_convolutions,
+    joined,
+    naive_adjacency,
+    random_chain,
+)
 
 
 @pytest.mark.parametrize("name", AWKWARD)
@@ -80,6 +91,56 @@ def test_odd_circles_of_layers_have_no_two_coloring():
     assert joined([2] * 5, [(0, 1), (2, 3), (3, 4), (4, 2)]).two_coloring() is None
 
 
+@pytest.mark.parametrize("pairs", [[(0, 0)], [(0, 1), (1, 1)], [(0, 1), (1, 2), (2, 2)]])
+def test_a_layer_joined_to_itself_has_no_two_coloring(pairs):
+    assert joined([3, 3, 3], pairs).two_coloring() is None
+
+
+def test_a_block_within_a_layer_is_its_upper_triangle_both_ways():
+    """Against a graph of networkx, to which each edge is added once."""
+    graph = joined([6, 4], [(0, 0), (0, 1), (1, 1)], density=0.6, dtype=torch.float64)
+    other = networkx.Graph()
+    other.add_nodes_from(range(10))
+    for block in graph.blocks:
+        for i, j in block.strengths.nonzero().tolist():
+            ends = graph.offsets[block.source] + i, graph.offsets[block.target] + j
+            other.add_edge(*ends, weight=float(block.strengths[i, j]))
+    degrees = [other.degree(node, weight="weight") for node in range(10)]
+    np.testing.assert_allclose(graph.degrees().numpy(), degrees, rtol=1e-12)
+    np.testing.assert_allclose(naive_adjacency(graph), networkx.to_numpy_array(other), rtol=1e-12)
+    assert [block.support is None for block in graph.blocks] == [False, True, False]
+    assert torch.equal(graph.blocks[0].support, torch.ones(6, 6).triu(1) > 0)
+
+
+def test_an_own_support_within_a_layer_is_kept():
+    support = torch.zeros(3, 3, dtype=torch.bool)
+    support[0, 2] = True
+    block = Block(0, 0, support.float(), support)
+    assert NeuronGraph((Layer("a", 3),), (block,)).blocks[0].support is support
+
+
+def test_support_and_kernel_stay_with_their_block():
+    graph = grouped_convolutions()
+    others = [graph.with_flat_strengths(graph.flat_strengths()), graph.to("meta")]
+    batch = torch.stack([graph.flat_strengths()] * 2)
+    others.append(graph.with_flat_strengths(batch))
+    for other in others:
+        assert [b.kernel for b in other.blocks] == ["kernel0", "kernel1", "kernel2", "kernel2"]
+        for before, after in zip(graph.blocks, other.blocks, strict=True):
+            assert (before.support is None) == (after.support is None)
+            if after.support is not None and after.support.device.type != "meta":
+                assert torch.equal(before.support, after.support)
+    assert others[1].blocks[0].support.device.type == "meta"
+
+
+def test_strengths_outside_a_support_do_not_pass_the_check():
+    graph = grouped_convolutions()
+    graph.check_strengths()
+    full = replace(graph.blocks[0], strengths=torch.ones(6, 8))
+    with pytest.raises(InputError, match="outside its support"):
+        replace(graph, blocks=(full, *graph.blocks[1:])).check_strengths()
+
+
 @pytest.mark.parametrize(
     ("n_layers", "pairs"),
     [
@@ -98,7 +159,7 @@ def test_every_block_joins_different_colors(n_layers, pairs):
     assert all(colors[s] != colors[t] for s, t in pairs)
 
 
-@pytest.mark.parametrize("pairs", [[(0, 1), (1, 2)], TRIANGLE, [(0, 1), (1, 0)]])
+@pytest.mark.parametrize("pairs", [[(0, 1), (1, 2)], TRIANGLE, [(0, 1), (1, 0)], [(0, 0), (0, 2)]])
 def test_gradients_pass_through_degrees_and_product(pairs):
     graph = joined([3, 2, 4], pairs, dtype=torch.float64)
     vectors = torch.randn(9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -143,7 +204,11 @@ A, B = Layer("a", 2), Layer("b", 3)
     [
         ((A, B), Block(0, 2, torch.ones(2, 3)), "names layer 2, but there are 2 layers"),
         ((A, B), Block(-1, 1, torch.ones(2, 3)), "names layer -1"),
-        ((A, B), Block(1, 1, torch.ones(3, 3)), "joins layer 'b' to itself"),
+        (
+            (A, B),
+            Block(1, 1, torch.ones(2, 3)),
+            r"within 'b' has shape \(2, 3\), expected \(3, 3\)",
+        ),
         ((A, B), Block(0, 1, torch.ones(3, 2)), r"shape \(3, 2\), expected \(2, 3\)"),
         ((A, B), Block(0, 1, torch.ones(2, 3, dtype=torch.int64)), "torch.int64, not floats"),
         ((A, Layer("b", 0)), Block(0, 1, torch.ones(2, 0)), "a layer has no neurons"),

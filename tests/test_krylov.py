@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from clusterability.krylov import SMALLEST_SIDE, largest_eigenpairs
+from clusterability.krylov import BASIS_BLOCKS, SMALLEST_SIDE, largest_eigenpairs
 from clusterability.workers import single_threaded_libraries
 
-N, WIDTH = 200, 16
+N, WIDTH = 240, 16
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,7 @@ def test_equals_numpy_in_float32(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("rank", [1, 2, 40, 113, 120, 128, 135])
+@pytest.mark.parametrize("rank", [1, 2, 40, 113, 177, 184, 192, 199])
 def test_rows_of_zeros_as_isolated_neurons_give_them(rank, dtype):
     matrix = torch.zeros(N, N, dtype=dtype)
     matrix[:rank, :rank] = operator(np.linspace(1, 0.1, rank), dtype=dtype)
@@ -87,7 +87,7 @@ def test_rows_of_zeros_as_isolated_neurons_give_them(rank, dtype):
         check(matrix, 11, 3e-6, seed=seed)
 
 
-@pytest.mark.parametrize("n", [SMALLEST_SIDE * WIDTH, SMALLEST_SIDE * WIDTH + 1, 200, 900])
+@pytest.mark.parametrize("n", [SMALLEST_SIDE * WIDTH, SMALLEST_SIDE * WIDTH + 1, 250, 900])
 def test_sizes(n):
     check(operator(np.linspace(-1, 1, n)), 8, 3e-6, n)
 
@@ -102,6 +102,19 @@ def test_a_batch_of_unlike_operators_equals_one_by_one():
     for i, matrix in enumerate(matrices):
         expected = np.linalg.eigvalsh(matrix.numpy())[::-1][:9]
         np.testing.assert_allclose(values[i].numpy(), expected, atol=1e-4 if i == 2 else 1e-5)
+
+
+def test_stops_within_the_first_basis_once_it_has_converged():
+    matrix, n_products = matrix_of("rank three", torch.float64), 0
+
+    def apply(block):
+        nonlocal n_products
+        n_products += 1
+        return matrix @ block
+
+    values, _ = largest_eigenpairs(apply, start(), 3)
+    np.testing.assert_allclose(values.numpy(), [1, 0.6, 0.5], atol=1e-6)
+    assert n_products < BASIS_BLOCKS
 
 
 def test_the_start_is_left_as_it_was():

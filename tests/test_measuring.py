@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from graphs import (
     AWKWARD,
     TRIANGLE,
     chain_of,
+    grouped_convolutions,
     joined,
     low_rank,
     naive_adjacency,
@@ -101,7 +103,13 @@ def test_a_result_is_consistent(result):
     assert all(seconds >= 0 for seconds in result.seconds.values())
 
 
-@pytest.mark.parametrize("options", [{}, {"isolated": "drop-after"}, {"null": "nonzero"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"isolated": "drop-after"}, {"null": "nonzero"}, {"graph": grouped_convolutions()}]
+    + [{"graph": joined([40], [(0, 0)], density=0.2), "null": null} for null in NULLS]
+    + [{"graph": grouped_convolutions(), "ties": "tied", "null": null} for null in NULLS],
+    ids=str,
+)
 def test_the_same_for_any_number_of_workers(options):
     first = numbers(run(**options))
     for workers in (1, 2, 8):
@@ -125,6 +133,50 @@ def test_more_shuffles_add_to_the_first(result):
             assert getattr(fewer, name).null.values == values[:n_shuffles]
         assert np.array_equal(fewer.labels, result.labels)
         assert fewer.lower_bound == result.lower_bound
+
+
+def test_ties_change_shuffles_of_copies_and_nothing_else(result):
+    assert result.settings.ties == "independent"
+    tied = run(seed=3, ties="tied")
+    assert tied.settings.ties == "tied"
+    assert tied.plain.null == result.plain.null
+    copies = grouped_convolutions()
+    alone, together = (run(copies, ties=ties, n_shuffles=20) for ties in ("independent", "tied"))
+    for each in (alone, together):
+        check(each)
+    assert alone.ncut == together.ncut
+    assert not set(alone.plain.null.values) & set(together.plain.null.values)
+    assert [block.kernel for block in alone.graph.blocks][2:] == ["kernel2", "kernel2"]
+
+
+def test_copies_that_lose_different_neurons_are_refused():
+    copies = joined([6, 5, 5], [(0, 1), (0, 2)])
+    copies.blocks[1].strengths[:, 2] = 0
+    named = replace(copies, blocks=tuple(replace(b, kernel="conv") for b in copies.blocks))
+    with pytest.raises(InputError, match=r"lose different neurons.*isolated"):
+        run(named, ties="tied")
+    check(run(named, ties="tied", isolated="drop-after"))
+    check(run(named))
+
+
+def test_graphs_without_layers_and_planted_clusters():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 90)
+    likely = np.where(truth[:, None] == truth, 0.4, 0.02)
+    strengths = np.triu(rng.random((90, 90)) * (rng.random((90, 90)) < likely), 1)
+    block = Block(0, 0, torch.tensor(strengths, dtype=torch.float32))
+    result = run(NeuronGraph((Layer("nodes", 90),), (block,)), 3, n_shuffles=19)
+    check(result)
+    assert result.p_value == 0.05
+    assert result.refined.ncut <= naive_ncut(strengths + strengths.T, truth) + 1e-6
+    for label in range(3):
+        assert np.bincount(result.labels[truth == label]).max() > 0.95 * (truth == label).sum()
+
+
+def test_a_layer_that_nothing_touches_is_isolated():
+    result = run(AWKWARD["untouched layer"], 2)
+    check(result)
+    assert [layer.n_isolated for layer in result.layers] == [0, 3, 0]
 
 
 def test_no_shuffles(result):
@@ -253,6 +305,17 @@ def test_live_parameters_are_measured_and_left_alone():
     assert strengths.grad is None
 
 
+def test_blocks_of_several_precisions_and_scales():
+    blocks = [torch.ones(3, 4, dtype=torch.float64) * 1e30, torch.ones(4, 2, dtype=torch.float32)]
+    blocks[0][0, 1] = 5e30
+    with pytest.raises(InputError, match="'layer1' and 'layer2' holds only zeros, or strengths so"):
+        run(NeuronGraph.chain([blocks[0], blocks[1] * 1e-30]), 2)
+    even = [blocks[0] / 1e30, blocks[1]]
+    single = [block.float() for block in even]
+    first, second = (run(NeuronGraph.chain(each), 2) for each in (even, single))
+    assert numbers(first) == numbers(second)
+
+
 def test_torch_gets_its_threads_back():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -303,7 +366,7 @@ def test_clusters_that_cannot_be_told_apart_are_warned_of():
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        ([[[1.0, 2.0]], [[0.0], [0.0]]], "between layers 'layer1' and 'layer2' are zero"),
+        ([[[1.0, 2.0]], [[0.0], [0.0]]], "block between 'layer1' and 'layer2' holds only zeros"),
         ([[[1.0, math.nan]], [[1.0], [1.0]]], "NaN or infinite"),
         ([[[1.0, math.inf]], [[1.0], [1.0]]], "NaN or infinite"),
         ([[[1.0, -2.0]], [[1.0], [1.0]]], "negative strength"),

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -7,9 +8,18 @@ import torch
 
 import plain_pipeline
 from clusterability import nulls as module
+from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.nulls import NULLS, permuted, shuffle_layer, shuffle_nonzero, without_isolated
-from graphs import AWKWARD, TRIANGLE, joined, naive_adjacency, random_chain
+from clusterability.ties import untied
+from graphs import (
+    AWKWARD,
+    TRIANGLE,
+    grouped_convolutions,
+    joined,
+    naive_adjacency,
+    random_chain,
+)
 
 
 def rng(seed=0):
@@ -45,6 +55,112 @@ def test_the_larger_graph_is_indeed_shuffled():
         shuffled = null(graph, rng())
         for old, new in zip(graph.blocks, shuffled.blocks, strict=True):
             assert not torch.equal(old.strengths, new.strengths)
+
+
+@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize("name", ["grouped", "one layer", "within and between", "within twice"])
+def test_nothing_leaves_its_support(name, null):
+    graph = GRAPHS[name]
+    moved = False
+    for seed in range(5):
+        shuffled = NULLS[null](graph, rng(seed))
+        shuffled.check_strengths()
+        for old, new in zip(graph.blocks, shuffled.blocks, strict=True):
+            assert (old.support is None) == (new.support is None)
+            if old.support is not None:
+                assert not new.strengths[~old.support].any()
+                moved |= not torch.equal(old.strengths, new.strengths)
+    assert moved
+
+
+def test_zeros_inside_a_support_move():
+    block = Block(0, 0, torch.zeros(4, 4))
+    block.strengths[0, 1] = 1.0
+    graph = flat(NeuronGraph((Layer("a", 4),), (block,)))
+    places = {int(shuffle_layer(graph, rng(seed)).flat_strengths().argmax()) for seed in range(60)}
+    assert places == {1, 2, 3, 6, 7, 11}
+
+
+def test_all_orders_inside_a_support_are_equally_likely():
+    support = torch.tensor([[True, False, True], [False, True, True]])
+    strengths = torch.zeros(2, 3)
+    strengths[support] = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    graph = flat(NeuronGraph((Layer("a", 2), Layer("b", 3)), (Block(0, 1, strengths, support),)))
+    generator = rng(8)
+    draws = []
+    for _ in range(2400):
+        values = shuffle_layer(graph, generator).blocks[0].strengths[support].tolist()
+        draws.append(tuple(int(value) - 1 for value in values))
+    assert chi_square(draws, 4) > 1e-3
+
+
+def tied_graph():
+    """Two copies of one kernel, the second twice as strong, with a block between them."""
+    strengths = torch.arange(12.0).view(3, 4)
+    layers = tuple(Layer(name, n) for name, n in zip("abc", (3, 4, 4), strict=True))
+    blocks = (
+        Block(0, 1, strengths, None, "conv"),
+        Block(1, 2, torch.rand(4, 4, generator=torch.Generator().manual_seed(0)), None, "other"),
+        Block(0, 2, 2 * strengths, None, "conv"),
+    )
+    return flat(NeuronGraph(layers, blocks))
+
+
+@pytest.mark.parametrize("null", NULLS)
+def test_copies_of_a_kernel_are_permuted_alike(null):
+    graph = tied_graph()
+    first, between, second = (block.strengths for block in NULLS[null](graph, rng(2)).blocks)
+    assert torch.equal(2 * first, second)
+    assert not torch.equal(first, graph.blocks[0].strengths)
+    alone = NULLS[null](untied(graph), rng(2)).blocks
+    assert not torch.equal(2 * alone[0].strengths, alone[2].strengths)
+    # What comes before the first copy's repetition is the same in both.
+    assert torch.equal(alone[0].strengths, first)
+    assert torch.equal(alone[1].strengths, between)
+
+
+def test_all_orders_of_tied_copies_are_equally_likely():
+    strengths = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    blocks = tuple(Block(0, i, strengths, None, "conv") for i in (1, 2))
+    graph = flat(NeuronGraph(tuple(Layer(name, 2) for name in "abc"), blocks))
+    generator = rng(9)
+    draws = []
+    for _ in range(2400):
+        values = shuffle_layer(graph, generator).blocks[1].strengths.flatten().tolist()
+        draws.append(tuple(int(value) - 1 for value in values))
+    assert chi_square(draws, 4) > 1e-3
+
+
+def test_names_without_copies_change_no_number():
+    graph = GRAPHS["larger"]
+    named = replace(
+        graph, blocks=tuple(replace(b, kernel=str(i)) for i, b in enumerate(graph.blocks))
+    )
+    for null in NULLS.values():
+        expected = null(graph, rng(5)).flat_strengths()
+        assert torch.equal(null(named, rng(5)).flat_strengths(), expected)
+
+
+def test_copies_with_other_zeros_cannot_be_tied_by_nonzero():
+    graph = tied_graph()
+    graph.blocks[2].strengths[1, 1] = 0
+    assert shuffle_layer(graph, rng()).n_neurons == 11
+    with pytest.raises(InputError, match="'conv' have zeros at different places"):
+        shuffle_nonzero(graph, rng())
+
+
+def test_without_isolated_keeps_supports_and_kernels():
+    graph = grouped_convolutions()
+    blocks = [replace(b, strengths=b.strengths.clone()) for b in graph.blocks]
+    blocks[0].strengths[1] = 0
+    blocks[2].strengths[:, 3] = 0
+    blocks[3].strengths[:, 3] = 0
+    kept = without_isolated(replace(graph, blocks=tuple(blocks)))
+    assert kept.layer_sizes == [5, 8, 8, 4]
+    assert [block.kernel for block in kept.blocks] == [block.kernel for block in graph.blocks]
+    expected = torch.block_diag(torch.ones(2, 4), torch.ones(3, 4)) > 0
+    assert torch.equal(kept.blocks[0].support, expected)
+    kept.check_strengths()
 
 
 @pytest.mark.parametrize("name", GRAPHS)

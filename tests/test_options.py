@@ -11,6 +11,7 @@ GIVEN = {
     "seed": 0,
     "null": "layer",
     "isolated": "drop-first",
+    "ties": "independent",
     "n_init": None,
     "workers": None,
     "device": "cpu",
@@ -25,6 +26,7 @@ def test_what_is_given_comes_back():
     options = check(n_clusters=2, n_shuffles=0, seed=7, null="nonzero", isolated="drop-after")
     assert (options.n_clusters, options.n_shuffles, options.seed) == (2, 0, 7)
     assert (options.null, options.isolated) == ("nonzero", "drop-after")
+    assert check(ties="tied").ties == "tied"
     assert options.n_init is None
     assert options.workers >= 1
     assert options.device == torch.device("cpu")
@@ -60,6 +62,7 @@ def test_these_have_no_default_to_fall_back_on(name):
         ("null", "layers", "; did you mean 'layer'?"),
         ("null", "non-zero", "; did you mean 'nonzero'?"),
         ("isolated", "drop_after", "; did you mean 'drop-after'?"),
+        ("ties", "tie", "; did you mean 'tied'?"),
         ("device", "metal", ""),
         ("null", None, ""),
         ("device", 0, ""),

@@ -97,7 +97,16 @@ def test_a_local_optimum_never_worse(name, k):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("pairs", [[(0, 1), (1, 2)], TRIANGLE, [(0, 1), (1, 0), (2, 1)]])
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [(0, 1), (1, 2)],
+        TRIANGLE,
+        [(0, 1), (1, 0), (2, 1)],
+        [(0, 0)],
+        [(0, 0), (0, 1), (1, 1), (1, 1)],
+    ],
+)
 def test_equals_the_naive_search(pairs, seed):
     graph = joined([8, 7, 6], pairs, seed, density=0.5)
     labels = random_labels(graph, 4, seed)
@@ -116,6 +125,19 @@ def test_equals_the_naive_search(pairs, seed):
 )
 def test_any_small_chain(sizes, density, k, seed):
     graph = random_chain(sizes, seed, density)
+    if float(graph.degrees().sum()) > 0:
+        check(graph, random_labels(graph, k, seed), k)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    n_neurons=st.integers(3, 12),
+    density=st.floats(0.2, 1),
+    k=st.integers(1, 4),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_small_graph_without_layers(n_neurons, density, k, seed):
+    graph = joined([n_neurons], [(0, 0)], seed, density)
     if float(graph.degrees().sum()) > 0:
         check(graph, random_labels(graph, k, seed), k)
 

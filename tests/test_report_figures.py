@@ -17,6 +17,7 @@ from clusterability.report.figures import (
     plot_null,
     sheet,
 )
+from clusterability.report.network_drawing import _curve
 from clusterability.report.style import drawable
 from clusterability.result import Clusterability
 from results import planted, result_of, small_result
@@ -143,6 +144,60 @@ def test_lines_share_the_strength_between_two_layers():
     assert share == pytest.approx(joint[np.ix_(rows, columns)].sum() / joint.sum())
 
 
+def within_layers(n_neurons=60, n_clusters=3):
+    """Two layers joined within and between, and labels."""
+    layers = (Layer("a", n_neurons), Layer("b", 20))
+    rng = np.random.default_rng(1)
+    blocks = (
+        Block(0, 0, torch.tensor(rng.random((n_neurons, n_neurons))).triu(1)),
+        Block(0, 1, torch.tensor(rng.random((n_neurons, 20)))),
+    )
+    return NeuronGraph(layers, blocks), rng.integers(0, n_clusters, n_neurons + 20)
+
+
+def test_lines_within_a_layer_share_the_strength_within_it():
+    graph, labels = within_layers()
+    discs = discs_of(graph, labels, 3)
+    shares = {(i, j): share for i, j, share in joined_discs(graph, discs)}
+    assert all(i < j for i, j in shares)
+    within = {pair: share for pair, share in shares.items() if discs.layer[pair[1]] == 0}
+    assert len(within) == 3
+    strengths = graph.blocks[0].strengths.numpy()
+    symmetric = strengths + strengths.T
+    for (i, j), share in within.items():
+        rows, columns = (labels[:60] == discs.cluster[disc] for disc in (i, j))
+        expected = symmetric[np.ix_(rows, columns)].sum() / strengths.sum()
+        assert share == pytest.approx(expected)
+    assert sum(shares.values()) - sum(within.values()) == pytest.approx(1)
+
+
+def test_a_line_within_a_layer_bends_to_one_side():
+    graph, labels = within_layers()
+    discs = discs_of(graph, labels, 3)
+    curve = _curve(discs, 0, 2, bend=0.5)
+    np.testing.assert_allclose(curve[[0, -1], 0], 0, atol=1e-12)
+    np.testing.assert_allclose(curve[[0, -1], 1], discs.y[[0, 2]])
+    assert 0.1 < curve[:, 0].max() < 0.5
+
+
+@pytest.mark.parametrize("n_neurons", [12, 80])
+def test_a_graph_without_layers_is_drawn(n_neurons):
+    graph, labels = within_layers(n_neurons)
+    one = NeuronGraph(graph.layers[:1], graph.blocks[:1])
+    figure = sheet(result_of(one, labels[:n_neurons]))
+    figure.draw_without_rendering()
+    titles = [ax.get_title(loc="right") for ax in figure.axes]
+    assert any("strength between neurons" in title for title in titles)
+    assert figure.axes[1].get_xlabel() == f"{n_neurons} neurons by cluster"
+
+
+def test_adjacency_within_a_layer_is_symmetric():
+    graph, labels = within_layers(30)
+    image = _binned(graph, _positions(labels), 50)
+    order = np.argsort(labels, kind="stable")
+    np.testing.assert_allclose(image, graph.to_scipy().toarray()[np.ix_(order, order)])
+
+
 def test_small_networks_have_a_disc_a_neuron():
     result = small_result()
     assert result.graph is not None
@@ -167,6 +222,22 @@ def test_eigenvalues_that_end_at_k():
     figure = Figure()
     plot_eigenvalues(small_result(eigenvalues=(0.0, 0.1)), figure.add_subplot())
     assert "no eigenvalue after it is known" in words(figure)
+
+
+def test_fifty_five_layers_leave_room_for_their_names():
+    graph, labels = planted([9] * 55, 10, density=0.9)
+    labels = np.where(labels < 0, 0, labels)
+    skips = [Block(i, i + 3, torch.ones(9, 9)) for i in range(0, 51, 2)]
+    skipping = NeuronGraph(graph.layers, (*graph.blocks, *skips))
+    figure = sheet(replace(result_of(graph, labels), graph=skipping))
+    figure.draw_without_rendering()
+    names = figure.axes[0].get_xticklabels()
+    assert 10 < len(names) < 55
+    boxes = [name.get_window_extent() for name in names]
+    # Slanted by 30 degrees, a line of text takes twice its height along the axis.
+    apart = np.diff([box.x1 for box in boxes])
+    assert apart.min() > 1.5 * names[0].get_fontsize() * figure.dpi / 72
+    assert min(box.x0 for box in boxes) > 0
 
 
 @pytest.mark.parametrize("n_clusters", [1, 40])

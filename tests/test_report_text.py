@@ -2,7 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.report.numerals import LEVEL, p_text
 from clusterability.report.text import describe, table
 from clusterability.report.verdict import sentence
@@ -129,6 +131,26 @@ def test_many_layers_and_clusters_stay_narrow():
     assert max(map(len, text.splitlines())) <= 100
     assert "most neurons in" in text
     assert "\n... and 24 smaller clusters: " in text
+
+
+def test_fifty_five_layers_are_told_by_how_many_and_which():
+    graph, labels = planted([30] * 55, 10, density=0.5)
+    text = table([result_of(graph, labels)])
+    assert max(map(len, text.splitlines())) <= 100
+    assert "of 55" in text
+    assert "most neurons in" in text
+
+
+def test_a_single_layer_needs_no_column():
+    block = Block(0, 0, torch.ones(4, 4).triu(1))
+    graph = NeuronGraph((Layer("nodes", 4),), (block,))
+    text = table([result_of(graph, np.array([0, 0, 1, 1]))])
+    assert text.startswith("mlp.pt: 4 neurons, 1 layer, 2 clusters")
+    assert text.splitlines()[-3:] == [
+        "cluster  neurons  volume    cut",
+        "      0        2  50.0 %  0.667",
+        "      1        2  50.0 %  0.667",
+    ]
 
 
 def test_several_networks_have_a_row_each():

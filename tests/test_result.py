@@ -146,6 +146,14 @@ def test_every_field_is_needed(key):
         Clusterability.from_json(json.dumps(data))
 
 
+def test_results_from_before_ties_were_a_choice_are_read():
+    data = small_result().to_dict()
+    assert data["settings"].pop("ties") == "independent"
+    assert Clusterability.from_json(json.dumps(data)).settings.ties == "independent"
+    data["settings"]["ties"] = "tied"
+    assert Clusterability.from_json(json.dumps(data)).settings.ties == "tied"
+
+
 def test_unknown_fields_are_passed_over():
     data = {**small_result().to_dict(), "added_later": 1}
     assert Clusterability.from_json(json.dumps(data)).ncut == small_result().ncut

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from clusterability.errors import InputError
 from clusterability.tracing.chain import Operation, chain_wiring, left_out_notes
+from clusterability.tracing.scales import BatchNorm
 
 
 def dense(name, n_in, n_out):
@@ -29,8 +31,8 @@ def test_an_mlp_has_a_layer_more_than_weights(sizes):
     operations = [dense(str(i), n_in, n_out) for i, (n_in, n_out) in enumerate(pairwise(sizes))]
     wiring = chain_wiring(operations)
     assert [n for _, n in layers(wiring)] == sizes
-    ends = [(c.source, c.target, c.n_pixels) for c in wiring.connections]
-    assert ends == [(i, i + 1, 1) for i in range(len(operations))]
+    ends = [(c.source, c.target, c.inputs) for c in wiring.connections]
+    assert ends == [(i, i + 1, None) for i in range(len(operations))]
     assert chain_wiring(operations, ("input", "dense")) == wiring
     assert left_out_notes(operations) == ()
 
@@ -47,10 +49,31 @@ def test_an_mlp_has_a_layer_more_than_weights(sizes):
 def test_what_a_cnn_includes(include, expected):
     wiring = chain_wiring(CNN, include)
     assert [name for name, _ in layers(wiring)] == expected
-    assert [c.weight for c in wiring.connections] == [f"{name}.weight" for name in expected[1:]]
-    pixels = {c.weight: c.n_pixels for c in wiring.connections}
-    assert pixels.get("d1.weight", 4) == 4
-    assert pixels.get("d2.weight", 1) == 1
+    names = [c.weight.name for c in wiring.connections]
+    assert names == [f"{name}.weight" for name in expected[1:]]
+    inputs = {c.weight.name: c.inputs for c in wiring.connections}
+    flattened = tuple(channel for channel in range(16) for _ in range(4))
+    assert inputs.pop("d1.weight", flattened) == flattened
+    assert set(inputs.values()) == {None}
+
+
+def test_channels_last_flattens_pixel_by_pixel():
+    operations = [replace(operation, layout="in-out") for operation in CNN]
+    wiring = chain_wiring(operations, ("dense",))
+    inputs = {c.weight.name: c.inputs for c in wiring.connections}
+    assert inputs["d1.weight"] == tuple(range(16)) * 4
+    assert all(c.weight.layout == "in-out" for c in wiring.connections)
+
+
+def test_batch_norms_scale_what_their_operation_gives():
+    norms = (BatchNorm("n", "n.running_var", 1e-5, "n.weight"), BatchNorm("m", "v", 0.1))
+    operations = [CNN[0], replace(CNN[1], norms=norms), replace(CNN[2], norms=norms[1:])]
+    wiring = chain_wiring(operations, ("dense",))
+    assert [[scale for scale, _ in c.paths[0].scales] for c in wiring.connections] == [
+        list(norms),
+        [norms[1]],
+    ]
+    assert all(entries is None for c in wiring.connections for _, entries in c.paths[0].scales)
 
 
 def test_notes_say_what_is_left_out():

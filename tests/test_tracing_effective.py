@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
 from clusterability.tracing import neuron_graph, trace
-from clusterability.tracing.effective import effective_parameter
+from clusterability.tracing.effective import effective_parameter, hook_made_parameters
+from small_modules import Forward
 
 
 def normalized(module):
@@ -101,7 +102,30 @@ def test_gradient_reaches_what_the_weight_is_made_of(hook):
 def test_other_hooks_are_noted(method):
     model = nn.Sequential(nn.Linear(3, 3), pruned(nn.Linear(3, 3)), nn.ReLU(), nn.Linear(3, 2))
     prune.identity(model[0], "bias")
-    assert trace(model).notes == ()
-    getattr(model[1], method)(lambda *_: None)
-    getattr(model[3], method)(lambda *_: None)
-    assert trace(model).notes == ("forward hooks are not taken into account: those of 1, 3",)
+    x = torch.zeros(1, 3)
+    assert trace(model, example_inputs=x).notes == ()
+    for module in (model, model[1], model[3]):
+        getattr(module, method)(lambda *_: None)
+    assert trace(model, example_inputs=x).notes == (
+        "forward hooks are not taken into account: those of the network, 1, 3",
+    )
+
+
+def test_parameters_that_hooks_make_are_listed():
+    module = pruned(nn.Linear(4, 4))
+    assert hook_made_parameters(module) == ["weight"]
+    prune.identity(module, "bias")
+    prune.l1_unstructured(module, "weight", 0.5)
+    assert sorted(hook_made_parameters(module)) == ["bias", "weight"]
+    module.register_forward_pre_hook(lambda *_: None)
+    assert sorted(hook_made_parameters(module)) == ["bias", "weight"]
+    assert hook_made_parameters(nn.Linear(2, 2)) == []
+
+
+@pytest.mark.parametrize("hook", HOOKED)
+def test_a_hooked_weight_in_a_forward_pass_of_ones_own(hook):
+    """Read as an attribute and computed with, not by the module that has it."""
+    inner = hook(nn.Linear(6, 5, bias=False))
+    model = Forward(lambda self, x: nn.functional.linear(x, 2 * self.inner.weight), inner=inner)
+    found = neuron_graph(model, example_inputs=torch.zeros(1, 6)).blocks[0].strengths
+    torch.testing.assert_close(found, 2 * effective_parameter(inner, "weight").abs().T)

@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from clusterability.result import Clusterability
 
 EPILOG = """\
-NETWORK is a file (.safetensors, .safetensors.index.json, .pt, .pth, .ckpt, .npz) with the weights
-of an MLP or a chain of convolutions; or example:fashion-mnist-mlp, which the package ships; or
-module:callable, which returns a torch.nn.Sequential.
+NETWORK is a model: an ONNX file (.onnx), a Keras file (.keras, .h5), or module:callable, a function
+that returns a torch.nn.Module; or weights of an MLP or a chain of convolutions alone (.safetensors,
+.safetensors.index.json, .pt, .pth, .ckpt, .npz); or example:fashion-mnist-mlp, which the package
+ships.
+
+Any weighted undirected graph can stand in its place: a SciPy sparse matrix (.npz), GraphML
+(.graphml) or node-link JSON (.json), its nodes with or without an attribute "layer".
 
 examples:
   clusterability measure example:fashion-mnist-mlp
   clusterability measure model.safetensors --json result.json --figure result.pdf
+  clusterability measure resnet50.onnx --ties tied
+  clusterability measure models:build --input-shape 3,32,32
   clusterability measure a.pt b.pt --shuffles 100
 """
 
@@ -96,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
         "them after (default drop-first)",
     )
     add(
+        "--ties",
+        choices=("independent", "tied"),
+        default="independent",
+        help="where a skip connection repeats a kernel, shuffle each copy by itself, as "
+        "published, or all of them alike (default independent)",
+    )
+    add(
         "--kernel-norm",
         choices=("l1", "l2", "induced-1", "induced-2"),
         default="l1",
@@ -107,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
         default=(),
         metavar="PARTS",
         help="of a CNN, also its input, dense, or input,dense",
+    )
+    add(
+        "--input-shape",
+        type=_sizes,
+        metavar="SIZES",
+        help="of one input without the batch axis, as 3,224,224; by default the file's own, or "
+        "guessed from the first weight layer",
     )
     add("--order", type=_names, metavar="NAMES", help="weights of the chain in order: fc1,fc2,fc3")
     add(
@@ -129,6 +149,15 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no list of sizes, expected one such as 3,224,224"
+        ) from None
+
+
 def _measure(args: argparse.Namespace, written: list[str]) -> None:
     _check_outputs(args)
     from clusterability.measuring import measure
@@ -142,9 +171,11 @@ def _measure(args: argparse.Namespace, written: list[str]) -> None:
             args.seed,
             null=args.null,
             isolated=args.isolated,
+            ties=args.ties,
             kernel_norm=args.kernel_norm,
             include=args.include,
             order=args.order,
+            input_shape=args.input_shape,
             n_init=args.starts,
             workers=args.workers,
             device=args.device,

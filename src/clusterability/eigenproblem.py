@@ -14,6 +14,12 @@ from clusterability.graph import NeuronGraph, matmul, transposed_matmul
 SMALLEST_EIGENVALUE = 1e-6
 """Below it a positive eigenvalue of M cannot be told from 0."""
 
+MOST_LAYERS = 700
+"""Beyond, the eigenproblem of the graph of layers costs more than a start from it saves."""
+
+NOISE = 0.01
+"""Length of the random part of each starting vector, whose other part has length 1."""
+
 
 class BipartiteProblem:
     """M = [[0, B], [B', 0]], solved through B'B on the smaller side.
@@ -52,6 +58,10 @@ class BipartiteProblem:
         image = self._to_small(self._to_large(vectors))
         trivial = self.trivial.to(vectors.dtype)
         return image - trivial[..., None] * (trivial[..., None, :] @ vectors)
+
+    def start(self, noise: Tensor) -> Tensor:
+        """The block that the iteration starts from: ``noise``, (..., size, b)."""
+        return noise
 
     def dense(self, dtype: torch.dtype) -> Tensor:
         """B'B - t t' as an array of which the upper triangle is filled."""
@@ -119,6 +129,30 @@ class GeneralProblem:
         image = scale * self._graph.product((scale * vectors).contiguous())
         return image - trivial[..., None] * (trivial[..., None, :] @ vectors)
 
+    def start(self, noise: Tensor) -> Tensor:
+        """The block that the iteration starts from: eigenvectors of the graph of layers, spread
+        over their neurons, and a little ``noise``, (..., size, b).
+
+        Where the strengths of a block are much alike, as in shuffles and random networks, leading
+        eigenvectors of M are nearly D^1/2 times one number a layer. Where they are not, little is
+        lost: the second block of the iteration is what the first has left over, enlarged.
+        """
+        totals = _layer_totals(self._graph)
+        width = min(noise.shape[-1], totals.shape[-1] - 1)
+        if totals.shape[-1] > MOST_LAYERS or width == 0:
+            return noise
+        volumes = totals.sum(-1)
+        roots = torch.where(volumes > 0, volumes.rsqrt(), 0)
+        values, vectors = torch.linalg.eigh(roots[..., None] * totals * roots[..., None, :])
+        # The last one is the trivial vector; below 0 the iteration wants none.
+        leading = vectors[..., -1 - width : -1] * (values[..., None, -1 - width : -1] > 0)
+        sizes = torch.tensor(self._graph.layer_sizes, device=noise.device)
+        spread = torch.repeat_interleave(leading * roots[..., None], sizes, dim=-2)
+        degree_roots = torch.where(self._scale > 0, self._scale.reciprocal(), 0)
+        start: Tensor = noise * (NOISE / self.size**0.5)
+        start[..., :width] += (spread * degree_roots[..., None]).to(noise.dtype)
+        return start
+
     def dense(self, dtype: torch.dtype) -> Tensor:
         """M - t t' as an array; the graph is small."""
         return self.apply(torch.eye(self.size, dtype=dtype))
@@ -130,6 +164,16 @@ class GeneralProblem:
         values, rotation = values.flip(-1), rotation.flip(-1)
         known = (values > SMALLEST_EIGENVALUE).double()
         return values * known, (basis @ rotation) * known[..., None, :]
+
+
+def _layer_totals(graph: NeuronGraph) -> Tensor:
+    """(..., n_layers, n_layers) strength between any two layers, as in an adjacency matrix."""
+    sums = [block.strengths.sum((-2, -1), dtype=torch.float64) for block in graph.blocks]
+    totals = sums[0].new_zeros(*sums[0].shape, len(graph.layers), len(graph.layers))
+    for block, total in zip(graph.blocks, sums, strict=True):
+        totals[..., block.source, block.target] += total
+        totals[..., block.target, block.source] += total
+    return totals
 
 
 def _gram(matrix: Tensor) -> Tensor:

@@ -107,6 +107,6 @@ def _solve(
         vectors: Tensor = torch.linalg.eigh(matrices)[1]
         return vectors[..., -n_wanted:].flip(-1)
     draws = [rng.standard_normal((problem.size, width), dtype=np.float32) for rng in rngs]
-    start = torch.from_numpy(np.stack(draws)).to(trivial.device, dtype)
-    start = start.view(*trivial.shape, width)
+    noise = torch.from_numpy(np.stack(draws)).to(trivial.device, dtype)
+    start = problem.start(noise.view(*trivial.shape, width))
     return krylov.largest_eigenpairs(problem.apply, start, n_wanted)[1]

@@ -7,7 +7,7 @@ strengths live, and are differentiable in them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -15,38 +15,24 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from clusterability.blocks import Block, Layer, above_diagonal, check_block, check_values
 from clusterability.errors import InputError
 
 if TYPE_CHECKING:
     import networkx
     import scipy.sparse
 
+__all__ = [
+    "Block",
+    "Layer",
+    "NeuronGraph",
+    "matmul",
+    "row_and_column_sums",
+    "transposed_matmul",
+]
+
 PIECE = 2**18
 """Strengths that are converted to another precision at a time: 2 MB of float64."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A named group of neurons. A channel of a convolution is one neuron."""
-
-    name: str
-    n_neurons: int
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Connection strengths between two layers.
-
-    Attributes:
-        source: index of one layer.
-        target: index of another layer.
-        strengths: (..., n_source, n_target), non-negative and finite. Leading axes, the same in
-            all blocks, hold several graphs of one shape, as a batch of shuffles does.
-    """
-
-    source: int
-    target: int
-    strengths: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +40,8 @@ class NeuronGraph:
     """A weighted undirected graph whose vertices are neurons, kept as blocks between layers.
 
     Neurons are numbered layer by layer. The adjacency matrix A holds every block twice, once on
-    either side of the diagonal; several blocks may join the same two layers and then add up.
+    either side of the diagonal; several blocks may join the same two layers and then add up. A
+    block U within one layer lies above the diagonal and is there as U + U'.
 
     Source: section 1.1 of Filan et al. (2021).
 
@@ -73,7 +60,9 @@ class NeuronGraph:
 
     def __post_init__(self) -> None:
         for block in self.blocks:
-            _check_block(block, self.layers)
+            check_block(block, self.layers)
+        if any(b.source == b.target and b.support is None for b in self.blocks):
+            object.__setattr__(self, "blocks", tuple(map(_with_support, self.blocks)))
         devices = {block.strengths.device for block in self.blocks}
         if len(devices) > 1:
             listed = ", ".join(sorted(map(str, devices)))
@@ -118,7 +107,7 @@ class NeuronGraph:
     @property
     def n_strengths(self) -> int:
         """Number of entries of all blocks of one graph, zeros included."""
-        return sum(b.strengths.shape[-2] * b.strengths.shape[-1] for b in self.blocks)
+        return sum(block.n_strengths for block in self.blocks)
 
     @property
     def device(self) -> torch.device:
@@ -161,8 +150,8 @@ class NeuronGraph:
     def two_coloring(self) -> tuple[int, ...] | None:
         """A color, 0 or 1, for each layer so that every block joins different colors.
 
-        None if there is no such coloring. Layers are colored breadth first from the first of each
-        connected group, so that a chain alternates.
+        None if there is no such coloring, as where a block joins a layer to itself. Layers are
+        colored breadth first from the first of each connected group, so that a chain alternates.
         """
         neighbors: list[list[int]] = [[] for _ in self.layers]
         for block in self.blocks:
@@ -185,10 +174,17 @@ class NeuronGraph:
 
     def to(self, device: torch.device | str) -> NeuronGraph:
         """The same graph on another device."""
-        blocks = (Block(b.source, b.target, b.strengths.to(device)) for b in self.blocks)
-        return (
-            NeuronGraph(self.layers, tuple(blocks)) if self.device != torch.device(device) else self
+        if self.device == torch.device(device):
+            return self
+        blocks = (
+            replace(
+                b,
+                strengths=b.strengths.to(device),
+                support=None if b.support is None else b.support.to(device),
+            )
+            for b in self.blocks
         )
+        return NeuronGraph(self.layers, tuple(blocks))
 
     def flat_strengths(self) -> Tensor:
         """All strengths in one tensor (..., n_strengths), block after block, row by row.
@@ -205,10 +201,9 @@ class NeuronGraph:
         Args:
             flat: (..., n_strengths), in the order of :meth:`flat_strengths`.
         """
-        sizes = [block.strengths.shape[-2] * block.strengths.shape[-1] for block in self.blocks]
-        pieces = torch.split(flat, sizes, dim=-1)
+        pieces = torch.split(flat, [block.n_strengths for block in self.blocks], dim=-1)
         blocks = tuple(
-            Block(b.source, b.target, piece.view(*piece.shape[:-1], *b.strengths.shape[-2:]))
+            replace(b, strengths=piece.view(*piece.shape[:-1], *b.strengths.shape[-2:]))
             for b, piece in zip(self.blocks, pieces, strict=True)
         )
         return NeuronGraph(self.layers, blocks, flat)
@@ -217,24 +212,13 @@ class NeuronGraph:
         """Refuse strengths that no graph can have.
 
         Raises:
-            InputError: if there are no blocks, or one holds a negative, NaN or infinite entry.
+            InputError: if there are no blocks, or one holds a negative, NaN or infinite entry, or
+                one where there is no connection.
         """
         if not self.blocks:
             raise InputError("the graph has no blocks, so there is nothing to cluster; add one")
         for block in self.blocks:
-            if block.strengths.ndim != 2 or block.strengths.is_meta:
-                raise InputError("a graph to measure needs 2-D blocks with values, one graph only")
-            low, high = torch.aminmax(block.strengths.detach())
-            names = f"{self.layers[block.source].name!r} and {self.layers[block.target].name!r}"
-            if not (torch.isfinite(low) and torch.isfinite(high)):
-                raise InputError(
-                    f"the block between {names} holds NaN or infinite strengths; repair the weights"
-                )
-            if low < 0:
-                raise InputError(
-                    f"the block between {names} holds a negative strength ({float(low):.3g}); "
-                    "take absolute values"
-                )
+            check_values(block, self.layers)
 
     def to_scipy(self) -> scipy.sparse.csr_array:
         """The adjacency matrix A, (n_neurons, n_neurons), isolated neurons included."""
@@ -247,6 +231,14 @@ class NeuronGraph:
         from clusterability.exports import to_networkx
 
         return to_networkx(self)
+
+
+def _with_support(block: Block) -> Block:
+    """Within one layer only what lies above the diagonal can be connected."""
+    if block.source != block.target or block.support is not None:
+        return block
+    n_neurons, device = block.strengths.shape[-1], block.strengths.device
+    return replace(block, support=above_diagonal(n_neurons, device))
 
 
 def row_and_column_sums(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -298,23 +290,3 @@ def _converted_pieces(matrix: Tensor, dtype: torch.dtype) -> Iterator[tuple[slic
     for first in range(0, matrix.shape[0], n_rows):
         span = slice(first, min(first + n_rows, matrix.shape[0]))
         yield span, buffer[: span.stop - first].copy_(matrix[span])
-
-
-def _check_block(block: Block, layers: tuple[Layer, ...]) -> None:
-    for end in (block.source, block.target):
-        if not 0 <= end < len(layers):
-            raise InputError(f"a block names layer {end}, but there are {len(layers)} layers")
-    names = f"{layers[block.source].name!r} and {layers[block.target].name!r}"
-    strengths = block.strengths
-    if not isinstance(strengths, Tensor) or strengths.layout != torch.strided:
-        raise InputError(f"the block between {names} must be a dense torch tensor")
-    if block.source == block.target:
-        raise InputError(f"a block joins layer {layers[block.source].name!r} to itself")
-    expected = (layers[block.source].n_neurons, layers[block.target].n_neurons)
-    shape = tuple(block.strengths.shape)
-    if shape[-2:] != expected:
-        raise InputError(f"the block between {names} has shape {shape}, expected {expected}")
-    if 0 in shape:
-        raise InputError(f"the block between {names} is empty: a layer has no neurons")
-    if strengths.dtype not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
-        raise InputError(f"the block between {names} holds {block.strengths.dtype}, not floats")

@@ -6,6 +6,7 @@ eigenvalues are found together; a leading batch axis, so that a GPU solves all s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -16,11 +17,17 @@ MAX_RESTARTS = 100
 MAX_STAGNANT = 4
 """Restarts in a row that barely lower the residual before it is taken for rounding."""
 
-BASIS_BLOCKS = 8
+BASIS_BLOCKS = 12
 """Blocks that the basis holds before a restart."""
 
 SMALLEST_SIDE = BASIS_BLOCKS + 2
 """Blocks that must fit into the space: the basis, the one that follows, and room to choose it."""
+
+FALL = 10
+"""By what factor a block lowers the residual at most, as a rule: says when to look at it again."""
+
+WELL_CONDITIONED = 0.1
+"""Share of each column that must outlast a projection for its rounding not to matter."""
 
 
 def largest_eigenpairs(
@@ -33,7 +40,8 @@ def largest_eigenpairs(
 
     Args:
         apply: maps (..., n, b) to (..., n, b); symmetric.
-        start: (..., n, b), random, with b > n_wanted and n at least ``SMALLEST_SIDE`` b.
+        start: (..., n, b), with b > n_wanted and n at least ``SMALLEST_SIDE`` b; at least a part
+            of each column random.
         n_wanted: number of eigenpairs.
 
     Returns:
@@ -41,68 +49,78 @@ def largest_eigenpairs(
     """
     width = start.shape[-1]
     size = BASIS_BLOCKS * width
-    n_kept = min(n_wanted + width // 2, size - 2 * width)
+    n_kept = min(n_wanted + 2 * width, size - 2 * width)
     basis = start.new_zeros(*start.shape[:-1], size)
     projected = start.new_zeros(*start.shape[:-2], size, size, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     block, _ = _orthonormal(start, basis[..., :0], generator)
-    filled, best, n_stagnant = 0, float("inf"), 0
-    for _ in range(MAX_RESTARTS):
-        while filled < size:
-            span = slice(filled, filled + width)
-            basis[..., span] = block
-            image = apply(block)
-            filled += width
-            known = basis[..., :filled]
-            column = (known.mT @ image).double()
-            projected[..., :filled, span] = column
-            projected[..., span, :filled] = column.mT
-            block, coupling = _orthonormal(image, known, generator)
-        values, rotation = torch.linalg.eigh(projected)
-        residuals = torch.linalg.vector_norm(
-            coupling.double() @ rotation[..., -width:, -n_wanted:], dim=-2
-        )
-        error = (residuals.amax(-1) / values.abs().amax(-1).clamp_min(1e-30)).max().item()
-        kept = rotation[..., -n_kept:]
-        vectors = basis @ kept.to(basis.dtype)
-        n_stagnant = n_stagnant + 1 if error > 0.7 * best else 0
-        if error <= tolerance or n_stagnant == MAX_STAGNANT:
+    filled, best, n_stagnant, n_restarts, steps_to_look = 0, float("inf"), 0, 0, 2
+    while True:
+        span = slice(filled, filled + width)
+        basis[..., span] = block
+        image = apply(block)
+        filled += width
+        known = basis[..., :filled]
+        column = known.mT @ image
+        projected[..., :filled, span] = column
+        projected[..., span, :filled] = column.mT
+        block, coupling = _orthonormal(image, known, generator, column)
+        steps_to_look -= 1
+        is_full = filled + width > size
+        if steps_to_look > 0 and not is_full:
+            continue
+        values, rotation = torch.linalg.eigh(projected[..., :filled, :filled])
+        error = _error(values, coupling.double() @ rotation[..., -width:, -n_wanted:])
+        if is_full:
+            n_restarts += 1
+            n_stagnant = n_stagnant + 1 if error > 0.7 * best else 0
+            best = min(best, error)
+        if error <= tolerance or n_stagnant == MAX_STAGNANT or n_restarts == MAX_RESTARTS:
             break
-        best = min(best, error)
-        basis[..., :n_kept] = vectors
-        projected.zero_()
-        projected.diagonal(dim1=-2, dim2=-1)[..., :n_kept] = values[..., -n_kept:]
-        filled = n_kept
-        size = filled + (basis.shape[-1] - filled) // width * width
-        projected, basis = projected[..., :size, :size], basis[..., :size]
-    return values[..., -n_wanted:].flip(-1), vectors[..., -n_wanted:].flip(-1)
+        steps_to_look = math.ceil(math.log(error / tolerance, FALL))
+        if is_full:
+            basis[..., :n_kept] = known @ rotation[..., -n_kept:].to(basis.dtype)
+            projected.zero_()
+            projected.diagonal(dim1=-2, dim2=-1)[..., :n_kept] = values[..., -n_kept:]
+            filled = n_kept
+    vectors = known @ rotation[..., -n_wanted:].to(basis.dtype)
+    return values[..., -n_wanted:].flip(-1), vectors.flip(-1)
 
 
-def _orthonormal(block: Tensor, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _error(values: Tensor, residuals: Tensor) -> float:
+    """The longest residual (a column) over the largest |eigenvalue|, in the worst of the batch."""
+    lengths = torch.linalg.vector_norm(residuals, dim=-2).amax(-1)
+    return float((lengths / values.abs().amax(-1).clamp_min(1e-30)).max())
+
+
+def _orthonormal(
+    block: Tensor, known: Tensor, generator: torch.Generator, inside: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Orthonormal columns that span ``block`` less that of ``known``; and the coupling factor.
 
-    Projecting twice keeps float32 orthogonal to rounding; the third time is for columns that
+    Projecting twice keeps float32 orthogonal to rounding; a third time is for columns that
     cancelled almost entirely. Columns of which nothing is left but rounding, as when the space is
     exhausted, are replaced by random ones, which are coupled to nothing.
+
+    ``inside`` is known' block, if it has been computed already.
     """
     lengths = torch.linalg.vector_norm(block, dim=-2, keepdim=True)
-    block = _projected(block, known)
+    block = block - known @ (known.mT @ block if inside is None else inside)
+    block = block - known @ (known.mT @ block)
     norms = torch.linalg.vector_norm(block, dim=-2, keepdim=True)
     lost = norms <= 100 * torch.finfo(block.dtype).eps * lengths
     if bool(lost.any()):
         fresh = torch.randn(block.shape, generator=generator, dtype=block.dtype).to(block.device)
-        block = torch.where(lost, _projected(fresh, known), block)
+        for _ in range(2):
+            fresh = fresh - known @ (known.mT @ fresh)
+        block = torch.where(lost, fresh, block)
     scale = torch.where(lost, torch.linalg.vector_norm(block, dim=-2, keepdim=True), norms)
     columns, first = _by_cholesky(block / scale)
-    columns = columns - known @ (known.mT @ columns)
+    kept = torch.minimum(first.diagonal(dim1=-2, dim2=-1), (norms / lengths).squeeze(-2))
+    if not bool((kept > WELL_CONDITIONED).all()):
+        columns = columns - known @ (known.mT @ columns)
     columns, second = _by_cholesky(columns)
     return columns, second @ first * torch.where(lost, 0, norms)
-
-
-def _projected(block: Tensor, known: Tensor) -> Tensor:
-    for _ in range(2):
-        block = block - known @ (known.mT @ block)
-    return block
 
 
 def _by_cholesky(columns: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from clusterability import __version__
+from clusterability.blocks import block_name
 from clusterability.cut import Spectrum, spectrum
 from clusterability.errors import InputError
 from clusterability.evaluation import Draw, Evaluation, Policy, evaluate, evaluate_batch
 from clusterability.graph import NeuronGraph
+from clusterability.graph_files import foreign_graph, is_graph_file, read_graph
 from clusterability.nulls import NULLS, without_isolated
 from clusterability.options import Options, check_options
 from clusterability.packed import count_components, pack
 from clusterability.result import Clusterability, Clustering, LayerSummary, Settings
+from clusterability.shown import shown
 from clusterability.sources import example
 from clusterability.summary import by_volume, summarize
+from clusterability.ties import check_copies, untied
 from clusterability.tracing import trace
 from clusterability.workers import parallel_map, single_threaded_libraries
 
@@ -44,7 +48,8 @@ EXTRA_EIGENVALUES = 8
 SPARE_MEMORY = 200 * 2**20
 """Bytes that shuffles may take at any time, beside twice the graph itself."""
 
-Network = nn.Module | Mapping[str, Any] | NeuronGraph | str | os.PathLike[str]
+Network = Any
+"""Networks and graphs of several libraries, which need not be installed, have no common type."""
 
 
 def measure(
@@ -52,10 +57,12 @@ def measure(
     n_clusters: int = 12,
     n_shuffles: int = 50,
     seed: int = 0,
-    example_inputs: Any = None,  # noqa: ARG001 - chains need none; traced models will
+    example_inputs: Any = None,
     *,
+    input_shape: Sequence[int] | None = None,
     null: str = "layer",
     isolated: str = "drop-first",
+    ties: str = "independent",
     kernel_norm: str = "l1",
     include: Collection[str] = (),
     order: Sequence[str] | None = None,
@@ -71,15 +78,21 @@ def measure(
     section 1.2. Beside both stand the n-cut after local search and a lower bound for any partition.
 
     Args:
-        network: a ``torch.nn.Sequential``, a state dict, the path of a file that holds one, a
-            :class:`NeuronGraph`, or ``"example:fashion-mnist-mlp"``, which the package ships.
+        network: a ``torch.nn.Module`` or a Keras model, a state dict, the path of an ONNX or Keras
+            file, of weights or of a graph, a :class:`NeuronGraph`, a SciPy sparse matrix, a
+            networkx graph, or ``"example:fashion-mnist-mlp"``, which the package ships.
         n_clusters: number of clusters k, at least 2.
         n_shuffles: shuffles that make the null distribution; 0 for none.
         seed: the same seed gives the same result, on any number of workers.
-        example_inputs: not needed for the networks that can be read so far, which are chains.
+        example_inputs: for a module, what its forward pass takes, a tensor or a tuple; only shapes
+            and types matter. By default guessed from its first weight layer.
+        input_shape: in place of ``example_inputs``, the shape of one input without the batch axis;
+            for an ONNX or Keras file too.
         null: ``layer`` permutes all strengths of a block, ``nonzero`` the non-zero ones.
         isolated: whether neurons without connections are dropped before the shuffles
             (``drop-first``, as published) or only masked after (``drop-after``).
+        ties: where a skip connection repeats a kernel, whether each copy is shuffled by itself
+            (``independent``, as published) or all of them alike (``tied``).
         kernel_norm: strength of a kernel: ``l1``, ``l2``, ``induced-1`` or ``induced-2``.
         include: of a CNN, also the ``input`` channels and the ``dense`` part.
         order: names of the weights of a state dict in the order of the chain.
@@ -99,20 +112,30 @@ def measure(
         seed=seed,
         null=null,
         isolated=isolated,
+        ties=ties,
         n_init=n_init,
         workers=workers,
         device=device,
     )
     if isinstance(network, str) and network.startswith("example:") and not Path(network).exists():
         name, network = name or network, example(network.removeprefix("example:"))
-    traced = trace(network, kernel_norm=kernel_norm, include=include, order=order)
+    traced = trace(
+        _with_graph_read(network),
+        kernel_norm=kernel_norm,
+        include=include,
+        order=order,
+        example_inputs=example_inputs,
+        input_shape=input_shape,
+    )
+    if isinstance(network, str | os.PathLike):
+        name = name or shown(Path(network).name)
     name, notes, graph = name or traced.name, traced.notes, _flat_graph(traced.graph)
     del traced  # a large network's strengths are now there twice
     seconds = {"reading": time.perf_counter() - started}
     with single_threaded_libraries(), torch.no_grad():
         alive = (graph.degrees(torch.float64) > 0).numpy()
         _check_size(int(alive.sum()), options)
-        working = without_isolated(graph) if isolated == "drop-first" else graph
+        working = _shuffled_graph(graph, alive, options)
         policy = Policy(NULLS[null], n_clusters, _n_init(options, int(alive.sum())))
         found, evaluations = _evaluate_all(working, policy, options, progress)
         for step in evaluations[0].seconds:
@@ -138,6 +161,14 @@ def measure(
     )
 
 
+def _with_graph_read(network: Any) -> Any:
+    """The network, or the graph that it is where it is no network."""
+    if isinstance(network, str | os.PathLike):
+        return read_graph(network) if is_graph_file(network) else network
+    graph = foreign_graph(network)
+    return network if graph is None else graph
+
+
 def _flat_graph(graph: NeuronGraph) -> NeuronGraph:
     """The graph that is shuffled and clustered: checked, on the CPU, in float32, and flat.
 
@@ -145,19 +176,46 @@ def _flat_graph(graph: NeuronGraph) -> NeuronGraph:
     their scale.
     """
     graph.check_strengths()
-    flat = graph.flat_strengths().detach()
-    largest = float(flat.max())
-    if not 1e-18 < largest < 1e18:
-        flat = flat / largest
-    flat_graph = graph.with_flat_strengths(flat.to("cpu", torch.float32))
-    for block in flat_graph.blocks:
-        if not bool(block.strengths.any()):
-            names = " and ".join(repr(graph.layers[e].name) for e in (block.source, block.target))
-            raise InputError(
-                f"all strengths between layers {names} are zero, or so small beside the largest "
-                "that float32 cannot hold both; measure a network whose layers are connected"
-            )
+    graph = graph.to("cpu")
+    largest = max(float(block.strengths.detach().max()) for block in graph.blocks)
+    if 1e-18 < largest < 1e18 and all(b.strengths.dtype == torch.float32 for b in graph.blocks):
+        flat = graph.flat_strengths().detach()
+    else:
+        scale = largest if largest > 0 and not 1e-18 < largest < 1e18 else None
+        flat = torch.cat([_single_precision(b.strengths.detach(), scale) for b in graph.blocks])
+    flat_graph = graph.with_flat_strengths(flat)
+    _check_touched(flat_graph)
     return flat_graph
+
+
+def _check_touched(graph: NeuronGraph) -> None:
+    """Refuse a layer whose blocks hold zeros alone; a single such block is no harm."""
+    touched: set[int] = set()
+    for block in graph.blocks:
+        if bool(block.strengths.any()):
+            touched |= {block.source, block.target}
+    for block in graph.blocks:
+        if not {block.source, block.target} <= touched:
+            raise InputError(
+                f"{block_name(block, graph.layers)} holds only zeros, or strengths so small beside "
+                "the largest that float32 cannot hold both; measure a network whose layers are "
+                "connected"
+            )
+
+
+def _single_precision(strengths: Tensor, scale: float | None) -> Tensor:
+    if scale is not None:
+        strengths = strengths / scale
+    return strengths.to(torch.float32).flatten()
+
+
+def _shuffled_graph(graph: NeuronGraph, alive: NDArray[np.bool_], options: Options) -> NeuronGraph:
+    """The part of the graph that is shuffled, with the ties that its shuffles keep."""
+    drop_first = options.isolated == "drop-first"
+    if options.ties == "tied" and drop_first:
+        check_copies(graph, torch.from_numpy(alive))
+    working = without_isolated(graph) if drop_first else graph
+    return working if options.ties == "tied" else untied(working)
 
 
 def _check_size(n_live: int, options: Options) -> None:
@@ -278,6 +336,7 @@ def _settings(
         ),
         seed=options.seed,
         workers=options.workers,
+        ties=options.ties,
     )
 
 

@@ -8,13 +8,17 @@ strengths (section 1.2). The observed graph must already lie flat on the CPU in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from clusterability.compiling import compiled
-from clusterability.graph import Block, Layer, NeuronGraph
+from clusterability.errors import InputError
+from clusterability.graph import Layer, NeuronGraph
+from clusterability.shown import shown
+from clusterability.ties import block_generators
 
 NullModel = Callable[[NeuronGraph, np.random.Generator], NeuronGraph]
 
@@ -23,22 +27,45 @@ _CACHED = 2**20  # values that a processor's cache holds: 4 MB
 
 
 def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
-    """Permute all strengths of each block, zeros included (section 1.2 of Filan et al. 2021)."""
+    """Permute all strengths of each block, zeros included (section 1.2 of Filan et al. 2021).
+
+    Where a block has a support they stay inside it: a grouped convolution remains one.
+    """
     source = graph.flat_strengths()
     flat = torch.empty_like(source)
     before, after = (graph.with_flat_strengths(strengths).blocks for strengths in (source, flat))
-    for old, new in zip(before, after, strict=True):
-        permuted(old.strengths.view(-1).numpy(), rng, new.strengths.view(-1).numpy())
+    for old, new, generator in zip(before, after, block_generators(graph, rng), strict=True):
+        values, out = (block.strengths.view(-1).numpy() for block in (old, new))
+        if old.support is None:
+            permuted(values, generator, out)
+        else:
+            inside = old.support.view(-1).numpy()
+            out.fill(0)
+            out[inside] = permuted(values[inside], generator)
     return graph.with_flat_strengths(flat)
 
 
 def shuffle_nonzero(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
-    """Permute the non-zero strengths of each block among their places (appendix A.6)."""
+    """Permute the non-zero strengths of each block among their places (appendix A.6).
+
+    Raises:
+        InputError: if copies of a kernel have their zeros at different places.
+    """
     flat = graph.flat_strengths().clone()
-    for block in graph.with_flat_strengths(flat).blocks:
+    blocks = graph.with_flat_strengths(flat).blocks
+    of_kernel: dict[str, NDArray[np.int64]] = {}
+    for block, generator in zip(blocks, block_generators(graph, rng), strict=True):
         strengths = block.strengths.view(-1).numpy()
         places = np.flatnonzero(strengths)
-        strengths[places] = permuted(strengths[places], rng)
+        if block.kernel is not None and not np.array_equal(
+            of_kernel.setdefault(block.kernel, places), places
+        ):
+            raise InputError(
+                f"copies of the kernel '{shown(block.kernel)}' have zeros at different places, so "
+                "one permutation of what is not zero does not serve all; pass "
+                'null="layer" or ties="independent"'
+            )
+        strengths[places] = permuted(strengths[places], generator)
     return graph.with_flat_strengths(flat)
 
 
@@ -144,7 +171,11 @@ def without_isolated(graph: NeuronGraph) -> NeuronGraph:
         Layer(layer.name, int(part.sum())) for layer, part in zip(graph.layers, kept, strict=True)
     )
     blocks = tuple(
-        Block(b.source, b.target, b.strengths[kept[b.source]][:, kept[b.target]])
+        replace(
+            b,
+            strengths=b.strengths[kept[b.source]][:, kept[b.target]],
+            support=None if b.support is None else b.support[kept[b.source]][:, kept[b.target]],
+        )
         for b in graph.blocks
     )
     kept_graph = NeuronGraph(layers, blocks)

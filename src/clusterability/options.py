@@ -12,6 +12,7 @@ import torch
 
 from clusterability.errors import InputError
 from clusterability.nulls import NULLS
+from clusterability.ties import TIES
 from clusterability.workers import available_workers
 
 ISOLATED = ("drop-first", "drop-after")
@@ -27,6 +28,7 @@ class Options:
     seed: int
     null: str
     isolated: str
+    ties: str
     n_init: int | None
     workers: int
     device: torch.device
@@ -39,6 +41,7 @@ def check_options(
     seed: int,
     null: str,
     isolated: str,
+    ties: str,
     n_init: int | None,
     workers: int | None,
     device: str,
@@ -54,6 +57,7 @@ def check_options(
         seed=_whole("seed", seed, 0),
         null=one_of("null", null, NULLS),
         isolated=one_of("isolated", isolated, ISOLATED),
+        ties=one_of("ties", ties, TIES),
         n_init=None if n_init is None else _whole("n_init", n_init, 1, 10**5),
         workers=available_workers() if workers is None else _whole("workers", workers, 1, 10**4),
         device=_device(one_of("device", device, DEVICES)),

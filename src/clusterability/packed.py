@@ -20,8 +20,10 @@ class PackedGraph:
         strengths: (n_strengths,) float32, block after block, row by row.
         table: (n_blocks, 5) first neuron and number of neurons of the source layer, the same of the
             target layer, position of the block in ``strengths``.
-        touching: (2 n_blocks,) the blocks that touch the first layer, then the second, ...
-        touching_offsets: (n_layers + 1,) where each layer's blocks begin in ``touching``.
+        touching: (2 n_blocks,) the ends of blocks that touch the first layer, then the second, ...
+            Block b touches its source with end 2 b, the side of its rows, and its target with end
+            2 b + 1, that of its columns; a block within one layer touches this with both.
+        touching_offsets: (n_layers + 1,) where each layer's ends begin in ``touching``.
         offsets: (n_layers + 1,) first neuron of each layer, and the number of neurons.
     """
 
@@ -40,13 +42,17 @@ def pack(graph: NeuronGraph) -> PackedGraph:
         s, t = block.source, block.target
         rows.append((graph.offsets[s], sizes[s], graph.offsets[t], sizes[t], position))
         position += sizes[s] * sizes[t]
-    pairs = sorted((layer, i) for i, b in enumerate(graph.blocks) for layer in (b.source, b.target))
+    pairs = sorted(
+        (layer, 2 * i + side)
+        for i, block in enumerate(graph.blocks)
+        for side, layer in enumerate((block.source, block.target))
+    )
     layers = [layer for layer, _ in pairs]
     flat = graph.flat_strengths().detach().to("cpu", torch.float32)
     return PackedGraph(
         flat.numpy(),
         np.array(rows, np.int64).reshape(-1, 5),
-        np.array([block for _, block in pairs], np.int64),
+        np.array([end for _, end in pairs], np.int64),
         np.searchsorted(layers, np.arange(len(sizes) + 1)).astype(np.int64),
         np.array(graph.offsets, np.int64),
     )
@@ -79,8 +85,8 @@ def _count_components(strengths, table, touching, touching_offsets, offsets):  #
             neuron = queue[head]
             head += 1
             layer = layer_of[neuron]
-            for block in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
-                first, count, position, step = span(table, block, neuron)
+            for end in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
+                first, count, position, step = span(table, end, neuron)
                 for k in range(count):
                     if strengths[position + k * step] > 0 and not seen[first + k]:
                         seen[first + k] = True
@@ -92,9 +98,9 @@ def _count_components(strengths, table, touching, touching_offsets, offsets):  #
 
 
 @compiled()
-def span(table, block, neuron):  # type: ignore[no-untyped-def]
-    """A neuron's strengths in a block: first neighbor, count, position of the first, and step."""
-    s_first, s_count, t_first, t_count, position = table[block]
-    if s_first <= neuron < s_first + s_count:
+def span(table, end, neuron):  # type: ignore[no-untyped-def]
+    """A neuron's strengths at one end of a block: first neighbor, count, first position, step."""
+    s_first, s_count, t_first, t_count, position = table[end // 2]
+    if end % 2 == 0:
         return t_first, t_count, position + (neuron - s_first) * t_count, 1
     return s_first, s_count, position + (neuron - t_first), t_count

@@ -160,8 +160,8 @@ def _search(  # type: ignore[no-untyped-def]
                 moved = True
                 _account(neuron, old, new, degrees[neuron], to_clusters, volumes, inside, sizes)
                 labels[neuron] = new
-                for block in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
-                    _tell_neighbors(strengths, table, block, neuron, old, new, to_clusters)
+                for end in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
+                    _tell_neighbors(strengths, table, end, neuron, old, new, to_clusters)
         if not moved:
             return
 
@@ -196,9 +196,9 @@ def _account(  # type: ignore[no-untyped-def]
 
 @compiled()
 def _tell_neighbors(  # type: ignore[no-untyped-def]
-    strengths, table, block, neuron, old, new, to_clusters
+    strengths, table, end, neuron, old, new, to_clusters
 ):
-    first, count, position, step = span(table, block, neuron)
+    first, count, position, step = span(table, end, neuron)
     loss, gain = to_clusters[old, first : first + count], to_clusters[new, first : first + count]
     for k in range(count):
         strength = np.float64(strengths[position + k * step])

@@ -100,6 +100,7 @@ class Settings:
     n_init_policy: str
     seed: int
     workers: int
+    ties: str = "independent"  # as in results that were written before there was a choice
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,7 +50,8 @@ def plot_adjacency(result: Clusterability, ax: Axes) -> None:
     ax.set_title("Adjacency matrix, sorted by cluster", fontsize=TITLE_SIZE, loc="left")
     per_pixel = n_shown / len(image)
     averaged = f"; a pixel: mean of {per_pixel:.1f} x {per_pixel:.1f}" if per_pixel > 1 else ""
-    ax.set_xlabel(f"{n_shown:,} neurons by cluster, then by layer{averaged}", fontsize=LABEL_SIZE)
+    order = "by cluster, then by layer" if len(graph.layers) > 1 else "by cluster"
+    ax.set_xlabel(f"{n_shown:,} neurons {order}{averaged}", fontsize=LABEL_SIZE)
 
 
 def _positions(labels: NDArray[np.int64]) -> NDArray[np.int64]:

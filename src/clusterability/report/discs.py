@@ -69,7 +69,10 @@ def _stack(kinds: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def joined_discs(graph: NeuronGraph, discs: Discs) -> Iterator[tuple[int, int, float]]:
-    """Pairs of joined discs, and their share of the strength between their two layers."""
+    """Pairs of joined discs, and their share of the strength between their two layers.
+
+    For discs of one layer, their share of the strength within it.
+    """
     totals: dict[tuple[int, int], NDArray[np.float64]] = {}
     first = np.searchsorted(discs.layer, np.arange(len(graph.layers) + 1))
     for block in graph.blocks:
@@ -82,8 +85,12 @@ def joined_discs(graph: NeuronGraph, discs: Discs) -> Iterator[tuple[int, int, f
         part = grouped(block, rows, columns, (n_rows, n_columns))
         if block.source > block.target:
             ends, part = ends[::-1], part.T
+        elif block.source == block.target:
+            part = np.triu(part) + np.tril(part, -1).T
         totals[ends] = totals.get(ends, 0) + part
     for (source, target), strengths in totals.items():
         shares = strengths / max(strengths.sum(), np.finfo(float).tiny)
         for i, j in np.argwhere(shares > 0).tolist():
+            if source == target and i == j:  # strength inside a disc
+                continue
             yield int(first[source]) + i, int(first[target]) + j, float(shares[i, j])

@@ -27,6 +27,8 @@ WIDEST = 7.0
 FAINTEST = 0.15
 SMALLEST_AREA = 14.0
 KEY_WIDTH = 480
+ARC = 0.42
+"""How far the longest line within a layer bulges, in columns."""
 
 
 def plot_network(result: Clusterability, ax: Axes) -> None:
@@ -34,8 +36,9 @@ def plot_network(result: Clusterability, ax: Axes) -> None:
 
     A disc is the neurons of one cluster in one layer, its area their number (in a network of up to
     48 neurons a disc is one neuron). A line joins two discs, the wider the more of the strength
-    between their two layers it carries: in the cluster's color within a cluster, gray between
-    clusters. Isolated neurons are left out. After figure 1 of Filan et al. (2021).
+    between their two layers, or as an arc within their one, it carries: in the cluster's color
+    within a cluster, gray between clusters. Isolated neurons are left out. After figure 1 of Filan
+    et al. (2021).
 
     Raises:
         InputError: if the result has no graph.
@@ -67,9 +70,16 @@ def plot_network(result: Clusterability, ax: Axes) -> None:
     ax.set_title("Network by cluster", fontsize=TITLE_SIZE, loc="left")
     if extent.width * points_per_pixel > KEY_WIDTH:
         one = "a neuron" if discs.size.max(initial=1) == 1 else "neurons, by area"
-        key = f"disc: {one}; line: root of its share of the strength between two layers"
+        key = f"disc: {one}; line: root of its share of the strength {_place(graph)}"
         key = f"{key} (gray: between clusters)"
         ax.set_title(key, fontsize=TICK_SIZE - 1, loc="right", color=INK)
+
+
+def _place(graph: NeuronGraph) -> str:
+    if len(graph.layers) == 1:
+        return "between neurons"
+    within = any(block.source == block.target for block in graph.blocks)
+    return "between layers or in one" if within else "between two layers"
 
 
 def _draw_lines(ax: Axes, graph: NeuronGraph, discs: Discs, widest: float, bend: float) -> None:
@@ -106,6 +116,11 @@ def _curve(discs: Discs, i: int, j: int, bend: float) -> NDArray[np.float64]:
     t = np.linspace(0, 1, 24)
     x = discs.layer[i] + (discs.layer[j] - discs.layer[i]) * t
     y = discs.y[i] + (discs.y[j] - discs.y[i]) * t**2 * (3 - 2 * t)
+    if discs.layer[j] == discs.layer[i]:
+        # Half an ellipse, on the side of the next layer.
+        length = abs(discs.y[j] - discs.y[i]) / discs.height
+        x = x + ARC * length**0.5 * np.sin(np.pi * t)
+        y = discs.y[i] + (discs.y[j] - discs.y[i]) * (1 - np.cos(np.pi * t)) / 2
     if discs.layer[j] - discs.layer[i] > 1:
         # A connection that skips layers bends around their discs.
         y = y - bend * np.sin(np.pi * t)

@@ -85,10 +85,12 @@ def _clusters(result: Clusterability) -> str:
 
 
 def _wide_rows(result: Clusterability, clusters: Sequence[Cluster]) -> list[tuple[str, ...]]:
-    names = (shown(layer.name, 14) for layer in result.layers)
+    # Of a single layer all is said by the number of neurons.
+    n_columns = len(result.layers) if len(result.layers) > 1 else 0
+    names = (shown(layer.name, 14) for layer in result.layers[:n_columns])
     rows: list[tuple[str, ...]] = [("cluster", "neurons", "volume", "cut", *names)]
     rows += [
-        (*_cells(label, cluster), *map(str, cluster.neurons_per_layer))
+        (*_cells(label, cluster), *map(str, cluster.neurons_per_layer[:n_columns]))
         for label, cluster in enumerate(clusters)
     ]
     return rows

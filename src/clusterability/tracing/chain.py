@@ -16,7 +16,9 @@ from typing import Literal
 from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.tracing.naming import described, listed, quoted
-from clusterability.tracing.wiring import BatchNorm, Connection, Layout, Wiring
+from clusterability.tracing.scales import BatchNorm
+from clusterability.tracing.weights import Layout, Weight
+from clusterability.tracing.wiring import Connection, Entries, Path, Wiring
 
 Kind = Literal["dense", "conv"]
 
@@ -143,17 +145,25 @@ def _joined(layers: list[Layer], last: Operation | None, operations: Sequence[Op
     """Every operation joins the layer before it to one of its own."""
     connections = []
     for operation in operations:
-        pixels = n_pixels(last, operation) if last else 1
+        pixels = (n_pixels(last, operation) if last else 1) or 1
         layers.append(Layer(operation.name, operation.n_out))
         connections.append(
             Connection(
                 source=len(layers) - 2,
                 target=len(layers) - 1,
-                weight=operation.weight,
-                layout=operation.layout,
-                n_pixels=pixels or 1,
-                norms=operation.norms,
+                weight=Weight(operation.weight, operation.layout),
+                inputs=_flattened(layers[-2].n_neurons, pixels, operation.layout),
+                paths=(Path(scales=tuple((norm, None) for norm in operation.norms)),),
             )
         )
         last = operation
     return Wiring(tuple(layers), tuple(connections))
+
+
+def _flattened(n_channels: int, n_pixels: int, layout: Layout) -> Entries:
+    """The channel of each input of a dense weight, flattened as its layout says."""
+    if n_pixels == 1:
+        return None
+    if layout == "in-out":
+        return tuple(range(n_channels)) * n_pixels
+    return tuple(channel for channel in range(n_channels) for _ in range(n_pixels))

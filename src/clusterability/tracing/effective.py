@@ -43,6 +43,12 @@ def has_unread_hooks(module: nn.Module) -> bool:
     return bool(module._forward_hooks) or any(name not in ("weight", "bias") for name in made)
 
 
+def hook_made_parameters(module: nn.Module) -> list[str]:
+    """Names of the parameters that hooks make before each forward pass."""
+    made = (_made_parameter(hook) for hook in module._forward_pre_hooks.values())
+    return list(dict.fromkeys(name for name in made if name is not None))
+
+
 def _made_parameter(hook: object) -> str | None:
     """Name of the parameter that the hook makes before each forward pass."""
     if isinstance(hook, BasePruningMethod):

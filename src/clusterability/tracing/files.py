@@ -26,13 +26,6 @@ READERS: dict[str, Reader] = {
     ".npz": read_npz,
 }
 
-_OTHER_FORMATS = {
-    ".onnx": "an ONNX file",
-    ".keras": "a Keras file",
-    ".h5": "a Keras file",
-    ".hdf5": "a Keras file",
-}
-
 
 def read_weights(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     """The state dict that a file holds, nested as it is there.
@@ -58,12 +51,7 @@ def _reader(path: Path) -> Reader:
         if name.endswith(suffix):
             return reader
     suffix = path.suffix.lower()
-    if suffix in _OTHER_FORMATS:
-        raise InputError(
-            f"{show_path(path)} is {_OTHER_FORMATS[suffix]}, which this version does not read; "
-            "load it in PyTorch and pass the model or its state dict, or save that as .safetensors"
-        )
     raise InputError(
-        f"{show_path(path)} has the suffix {quoted(suffix)}, expected one of "
-        f"{', '.join(READERS)}; save the state dict as one of them"
+        f"{show_path(path)} has the suffix {quoted(suffix)}, expected .onnx, .keras, "
+        f".h5 or, for weights alone, one of {', '.join(READERS)}; save the model as one of them"
     )

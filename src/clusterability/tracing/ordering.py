@@ -11,7 +11,7 @@ from clusterability.errors import InputError
 from clusterability.shown import shown
 from clusterability.tracing.chain import Kind, Operation, n_pixels, why_not
 from clusterability.tracing.naming import listed, quoted, split_name
-from clusterability.tracing.wiring import Layout
+from clusterability.tracing.weights import Layout
 
 # Looking for another order is a courtesy; among many weights it could take for ever.
 MAX_SEARCHED_WEIGHTS = 64
@@ -32,6 +32,12 @@ class Weight:
             if self.name.endswith(suffix):
                 return self.name.removesuffix(suffix)
         return self.name
+
+
+_PASS_MODEL = (
+    "build the model that they were trained in, load them into it with load_state_dict, and pass "
+    "the model (on the command line module:callable, a function that returns it) or an ONNX file"
+)
 
 
 def chain_operations(
@@ -160,13 +166,13 @@ def _refusal(weights: Sequence[Weight], operations: Sequence[Operation], given: 
     grouped = _grouped(operations)
     if grouped:
         return (
-            f"{grouped}, which this version does not read; pass order with the names of weights "
-            "that form a chain without it"
+            f"{grouped}, and weights alone do not say how a network with groups and skips is "
+            f"connected; {_PASS_MODEL}"
         )
     return (
         f"{truth}; weights alone do not say how a network with skips or attention is connected: "
-        'name the weights that form a chain (order=["fc1", "fc2"] in Python, --order fc1,fc2 on '
-        "the command line) or pass the model"
+        f'{_PASS_MODEL}; or name the weights that form a chain (order=["fc1", "fc2"] in Python, '
+        "--order fc1,fc2 on the command line)"
     )
 
 

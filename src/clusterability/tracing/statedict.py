@@ -17,7 +17,8 @@ from clusterability.tracing.chain import Operation, chain_wiring, check_include,
 from clusterability.tracing.checkpoints import plain_parameters, stripped_name
 from clusterability.tracing.naming import described, listed, natural_key, quoted, split_name
 from clusterability.tracing.ordering import Weight, as_operations, chain_operations
-from clusterability.tracing.wiring import BatchNorm, Wiring
+from clusterability.tracing.scales import BatchNorm
+from clusterability.tracing.wiring import Wiring
 
 DEFAULT_EPS = 1e-5
 

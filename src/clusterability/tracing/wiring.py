@@ -1,78 +1,76 @@
 """Which parameter joins which layer to which: found once per architecture, without weights.
 
-Every front end (modules, state dicts) yields a :class:`Wiring`; with weights it becomes a graph.
+Every front end (traced modules, state dicts) yields a :class:`Wiring`; with weights it becomes a
+graph.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.tracing.kernels import KernelNorm, find_kernel_norm
+from clusterability.tracing.kernels import find_kernel_norm
 from clusterability.tracing.naming import quoted
+from clusterability.tracing.scales import Scale
+from clusterability.tracing.weights import Weight, support_of, weight_strengths
 
-Layout = Literal["out-in", "in-out"]
-
-_WIDENED = {
-    torch.float16: torch.float32,
-    torch.bfloat16: torch.float32,
-    torch.float32: torch.float32,
-    torch.float64: torch.float64,
-}
+Entries = tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
-class BatchNorm:
-    """A batch norm that scales what comes into a layer by |gamma| / sqrt(running_var + eps).
+class Path:
+    """A way from the outputs of a weight to the neurons of a layer.
 
     Attributes:
-        name: for messages.
-        running_var: name of the parameter, (n_target,).
-        eps: what is added to the variance.
-        weight: name of gamma, (n_target,); None if it has none.
+        channels: outputs of the weight that arrive, one for each arrival; None for all in order.
+        neurons: the neuron of the target layer at which each arrives; None for all in order.
+        scales: what multiplies on the way, each with its entry for each arrival; None for one
+            entry an arrival, in order.
+        factor: a plain number that multiplies on the way.
     """
 
-    name: str
-    running_var: str
-    eps: float
-    weight: str | None = None
+    channels: Entries = None
+    neurons: Entries = None
+    scales: tuple[tuple[Scale, Entries], ...] = ()
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
 class Connection:
-    """One weight, and the two layers that it joins.
+    """One weight, the layer that it reads, and a layer that its outputs reach.
 
     Attributes:
         source: index of the layer that it reads.
         target: index of the layer that it produces.
-        weight: name of the parameter: a matrix, or kernels of 3 axes or more.
-        layout: "out-in" as torch has it, (out, in, *kernel), flattening channels first;
-            "in-out", (*kernel, in, out), flattening channels last.
-        n_pixels: inputs of a dense weight per neuron of the source: a channel's flattened pixels.
-        norms: batch norms between the weight and its target layer.
+        weight: the parameter and how it lies.
+        inputs: the neuron of the source layer that each input of the weight belongs to, -1 if it
+            belongs to another layer; None for one neuron an input, in order. Several inputs are one
+            neuron where a dense weight reads a channel's flattened pixels.
+        paths: the ways to the target; their strengths add up.
+        kernel: a name that copies of one block share, as a skip connection makes them; None if
+            there are no copies.
     """
 
     source: int
     target: int
-    weight: str
-    layout: Layout = "out-in"
-    n_pixels: int = 1
-    norms: tuple[BatchNorm, ...] = ()
+    weight: Weight
+    inputs: Entries = None
+    paths: tuple[Path, ...] = (Path(),)
+    kernel: str | None = None
 
 
 @dataclass(frozen=True)
 class Wiring:
     """Layers of a network and the parameters that join them; holds no weights.
 
-    >>> wiring = Wiring((Layer("input", 2), Layer("0", 1)), (Connection(0, 1, "0.weight"),))
+    >>> layers = (Layer("input", 2), Layer("0", 1))
+    >>> wiring = Wiring(layers, (Connection(0, 1, Weight("0.weight")),))
     >>> wiring.graph({"0.weight": torch.tensor([[1.0, -2.0]])}).blocks[0].strengths
     tensor([[1.],
             [2.]])
@@ -83,138 +81,172 @@ class Wiring:
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Names of all parameters that :meth:`graph` reads, each once for every connection."""
-        names: list[str] = []
+        """Names of all parameters that :meth:`graph` reads, each once."""
+        names: dict[str, None] = {}
         for connection in self.connections:
-            names.append(connection.weight)
-            for norm in connection.norms:
-                names += [norm.weight, norm.running_var] if norm.weight else [norm.running_var]
+            names[connection.weight.name] = None
+            for path in connection.paths:
+                for scale, _ in path.scales:
+                    names.update(dict.fromkeys(scale.parameter_names))
         return tuple(names)
 
     def graph(self, parameters: Mapping[str, Tensor], kernel_norm: str = "l1") -> NeuronGraph:
         """The graph of these parameters, differentiable in them, on their device.
 
         A block is (n_source, n_target): absolute weights of a dense layer, summed over a channel's
-        flattened pixels; the norm of each kernel slice of a convolution; times the batch norms'
-        scale. Half precision goes to float32.
+        flattened pixels; the norm of each kernel slice of a convolution; times the scales on the
+        way. Half precision goes to float32.
 
         Source: section 1.1 of Filan et al. (2021).
 
         Raises:
-            InputError: if a parameter is missing, misshapen, not floating point, NaN, infinite,
-                or zero throughout; or if the kernel norm is unknown or does not fit.
+            InputError: if a parameter is missing, misshapen, not floating point, NaN, infinite, or
+                zero throughout; if nothing reaches a layer; or if the kernel norm is unknown or
+                does not fit.
         """
         norm = find_kernel_norm(kernel_norm)
-        # One parameter at a time is looked up and let go, so a mapping that drops what it has
-        # handed out never holds weights and strengths together.
-        strengths = [self._strengths(c, parameters, norm) for c in self.connections]
-        dtype = reduce(torch.promote_types, (block.dtype for block in strengths))
-        blocks = (
-            Block(c.source, c.target, block.to(dtype))
-            for c, block in zip(self.connections, strengths, strict=True)
+        blocks: list[Block] = []
+        # One weight at a time is looked up and let go, so a mapping that drops what it has handed
+        # out never holds weights and strengths together.
+        current: tuple[Weight, Tensor] | None = None
+        for connection in self.connections:
+            if current is None or current[0] != connection.weight:
+                current = connection.weight, weight_strengths(connection.weight, parameters, norm)
+            blocks.append(self._block(connection, current[1], parameters))
+        self._check_reached(blocks)
+        dtype = reduce(torch.promote_types, (block.strengths.dtype for block in blocks))
+        return NeuronGraph(
+            self.layers,
+            tuple(
+                Block(b.source, b.target, b.strengths.to(dtype), b.support, b.kernel)
+                for b in blocks
+            ),
         )
-        return NeuronGraph(self.layers, tuple(blocks))
 
-    def _strengths(
-        self, connection: Connection, parameters: Mapping[str, Tensor], kernel_norm: KernelNorm
-    ) -> Tensor:
-        weight = _find(parameters, connection.weight)
+    def _block(
+        self, connection: Connection, strengths: Tensor, parameters: Mapping[str, Tensor]
+    ) -> Block:
         n_source = self.layers[connection.source].n_neurons
-        _check_inputs(connection, weight, n_source)
-        if weight.ndim == 2:
-            strengths = _dense_strengths(weight, connection, n_source)
-        else:
-            strengths = _kernel_strengths(weight, connection, kernel_norm)
-        _check_strengths(strengths, weight, connection.weight)
-        for norm in connection.norms:
-            strengths = strengths * _scale(norm, parameters, strengths)
-            if not float(strengths.detach().amax()) > 0:
-                raise InputError(
-                    f"batch norm {quoted(norm.name)} sets every strength of "
-                    f"{quoted(connection.weight)} to zero: its scale is zero where weights are not"
-                )
-        return strengths
-
-
-def _find(parameters: Mapping[str, Tensor], name: str) -> Tensor:
-    """The parameter, in float32 or float64."""
-    try:
-        parameter = parameters[name]
-    except KeyError:
-        raise InputError(f"there is no parameter {quoted(name)} among those given") from None
-    if parameter.dtype not in _WIDENED:
-        raise InputError(
-            f"{quoted(name)} holds {parameter.dtype}, expected float16, bfloat16, float32 or "
-            "float64; convert it back to floating point first"
+        n_target = self.layers[connection.target].n_neurons
+        weight = connection.weight
+        _check_inputs(connection, strengths, n_source)
+        support = support_of(weight, strengths)
+        strengths = _gathered(strengths, connection.inputs, n_source)
+        if support is not None:
+            support = _gathered(support.double(), connection.inputs, n_source)
+        reached: Tensor | None = None
+        places: Tensor | None = None
+        for path in connection.paths:
+            part = _along(path, strengths, n_target, weight, parameters)
+            reached = part if reached is None else reached + part
+            if support is not None:
+                bare = Path(path.channels, path.neurons)
+                part = _along(bare, support, n_target, weight, parameters)
+                places = part if places is None else places + part
+        assert reached is not None
+        return Block(
+            connection.source,
+            connection.target,
+            reached,
+            None if places is None else places > 0,
+            connection.kernel,
         )
-    if parameter.is_meta or parameter.layout != torch.strided:
-        kind = "lies on the meta device" if parameter.is_meta else f"has layout {parameter.layout}"
-        raise InputError(f"{quoted(name)} {kind}; give a dense tensor that holds values")
-    return parameter.to(_WIDENED[parameter.dtype])
 
+    def _check_reached(self, blocks: list[Block]) -> None:
+        """Refuse a layer that weights lead to, but with strengths of zero alone."""
+        reached: set[int] = set()
+        missed: dict[int, int] = {}
+        for i, block in enumerate(blocks):
+            if float(block.strengths.detach().amax()) > 0:
+                reached.add(block.target)
+            else:
+                missed.setdefault(block.target, i)
+        for target, i in missed.items():
+            if target not in reached:
+                raise InputError(self._why_zero(self.connections[i]))
 
-def _check_inputs(connection: Connection, weight: Tensor, n_source: int) -> None:
-    name, shape = quoted(connection.weight), tuple(weight.shape)
-    if weight.ndim < 2 or weight.numel() == 0:
-        raise InputError(f"{name} has shape {shape}, expected 2 or more axes, none of them empty")
-    n_inputs = shape[1] if connection.layout == "out-in" else shape[-2]
-    expected = n_source * (connection.n_pixels if weight.ndim == 2 else 1)
-    if n_inputs != expected:
-        raise InputError(f"{name} of shape {shape} has {n_inputs} inputs, expected {expected}")
-
-
-def _dense_strengths(weight: Tensor, connection: Connection, n_source: int) -> Tensor:
-    strengths = weight.abs()
-    if connection.layout == "in-out":
-        if connection.n_pixels > 1:
-            strengths = strengths.reshape(connection.n_pixels, n_source, -1).sum(0)
-        return strengths
-    if connection.n_pixels > 1:
-        strengths = strengths.reshape(-1, n_source, connection.n_pixels).sum(2)
-    return strengths.mT
-
-
-def _kernel_strengths(weight: Tensor, connection: Connection, norm: KernelNorm) -> Tensor:
-    if connection.layout == "in-out":
-        weight = weight.movedim((-1, -2), (0, 1))
-    try:
-        return norm(weight).mT
-    except InputError as error:
-        raise InputError(f"{quoted(connection.weight)}: {error}") from None
-
-
-def _check_strengths(strengths: Tensor, weight: Tensor, name: str) -> None:
-    # One number decides, for strengths are not negative and NaN comes through a maximum.
-    largest = float(strengths.detach().amax())
-    if largest == 0:
-        raise InputError(
-            f"{quoted(name)} is zero throughout, so that it joins no neurons; train or initialize "
-            "it, prune less of it, or leave its layer out"
-        )
-    if not math.isfinite(largest):
-        n_bad = int((~torch.isfinite(weight.detach())).sum())
-        if n_bad == 0:
-            raise InputError(
-                f"{quoted(name)} is so large that its strengths overflow {weight.dtype}"
+    def _why_zero(self, connection: Connection) -> str:
+        name = quoted(connection.weight.name)
+        scales = [scale for path in connection.paths for scale, _ in path.scales]
+        if all(path.factor == 0 for path in connection.paths):
+            return f"what {name} gives is multiplied by 0, so that it joins no neurons"
+        if scales:
+            return (
+                f"{name} and what scales it ({quoted(scales[0].name)}) give strengths of zero "
+                "alone: one is zero wherever the other is not"
             )
-        raise InputError(
-            f"{quoted(name)} holds {n_bad} NaN or infinite weights of {weight.numel()}; "
-            "expected finite ones"
+        return (
+            f"{name} is zero throughout, so that it joins no neurons; train or initialize it, "
+            "prune less of it, or leave its layer out"
         )
 
 
-def _scale(norm: BatchNorm, parameters: Mapping[str, Tensor], strengths: Tensor) -> Tensor:
-    scale = (_find(parameters, norm.running_var).to(strengths) + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * _find(parameters, norm.weight).to(strengths).abs()
-    if scale.shape != strengths.shape[1:]:
+def _check_inputs(connection: Connection, strengths: Tensor, n_source: int) -> None:
+    n_inputs = strengths.shape[0]
+    expected = n_source if connection.inputs is None else len(connection.inputs)
+    if n_inputs != expected:
         raise InputError(
-            f"batch norm {quoted(norm.name)} has {scale.numel()} channels, but scales a layer of "
-            f"{strengths.shape[1]} neurons"
+            f"{quoted(connection.weight.name)} has {n_inputs} inputs, expected {expected}"
         )
-    if not bool(torch.isfinite(scale.detach()).all()):
+
+
+def _gathered(strengths: Tensor, inputs: Entries, n_source: int) -> Tensor:
+    """Rows of the inputs of one neuron added up: (n_inputs, n_out) -> (n_source, n_out)."""
+    if inputs is None:
+        return strengths
+    index = torch.tensor(inputs)
+    pixels = len(inputs) // n_source
+    neurons = torch.arange(n_source)
+    if len(inputs) == n_source * pixels:  # a reshape adds up faster than an index
+        if torch.equal(index, neurons.repeat_interleave(pixels)):
+            return strengths.reshape(n_source, pixels, -1).sum(1)
+        if torch.equal(index, neurons.repeat(pixels)):
+            return strengths.reshape(pixels, n_source, -1).sum(0)
+    places = (index >= 0).nonzero().squeeze(1)
+    first, last = int(places[0]), int(places[-1]) + 1
+    # A slice of a transposed matrix is free, rows picked one by one are not.
+    if last - first == len(places):
+        rows = strengths[first:last]
+    else:
+        rows = strengths.index_select(0, places.to(strengths.device))
+    owners = index[places]
+    if torch.equal(owners, neurons):
+        return rows
+    zeros = strengths.new_zeros(n_source, strengths.shape[1])
+    return zeros.index_add(0, owners.to(strengths.device), rows)
+
+
+def _along(
+    path: Path, strengths: Tensor, n_target: int, weight: Weight, parameters: Mapping[str, Tensor]
+) -> Tensor:
+    """(n_source, n_out) -> (n_source, n_target) along one path."""
+    columns = strengths
+    if path.channels is not None:
+        channels = torch.tensor(path.channels, device=strengths.device)
+        if int(channels.max()) >= strengths.shape[1]:
+            raise InputError(
+                f"{quoted(weight.name)} has {strengths.shape[1]} outputs, expected "
+                f"{int(channels.max()) + 1} or more"
+            )
+        columns = strengths.index_select(1, channels)
+    for scale, entries in path.scales:
+        values = scale.values(parameters, columns)
+        if entries is not None and max(entries) < values.numel():
+            values = values[torch.tensor(entries, device=values.device)]
+        if values.shape != columns.shape[1:]:
+            raise InputError(
+                f"{quoted(scale.name)} has {values.numel()} channels, but scales a layer of "
+                f"{columns.shape[1]} neurons"
+            )
+        columns = columns * values
+    if path.factor != 1:
+        columns = columns * path.factor
+    if path.neurons is not None:
+        neurons = torch.tensor(path.neurons, device=strengths.device)
+        zeros = columns.new_zeros(columns.shape[0], n_target)
+        return zeros.index_add(1, neurons, columns)
+    if columns.shape[1] != n_target:
         raise InputError(
-            f"batch norm {quoted(norm.name)} has NaN or infinite scales: its running_var must not "
-            "be negative, and its weight must be finite"
+            f"{quoted(weight.name)} gives {columns.shape[1]} outputs, expected {n_target}"
         )
-    return scale
+    return columns

@@ -1,0 +1,140 @@
+"""Layers, the blocks of strengths that join them, and what a block may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clusterability.errors import InputError
+from clusterability.shown import shown
+
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A named group of neurons. A channel of a convolution is one neuron."""
+
+    name: str
+    n_neurons: int
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Connection strengths between two layers, or among the neurons of one.
+
+    Attributes:
+        source: index of one layer.
+        target: index of the other layer. If it is the same layer, ``strengths`` hold each pair of
+            its neurons once, above the diagonal.
+        strengths: (..., n_source, n_target), non-negative and finite. Leading axes, the same in
+            all blocks, hold several graphs of one shape, as a batch of shuffles does.
+        support: (n_source, n_target) bool, True where the architecture has a connection at all;
+            a grouped convolution's is block-diagonal. Strengths are 0 elsewhere. None stands for
+            everywhere, in a block within one layer for everywhere above the diagonal.
+        kernel: name of the weights that the strengths come from. A skip connection repeats a
+            block: such copies have the same name.
+    """
+
+    source: int
+    target: int
+    strengths: Tensor
+    support: Tensor | None = None
+    kernel: str | None = None
+
+    @property
+    def n_strengths(self) -> int:
+        """Number of entries of one graph, zeros included."""
+        return self.strengths.shape[-2] * self.strengths.shape[-1]
+
+
+def above_diagonal(n_neurons: int, device: torch.device) -> Tensor:
+    """(n, n) bool, True where the column is greater than the row: each pair of neurons once."""
+    return torch.ones(n_neurons, n_neurons, dtype=torch.bool, device=device).triu_(1)
+
+
+def check_block(block: Block, layers: tuple[Layer, ...]) -> None:
+    """Refuse a block that does not fit its layers, whatever it holds.
+
+    Raises:
+        InputError: if an index, a shape or a type is not what it should be.
+    """
+    for end in (block.source, block.target):
+        if not 0 <= end < len(layers):
+            raise InputError(f"a block names layer {end}, but there are {len(layers)} layers")
+    strengths, support = block.strengths, block.support
+    if not isinstance(strengths, Tensor) or strengths.layout != torch.strided:
+        raise InputError(f"{block_name(block, layers)} must be a dense torch tensor")
+    expected = (layers[block.source].n_neurons, layers[block.target].n_neurons)
+    shape = tuple(strengths.shape)
+    if shape[-2:] != expected:
+        raise InputError(f"{block_name(block, layers)} has shape {shape}, expected {expected}")
+    if 0 in shape:
+        raise InputError(f"{block_name(block, layers)} is empty: a layer has no neurons")
+    if strengths.dtype not in _FLOATS:
+        raise InputError(f"{block_name(block, layers)} holds {strengths.dtype}, not floats")
+    if support is not None and (
+        not isinstance(support, Tensor)
+        or support.dtype != torch.bool
+        or tuple(support.shape) != expected
+    ):
+        found = (
+            f"{support.dtype} of shape {tuple(support.shape)}"
+            if isinstance(support, Tensor)
+            else type(support).__name__
+        )
+        raise InputError(
+            f"the support of {block_name(block, layers)} is {found}, "
+            f"expected a torch.bool tensor of shape {expected}"
+        )
+
+
+def check_values(block: Block, layers: tuple[Layer, ...]) -> None:
+    """Refuse strengths that no graph can have.
+
+    Raises:
+        InputError: if one is negative, NaN, infinite, or lies where there is no connection.
+    """
+    if block.strengths.ndim != 2 or block.strengths.is_meta:
+        raise InputError("a graph to measure needs 2-D blocks with values, one graph only")
+    strengths, name = block.strengths.detach(), block_name(block, layers)
+    low, high = torch.aminmax(strengths)
+    if not (torch.isfinite(low) and torch.isfinite(high)):
+        raise InputError(f"{name} holds NaN or infinite strengths; repair the weights")
+    if low < 0:
+        raise InputError(
+            f"{name} holds a negative strength ({float(low):.3g}); take absolute values"
+        )
+    if block.support is not None:
+        _check_support(block, strengths, block.support, name)
+
+
+def _check_support(block: Block, strengths: Tensor, support: Tensor, name: str) -> None:
+    if block.source == block.target and bool(support.tril().any()):
+        raise InputError(
+            f"the support of {name} has entries on or below the diagonal, but a pair of neurons is "
+            "kept once, above it; pass support.triu(1)"
+        )
+    outside = (strengths != 0) & ~support.to(strengths.device)
+    if not bool(outside.any()):
+        return
+    row, column = outside.nonzero()[0].tolist()
+    where = f"at row {row}, column {column}"
+    if block.source == block.target and row >= column:
+        raise InputError(
+            f"{name} holds a strength {where}, on or below the diagonal, but a pair of neurons is "
+            "kept once, above it; pass strengths.triu(1) of the symmetric matrix"
+        )
+    raise InputError(
+        f"{name} holds a strength {where}, outside its support; set it to 0, or widen the support"
+    )
+
+
+def block_name(block: Block, layers: tuple[Layer, ...]) -> str:
+    """The block as messages name it."""
+    source, target = (shown(layers[end].name) for end in (block.source, block.target))
+    if block.source == block.target:
+        return f"the block within '{source}'"
+    return f"the block between '{source}' and '{target}'"

@@ -1,0 +1,269 @@
+"""From the weight operations of a walk to a wiring.
+
+A layer is the input of one weight operation, or the network's output; two operations that read the
+same tensor are two layers. An operation joins its own layer to that of every operation that its
+output reaches without passing another. Where a layer reads a concatenation it is split into one
+layer a segment: neurons that the same operations reach.
+
+Source: section 3.1 of Filan et al. (2021), and the released code, which splits concatenations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterability.errors import InputError
+from clusterability.graph import Layer
+from clusterability.tracing.naming import listed
+from clusterability.tracing.operations import WeightOperation
+from clusterability.tracing.provenance import INPUT
+from clusterability.tracing.reading import Arrivals, Indices, Reading, read, read_output
+from clusterability.tracing.walking import Walked
+from clusterability.tracing.wiring import Connection, Entries, Path, Wiring
+
+
+@dataclass(frozen=True, order=True)
+class _Place:
+    """A segment of what a reader reads; readers are the operations in order, then the outputs."""
+
+    reader: int
+    segment: int
+
+
+def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[str, ...]]:
+    """The wiring of what a walk has met, and notes on how it was read.
+
+    Args:
+        walked: the operations and outputs.
+        include: for a CNN, ``"input"`` and ``"dense"`` add the image's layers and the dense head:
+            linear layers from which no convolution is reached.
+
+    Raises:
+        InputError: if no two layers are joined.
+    """
+    operations = walked.operations
+    if not operations:
+        raise InputError("there is no weight layer: expected a dense layer or a convolution")
+    names = _unique([operation.name for operation in operations])
+    found = (read_output(value) for value in walked.outputs)
+    outputs = [reading for reading in found if reading is not None]
+    readings = [*(read(operation) for operation in operations), *outputs]
+    head = _dense_head(operations, readings)
+    is_cnn = any(not operation.is_dense for operation in operations)
+    left_out = set() if not is_cnn or "dense" in include else head
+    no_input = is_cnn and "input" not in include
+
+    joins: list[tuple[_Place, _Place]] = []
+    for source, target in _all_joins(operations, readings):
+        is_image = readings[source.reader].producers[source.segment] == {INPUT}
+        if source.reader not in left_out and not (no_input and is_image):
+            joins.append((source, target))
+    notes = (*walked.notes, *_left_out_notes(names, readings, left_out, no_input))
+    if not joins:
+        raise InputError(
+            "no two layers are left to join; "
+            + ("; ".join(notes) or "the network is one layer")
+            + '; pass include=("input", "dense"), on the command line --include input,dense'
+        )
+    places = sorted({place for join in joins for place in join})
+    numbers = {place: i for i, place in enumerate(places)}
+    labels = _layer_names(places, readings, names)
+    layers = tuple(
+        Layer(label, len(readings[place.reader].members(place.segment)))
+        for place, label in zip(places, labels, strict=True)
+    )
+    connections = [
+        _connection(source, target, operations, readings, numbers) for source, target in joins
+    ]
+    return Wiring(layers, tuple(_with_kernels(connections))), notes
+
+
+def _all_joins(
+    operations: Sequence[WeightOperation], readings: Sequence[Reading]
+) -> list[tuple[_Place, _Place]]:
+    """Every segment that an operation reads with every segment that its outputs reach."""
+    reached: dict[int, list[tuple[_Place, Indices]]] = {i: [] for i in range(len(operations))}
+    for j, reading in enumerate(readings):
+        for segment, given in enumerate(_given(reading)):
+            for i, channels in given.items():
+                reached[i].append((_Place(j, segment), channels))
+    return [
+        (_Place(i, segment), target)
+        for i, operation in enumerate(operations)
+        for segment in range(readings[i].n_segments)
+        for target, channels in reached[i]
+        if _share_group(operation, readings[i], segment, channels)
+    ]
+
+
+def _given(reading: Reading) -> list[dict[int, Indices]]:
+    """For each segment, the outputs of each operation that arrive there."""
+    found: list[dict[int, Indices]] = [{} for _ in range(reading.n_segments)]
+    for arrivals in reading.arrivals:
+        operation, channels = arrivals.origin.operation, arrivals.origin.channels.numpy()
+        if operation == INPUT:
+            continue
+        of_arrivals = reading.segments[arrivals.neurons]
+        for segment in np.unique(of_arrivals):
+            here = channels[arrivals.labels[of_arrivals == segment]]
+            before = found[segment].get(operation, here[:0])
+            found[segment][operation] = np.union1d(before, here)
+    return found
+
+
+def _share_group(
+    operation: WeightOperation, reading: Reading, segment: int, channels: Indices
+) -> bool:
+    """Whether any input in the segment is in the group of any of the output channels."""
+    groups = operation.weight.groups
+    if groups == 1:
+        return True
+    inputs = np.flatnonzero(reading.segments[reading.inputs] == segment)
+    of_inputs = inputs // (len(reading.inputs) // groups)
+    return bool(np.isin(of_inputs, channels // (operation.n_outputs // groups)).any())
+
+
+def _dense_head(operations: Sequence[WeightOperation], readings: Sequence[Reading]) -> set[int]:
+    """Linear layers from which no convolution is reached."""
+    reaching = {i for i, operation in enumerate(operations) if not operation.is_dense}
+    for j in reversed(range(len(operations))):  # what runs later is looked at first
+        if j in reaching:
+            reaching |= {a.origin.operation for a in readings[j].arrivals}
+    return set(range(len(operations))) - reaching
+
+
+def _connection(
+    source: _Place,
+    target: _Place,
+    operations: Sequence[WeightOperation],
+    readings: Sequence[Reading],
+    numbers: dict[_Place, int],
+) -> Connection:
+    reading = readings[source.reader]
+    members = reading.members(source.segment)
+    position = np.full(len(reading.segments), -1)
+    position[members] = np.arange(len(members))
+    return Connection(
+        numbers[source],
+        numbers[target],
+        operations[source.reader].weight,
+        _entries(position[reading.inputs], len(members)),
+        tuple(_paths(readings[target.reader], target.segment, source.reader, operations)),
+    )
+
+
+def _paths(
+    reading: Reading, segment: int, operation: int, operations: Sequence[WeightOperation]
+) -> list[Path]:
+    members = reading.members(segment)
+    position = np.full(len(reading.segments), -1)
+    position[members] = np.arange(len(members))
+    paths = []
+    for arrivals in reading.arrivals:
+        if arrivals.origin.operation != operation:
+            continue
+        here = position[arrivals.neurons] >= 0
+        if here.any():
+            paths.append(
+                _path(arrivals, here, position, len(members), operations[operation].n_outputs)
+            )
+    return paths
+
+
+def _path(
+    arrivals: Arrivals, here: NDArray[np.bool_], position: Indices, n_neurons: int, n_outputs: int
+) -> Path:
+    origin, labels = arrivals.origin, arrivals.labels[here]
+    return Path(
+        _entries(origin.channels.numpy()[labels], n_outputs),
+        _entries(position[arrivals.neurons[here]], n_neurons),
+        tuple((scale, tuple(entry.numpy()[labels].tolist())) for scale, entry in origin.scales),
+        origin.factor,
+    )
+
+
+def _entries(indices: Indices, n: int) -> Entries:
+    """None for 0, 1, ... n - 1."""
+    if len(indices) == n and np.array_equal(indices, np.arange(n)):
+        return None
+    return tuple(indices.tolist())
+
+
+def _with_kernels(connections: Sequence[Connection]) -> list[Connection]:
+    """Copies of one block get a common name."""
+    keys = [_kernel_key(connection) for connection in connections]
+    copies = Counter(keys)
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    named = []
+    for connection, key in zip(connections, keys, strict=True):
+        kernel = f"{connection.weight.name} #{number[key]}" if copies[key] > 1 else None
+        named.append(
+            Connection(
+                connection.source,
+                connection.target,
+                connection.weight,
+                connection.inputs,
+                connection.paths,
+                kernel,
+            )
+        )
+    return named
+
+
+def _kernel_key(connection: Connection) -> tuple[object, ...]:
+    """What copies of a block have in common: scales on the way may differ."""
+    ways = tuple((path.channels, path.neurons) for path in connection.paths)
+    return connection.source, connection.weight, ways
+
+
+def _layer_names(
+    places: Sequence[_Place], readings: Sequence[Reading], names: Sequence[str]
+) -> list[str]:
+    """The operation that produces a layer names it; where that is not one to one, the reader does.
+
+    A chain's layers are so named as a state dict's are.
+    """
+    producers = [readings[place.reader].producers[place.segment] for place in places]
+    reached = Counter(producer for found in producers for producer in found)
+    labels = []
+    for place, found in zip(places, producers, strict=True):
+        reader = names[place.reader] if place.reader < len(names) else "output"
+        if len(found) == 1:
+            (producer,) = found
+            name = "input" if producer == INPUT else names[producer]
+            labels.append(name if reached[producer] == 1 else f"{name} into {reader}")
+        else:
+            labels.append(f"into {reader}")
+    return _unique(labels)
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names, those that come again numbered from 2."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return unique
+
+
+def _left_out_notes(
+    names: Sequence[str], readings: Sequence[Reading], left_out: set[int], no_input: bool
+) -> tuple[str, ...]:
+    parts = []
+    if no_input:
+        first = [
+            name
+            for name, reading in zip(names, readings, strict=False)
+            if {INPUT} in reading.producers
+        ]
+        if first:
+            parts.append(f"the image and the convolution that reads it ({listed(first)})")
+    if left_out:
+        parts.append(f"the dense part ({listed([names[i] for i in sorted(left_out)])})")
+    return (f"left out, as in the paper: {' and '.join(parts)}",) if parts else ()

@@ -1,0 +1,146 @@
+"""Example inputs: what a forward pass is traced with. Only shapes and types matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.func import functional_call
+from torch.utils import _pytree
+
+from clusterability.errors import InputError
+from clusterability.tracing.exporting import check_traceable, evaluating_copy, quiet
+from clusterability.tracing.naming import described, quoted
+
+MOST_ELEMENTS = 2**28
+"""Elements of an example input that are taken for a mistake."""
+
+SIDES = (224, 32, 28, 299, 64, 96, 256, *range(4, 129))
+"""Sizes of images to try, those of ImageNet, CIFAR and MNIST first."""
+
+LENGTHS = (1024, 128, 256, 16000, *range(4, 129))
+"""Lengths of sequences to try."""
+
+EDGES = (32, 16, 64, *range(4, 33))
+"""Sizes of volumes to try."""
+
+_CONVOLUTIONS = {
+    **dict.fromkeys((nn.Conv1d, nn.ConvTranspose1d), 1),
+    **dict.fromkeys((nn.Conv2d, nn.ConvTranspose2d), 2),
+    **dict.fromkeys((nn.Conv3d, nn.ConvTranspose3d), 3),
+}
+
+
+def check_example_inputs(inputs: Any) -> tuple[Any, ...]:
+    """A tuple of what the forward pass takes, from a tensor or a sequence.
+
+    Raises:
+        InputError: if it holds no tensor.
+    """
+    given = (inputs,) if isinstance(inputs, Tensor) else inputs
+    leaves = _pytree.tree_leaves(given)
+    if not isinstance(given, tuple | list) or not any(isinstance(x, Tensor) for x in leaves):
+        raise InputError(
+            f"example_inputs is {described(inputs)}, expected a tensor or a tuple of tensors, such "
+            "as torch.zeros(1, 3, 224, 224)"
+        )
+    return tuple(given)
+
+
+def check_input_shape(shape: Any) -> tuple[int, ...]:
+    """The shape of one input without its batch axis.
+
+    Raises:
+        InputError: if it is none, or too large.
+    """
+    if not isinstance(shape, Sequence) or isinstance(shape, str) or not shape:
+        raise InputError(f"input_shape is {described(shape)}, expected sizes such as (3, 224, 224)")
+    for size in shape:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise InputError(
+                f"input_shape holds {described(size)}, expected positive integers such as "
+                "(3, 224, 224), without the batch axis"
+            )
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise InputError(
+            f"input_shape {tuple(shape)} has more than {MOST_ELEMENTS} elements; give the size of "
+            "one input, without the batch axis"
+        )
+    return tuple(shape)
+
+
+def inputs_of_shape(module: nn.Module, shape: Sequence[int]) -> tuple[Tensor, ...]:
+    """One batch of zeros in the module's own precision, on its device."""
+    parameters = [t for t in module.parameters() if t.is_floating_point()]
+    like = parameters[0] if parameters else torch.zeros(())
+    return (torch.zeros(1, *shape, dtype=like.dtype, device=like.device),)
+
+
+def inferred_inputs(module: nn.Module) -> tuple[tuple[Tensor, ...], str]:
+    """Inputs that the module takes, guessed from its first weight layer, and a note that says so.
+
+    A linear layer tells the size. After a convolution usual sizes of images are tried.
+
+    Raises:
+        InputError: if none fits.
+    """
+    check_traceable(module)
+    path, shapes = _guesses(module)
+    twin = evaluating_copy(module)
+    for shape in shapes:
+        inputs = inputs_of_shape(module, shape)
+        if len(shapes) == 1 or _fits(twin, inputs):  # with one guess the export tells what is wrong
+            return inputs, (
+                f"traced with an input of shape {tuple(inputs[0].shape)}, guessed from "
+                f"{quoted(path) if path else 'the weight'}"
+            )
+    raise InputError(_unknown_shape(module))
+
+
+def _guesses(module: nn.Module) -> tuple[str, list[tuple[int, ...]]]:
+    """The first weight layer, and shapes without a batch axis that might fit it.
+
+    Where a linear layer is registered before convolutions, either may come first.
+    """
+    linear: tuple[str, list[tuple[int, ...]]] | None = None
+    for path, part in module.named_modules():
+        if isinstance(part, nn.Linear) and linear is None:
+            linear = path, [(part.in_features,)]
+        n_axes = next((n for kind, n in _CONVOLUTIONS.items() if isinstance(part, kind)), 0)
+        if n_axes:
+            channels = int(part.in_channels)
+            sizes = (LENGTHS, SIDES, EDGES)[n_axes - 1]
+            shapes = [(channels, *[size] * n_axes) for size in sizes]
+            return (path, shapes) if linear is None else (linear[0], [*linear[1], *shapes])
+    if linear is not None:
+        return linear
+    if not any(parameter.ndim > 1 for parameter in module.parameters()):
+        raise InputError("there is no weight layer: expected a dense layer or a convolution")
+    raise InputError(_unknown_shape(module))
+
+
+def _fits(module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
+    """Whether the forward pass runs on tensors that have shapes only."""
+    with quiet(), torch.no_grad(), FakeTensorMode() as mode:
+        held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        fake: dict[str, Tensor] = {name: mode.from_tensor(tensor) for name, tensor in held.items()}
+        try:
+            outputs = functional_call(module, fake, tuple(mode.from_tensor(x) for x in inputs))
+        except Exception as error:
+            # What depends on the data is the same for every shape, and reported by the export.
+            return isinstance(error, DataDependentOutputException)
+    # A view(-1, n) of an image that is too large makes a batch of its pixels.
+    tensors = [x for x in _pytree.tree_leaves(outputs) if isinstance(x, Tensor) and x.ndim]
+    return all(len(x) == len(inputs[0]) for x in tensors)
+
+
+def _unknown_shape(module: nn.Module) -> str:
+    return (
+        f"what {type(module).__name__} takes cannot be told from its layers; pass "
+        "example_inputs=torch.zeros(1, 3, 224, 224) with its own shape, on the command line "
+        "--input-shape 3,224,224"
+    )

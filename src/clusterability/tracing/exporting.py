@@ -1,0 +1,171 @@
+"""A module's forward pass as a graph of operations, by ``torch.export``."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import sysconfig
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
+
+from clusterability.errors import InputError
+from clusterability.shown import shown
+from clusterability.tracing.effective import effective_parameter, hook_made_parameters
+from clusterability.tracing.naming import quoted
+
+_OTHERS = (
+    sysconfig.get_path("stdlib"),
+    sysconfig.get_path("purelib"),
+    sysconfig.get_path("platlib"),
+    str(Path(__file__).parents[1]),
+    "<",
+)
+"""Where code lies that is not the user's."""
+
+
+def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.ExportedProgram:
+    """The forward pass in evaluation mode.
+
+    Args:
+        module: any module; what runs is a copy that shares its tensors.
+        inputs: what its forward pass takes; only shapes and types matter.
+
+    Raises:
+        InputError: if the forward pass fails, or goes different ways for different data.
+    """
+    check_traceable(module)
+    with quiet(), torch.no_grad():
+        twin = evaluating_copy(module)
+        try:
+            program = torch.export.export(twin, inputs, strict=False)
+            return program.run_decompositions({}) if _mutates_views(program) else program
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(_why(module, error)) from error
+
+
+def check_traceable(module: nn.Module) -> None:
+    """Refuse modules of which there is nothing to trace yet.
+
+    Raises:
+        InputError: if it is a TorchScript module or lazy.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise InputError(
+            "a TorchScript module cannot be traced; pass the torch.nn.Module that it was made from"
+        )
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor):
+            raise InputError(
+                f"{quoted(name)} is lazy and has no values yet; run the network once on a batch"
+            )
+
+
+def evaluating_copy(module: nn.Module) -> nn.Module:
+    """A copy with the same tensors, in evaluation mode, hooks replaced by the weights they make."""
+    tensors = {id(t): t for t in (*module.parameters(), *module.buffers())}
+    for part in module.modules():
+        tensors.update((id(v), v) for v in vars(part).values() if isinstance(v, Tensor))
+    try:
+        twin = copy.deepcopy(module, tensors)
+    except Exception as error:
+        reason = shown(f"{type(error).__name__}: {error}".splitlines()[0], 120)
+        raise InputError(
+            f"{type(module).__name__} cannot be copied to be traced ({reason}); take out of it "
+            "what is no part of the network"
+        ) from error
+    own = set(module.modules())
+    if any(part in own for part in twin.modules()):
+        raise InputError(
+            f"{type(module).__name__} cannot be copied to be traced: a part of it is its own copy; "
+            "take out its __deepcopy__"
+        )
+    for part in twin.modules():
+        for name in hook_made_parameters(part):
+            weight = effective_parameter(part, name).detach()
+            vars(part).pop(name, None)  # where the hook would put it
+            part.register_parameter(name, nn.Parameter(weight, requires_grad=False))
+        part._forward_hooks.clear()
+        part._forward_pre_hooks.clear()
+        part.training = False
+    return twin
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings, logs or prints for a while: torch writes pages about what fails here.
+
+    And no cache of parametrizations, which would keep what has shapes only.
+    """
+    level = logging.root.manager.disable
+    cached, parametrize._cache_enabled = parametrize._cache_enabled, 0
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                yield
+    finally:
+        logging.disable(level)
+        parametrize._cache_enabled = cached
+
+
+def _mutates_views(program: torch.export.ExportedProgram) -> bool:
+    """Whether an operation in place changes a tensor that something else still sees."""
+    for node in program.graph.nodes:
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        if node.target._schema.is_mutable:
+            changed = node.args[0]
+            assert isinstance(changed, torch.fx.Node)
+            if len(changed.users) > 1 or _is_alias(changed):
+                return True
+    return False
+
+
+def _is_alias(node: torch.fx.Node) -> bool:
+    """Whether what a node returns may be what went in."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return True
+    schema = node.target._schema
+    if schema.is_mutable:  # it returns what it has changed, which has been looked at before
+        return False
+    # In evaluation mode dropout returns its input, which its schema does not say.
+    return "dropout" in schema.name or any(r.alias_info is not None for r in schema.returns)
+
+
+def _why(module: nn.Module, error: Exception) -> str:
+    """One sentence from what is often a page."""
+    name = type(module).__name__
+    place = _place(error)
+    if "data-dependent" in str(error) or "GuardOnDataDependent" in type(error).__name__:
+        return (
+            f"{name} branches on its data{place}, so that there is no one graph of it; measure the "
+            "part without the branch, or replace it by torch.where"
+        )
+    reason = shown(str(error).strip().splitlines()[0] if str(error).strip() else "", 200)
+    return (
+        f"{name} could not be traced{place}: {type(error).__name__}: {reason}; check that "
+        "example_inputs (on the command line --input-shape) fit its forward pass"
+    )
+
+
+def _place(error: Exception) -> str:
+    """The last line of the user's own code among the frames."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_OTHERS)
+    ]
+    return f" at {shown(own[-1].filename)}, line {own[-1].lineno}" if own else ""

@@ -1,0 +1,35 @@
+"""How neurons pass through each operation: the registry and its rules."""
+
+from clusterability.tracing.operations import (
+    elementwise,
+    movement,
+    normalizing,
+    pooling,
+    refused,
+    weighing,
+)
+from clusterability.tracing.operations.registry import (
+    RULES,
+    Call,
+    Constant,
+    Record,
+    WeightOperation,
+    find_rule,
+    rule,
+)
+
+__all__ = [
+    "RULES",
+    "Call",
+    "Constant",
+    "Record",
+    "WeightOperation",
+    "elementwise",
+    "find_rule",
+    "movement",
+    "normalizing",
+    "pooling",
+    "refused",
+    "rule",
+    "weighing",
+]

@@ -1,0 +1,159 @@
+"""Rules for functions of one or several tensors, element by element."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from clusterability.tracing.operations.registry import Call, Constant, rule
+from clusterability.tracing.provenance import (
+    Term,
+    Value,
+    chosen,
+    gated,
+    joined,
+    moved,
+    multiplied,
+    scaled,
+)
+from clusterability.tracing.scales import Multiplier
+
+ACTIVATIONS = (
+    *("relu", "relu6", "leaky_relu", "rrelu", "prelu", "elu", "celu", "selu", "gelu", "silu"),
+    *("mish", "sigmoid", "log_sigmoid", "hardsigmoid", "hardswish", "hardtanh", "hardshrink"),
+    *("softshrink", "softplus", "tanh", "threshold", "softmax", "_softmax", "log_softmax"),
+    *("_log_softmax", "sin", "cos", "tan", "atan", "asinh", "negative", "exp", "exp2", "expm1"),
+    "log",
+    *("log2", "log10", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "abs", "neg", "sign"),
+    *("erf", "erfc", "pow", "clamp", "clamp_min", "clamp_max", "clip", "floor", "ceil", "round"),
+    *("nan_to_num", "logit", "sgn", "frac", "trunc", "positive", "logical_not"),
+)
+
+UNCHANGED = (
+    *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"),
+    *("clone", "contiguous", "to", "_to_copy", "type_as", "detach"),
+    *("alias", "lift_fresh_copy"),
+    *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
+)
+
+
+@rule(*(f"aten.{name}" for name in (*ACTIVATIONS, *UNCHANGED)))
+def passing(call: Call) -> Value:
+    """An activation, or nothing that matters: what goes in comes out, element by element."""
+    return joined(call.values(), call.shape)
+
+
+@rule("aten.native_dropout")
+def with_mask(call: Call) -> tuple[Value, ...]:
+    """What comes out, and the mask."""
+    return joined(call.values(), call.shape), Value(call.shapes[1], ())
+
+
+@rule(
+    *("aten.maximum", "aten.minimum", "aten.fmax", "aten.fmin", "aten.where", "aten.masked_fill"),
+    *("aten.eq", "aten.ne", "aten.gt", "aten.ge", "aten.lt", "aten.le", "aten.atan2"),
+    *("aten.logical_and", "aten.logical_or", "aten.logical_xor", "aten.copysign"),
+    *("aten.logaddexp", "aten.__or__", "aten.__and__", "aten.__xor__", "aten.bitwise_or"),
+    *("aten.bitwise_and", "aten.bitwise_xor"),
+)
+def choosing(call: Call) -> Value:
+    """One of several values, or something that all of them decide."""
+    return chosen(call.values(), call.shape)
+
+
+@rule("aten.copy", "aten.fill")
+def replacing(call: Call) -> Value:
+    """What is written over is gone."""
+    written = [v for key, v in call.arguments.items() if key != "self" and isinstance(v, Value)]
+    return joined(written, call.shape)
+
+
+@rule("aten.glu")
+def gated_halves(call: Call) -> Value:
+    """Half of an axis, gated by the other half."""
+    value = call.value("self")
+    axis = int(call["dim"]) % len(value.shape)
+    n = value.shape[axis] // 2
+    halves = [
+        moved([value], [value.shape], lambda x, i=i: x.narrow(axis, i * n, n), call.shape, axis)
+        for i in range(2)
+    ]
+    return gated(halves, call.shape)
+
+
+@rule("aten.add", "aten.sub", "aten.subtract", "aten.rsub")
+def adding(call: Call) -> Value:
+    """A sum."""
+    values = {key: arg for key, arg in call.arguments.items() if isinstance(arg, Value)}
+    alpha = call.arguments.get("alpha", 1)
+    times_alpha = "self" if call.operation == "aten.rsub" else "other"
+    if isinstance(alpha, int | float) and alpha != 1 and times_alpha in values:
+        values[times_alpha] = multiplied(values[times_alpha], float(alpha))
+    return joined(list(values.values()), call.shape)
+
+
+@rule(
+    *("aten.zeros_like", "aten.ones_like", "aten.full_like", "aten.rand_like", "aten.randn_like"),
+    *("aten.new_zeros", "aten.new_ones", "aten.new_full", "aten.new_empty", "aten.empty_like"),
+    "aten.zero",
+)
+def constant(call: Call) -> Value:
+    """Only the shape comes from what goes in."""
+    return Value(call.shape, ())
+
+
+@rule("aten.mul", "aten.multiply")
+def multiplying(call: Call) -> Value:
+    """By a number, by a constant element by element, or by another value as a gate."""
+    return _multiplied(call, divides=False)
+
+
+@rule("aten.div", "aten.true_divide", "aten.divide")
+def dividing(call: Call) -> Value:
+    """Like multiplication; a constant divided by a value is an activation of the value."""
+    if not isinstance(call["self"], Value):
+        return joined(call.values(), call.shape)
+    return _multiplied(call, divides=True)
+
+
+def _multiplied(call: Call, divides: bool) -> Value:
+    first, second = call["self"], call["other"]
+    if isinstance(first, Value) and isinstance(second, Value):
+        return gated([first, second], call.shape)
+    value, other = (first, second) if isinstance(first, Value) else (second, first)
+    whole = joined([value], call.shape)
+    if isinstance(other, Constant):
+        return by_constant(whole, other, divides)
+    if not isinstance(other, bool | int | float):
+        raise call.refusal("it multiplies by something that is no number")
+    return _by_number(whole, float(other), divides)
+
+
+def by_constant(value: Value, constant: Constant, divides: bool = False) -> Value:
+    """The value times, or divided by, a constant that broadcasts to its shape."""
+    shape = (*[1] * (len(value.shape) - len(constant.shape)), *constant.shape)
+    terms: list[Term] = []
+    for term in value.terms:
+        # Along an axis where labels repeat lie the pixels of one neuron, which has one scale.
+        averaged = tuple(
+            axis for axis, size in enumerate(shape) if size > 1 and term.labels.stride(axis) == 0
+        )
+        kept = [1 if axis in averaged else size for axis, size in enumerate(shape)]
+        scale = Multiplier(
+            constant.name,
+            divides,
+            is_number=constant.shape in ((), (1,)),
+            shape=shape if averaged else (),
+            averaged=averaged,
+        )
+        n_entries = math.prod(kept)
+        entries = torch.arange(n_entries).view(kept).expand(value.shape)
+        terms += scaled(Value(value.shape, (term,)), scale, entries, n_entries).terms
+    return Value(value.shape, tuple(terms))
+
+
+def _by_number(value: Value, number: float, divides: bool) -> Value:
+    if divides:
+        number = math.inf if number == 0 else 1 / number
+    return multiplied(value, number) if math.isfinite(number) else value

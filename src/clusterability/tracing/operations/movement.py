@@ -1,0 +1,109 @@
+"""Rules for data movement: done to the labels as the network does it to the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from clusterability.tracing.operations.registry import Call, Constant, rule
+from clusterability.tracing.provenance import Term, Value, moved
+
+_INDICES = ("index", "indices")
+
+
+@rule(
+    *("aten.view", "aten.reshape", "aten._unsafe_view", "aten.view_as", "aten.reshape_as"),
+    *("aten.flatten", "aten.unflatten", "aten.ravel", "aten.squeeze", "aten.unsqueeze"),
+    *("aten.permute", "aten.transpose", "aten.t", "aten.numpy_T", "aten.movedim", "aten.moveaxis"),
+    *("aten.swapaxes", "aten.swapdims", "aten.mT", "aten.adjoint", "aten.roll", "aten.flip"),
+    *("aten.rot90", "aten.expand", "aten.expand_as", "aten.repeat", "aten.tile"),
+    *("aten.repeat_interleave", "aten.broadcast_to", "aten.stack", "aten.hstack"),
+    *("aten.vstack", "aten.dstack", "aten.column_stack"),
+    *("aten.index", "aten.gather", "aten.take", "aten.diagonal", "aten.pixel_shuffle"),
+    *("aten.pixel_unshuffle", "aten.channel_shuffle"),
+    *("aten.reflection_pad1d", "aten.reflection_pad2d", "aten.reflection_pad3d"),
+    *("aten.replication_pad1d", "aten.replication_pad2d", "aten.replication_pad3d"),
+    *("aten.slice_scatter", "aten.select_scatter", "aten.diagonal_scatter", "aten.unfold"),
+    *("aten.tril", "aten.triu", "aten.im2col", "aten.upsample_nearest1d"),
+    *("aten.upsample_nearest2d", "aten.upsample_nearest3d", "aten._upsample_nearest_exact1d"),
+    *("aten._upsample_nearest_exact2d", "aten._upsample_nearest_exact3d"),
+)
+def movement(call: Call) -> Value:
+    """One tensor out, each element of it a copy of one element that goes in, or constant."""
+    return _moved(call, None)
+
+
+@rule(
+    *("aten.cat", "aten.concat", "aten.concatenate", "aten.slice", "aten.select"),
+    *("aten.narrow", "aten.index_select"),
+)
+def along_an_axis(call: Call) -> Value:
+    """One tensor out, which differs from what goes in along one axis only."""
+    return _moved(call, None, along=_axis(call))
+
+
+@rule(
+    *("aten.split", "aten.split_with_sizes", "aten.chunk", "aten.unbind", "aten.tensor_split"),
+)
+def splitting(call: Call) -> tuple[Value, ...]:
+    """Several tensors out."""
+    parts = range(len(call.shapes))
+    return tuple(_moved(call, part, along=_axis(call)) for part in parts)
+
+
+@rule("aten.pad", "aten.constant_pad_nd")
+def padding(call: Call) -> Value:
+    """With a constant, which is no neuron, a reflection or a replication.
+
+    A channel's padding belongs to the channel: where a tensor repeats along an axis, so does what
+    is padded.
+    """
+    if call.arguments.get("mode", "constant") != "constant":
+        return _moved(call, None)
+    value, pads = call.value("self"), list(call["pad"])
+    terms = []
+    for term in value.terms:
+        given, kept = term.labels, list(pads)
+        for axis in range(-(len(pads) // 2), 0):
+            if given.stride(axis) == 0 and given.shape[axis] > 1:
+                given = given.narrow(axis, 0, 1)
+                kept[-2 * axis - 2 : -2 * axis] = 0, 0
+        labels = torch.nn.functional.pad(given, kept).expand(call.shape)
+        terms.append(Term(labels, term.origin))
+    return Value(call.shape, tuple(terms))
+
+
+def _axis(call: Call) -> int:
+    return int(call["dim"]) % len(call.values()[0].shape)
+
+
+def _moved(call: Call, part: int | None, along: int | None = None, **changed: object) -> Value:
+    tensors = list(call.tensors())
+    values = [tensor if isinstance(tensor, Value) else None for tensor in tensors]
+    for name in _INDICES:
+        argument = call.arguments.get(name)
+        parts = argument if isinstance(argument, list | tuple) else [argument]
+        if any(isinstance(index, Value) for index in parts):
+            raise call.refusal("which elements it takes depends on the data")
+
+    def move(*labels: Tensor) -> Tensor:
+        inputs = [
+            tensor.evaluate() if isinstance(tensor, Constant) and _is_index(tensor) else given
+            for tensor, given in zip(tensors, labels, strict=True)
+        ]
+        try:
+            out = call.run(inputs, **changed)
+        except (RuntimeError, NotImplementedError):  # some know floating point only
+            inputs = [i.double() if i.dtype == torch.int64 else i for i in inputs]
+            out = call.run(inputs, **changed)
+        result: Tensor = out if part is None else out[part]
+        return result.long()
+
+    shapes: Sequence[Sequence[int]] = [tensor.shape for tensor in tensors]
+    return moved(values, shapes, move, call.shapes[part or 0], along)
+
+
+def _is_index(constant: Constant) -> bool:
+    return not constant.dtype.is_floating_point

@@ -1,0 +1,125 @@
+"""Rules for what mixes the pixels of a channel, and for sums and means over whole axes."""
+
+from __future__ import annotations
+
+from clusterability.errors import InputError
+from clusterability.tracing.operations.registry import Call, numbers, rule
+from clusterability.tracing.provenance import Value, Window, chosen, fills, mixed, reduced, windowed
+
+
+def _pooled(call: Call, n_axes: int) -> Value:
+    """Pooling, whose window the arguments tell."""
+    value = call.value("self" if "self" in call.arguments else "input")
+    is_mean = "avg" in call.operation
+    try:
+        if all(size == 1 for size in call.shape[-n_axes:]) or fills(value, range(-n_axes, 0)):
+            return mixed(value, range(-n_axes, 0), call.shape, is_mean=is_mean)
+        return windowed(value, _windows(call, value, n_axes), call.shape, is_mean=is_mean)
+    except InputError as error:
+        raise call.refusal(str(error)) from None
+
+
+def _windows(call: Call, value: Value, n_axes: int) -> list[Window]:
+    if "kernel_size" not in call.arguments or "fractional" in call.operation:
+        sizes = list(zip(value.shape[-n_axes:], call.shape[-n_axes:], strict=True))
+        if "fractional" in call.operation or any(before % after for before, after in sizes):
+            raise InputError("its windows differ, and hold different neurons")
+        return [Window(before // after, before // after) for before, after in sizes]
+    given = {
+        name: numbers(call.arguments.get(name)) or [default]
+        for name, default in (("kernel_size", 1), ("stride", 0), ("padding", 0), ("dilation", 1))
+    }
+    filled = {name: list(n) * n_axes if len(n) == 1 else list(n) for name, n in given.items()}
+    return [
+        Window(size, stride or size, padding, dilation)
+        for size, stride, padding, dilation in zip(*filled.values(), strict=True)
+    ]
+
+
+_POOLED = {
+    "max_pool1d": 1,
+    "max_pool2d": 2,
+    "max_pool3d": 3,
+    "avg_pool1d": 1,
+    "avg_pool2d": 2,
+    "avg_pool3d": 3,
+    "adaptive_avg_pool1d": 1,
+    "adaptive_avg_pool2d": 2,
+    "adaptive_avg_pool3d": 3,
+}
+"""Axes that each has windows along."""
+
+
+@rule(*(f"aten.{name}" for name in _POOLED))
+def pooling(call: Call) -> Value:
+    """Windows of pixels become one."""
+    return _pooled(call, _POOLED[call.operation.removeprefix("aten.")])
+
+
+_RESIZED = {
+    "upsample_linear1d": 1,
+    "upsample_bilinear2d": 2,
+    "_upsample_bilinear2d_aa": 2,
+    "upsample_bicubic2d": 2,
+    "_upsample_bicubic2d_aa": 2,
+    "upsample_trilinear3d": 3,
+}
+
+
+@rule(*(f"aten.{name}" for name in _RESIZED))
+def resizing(call: Call) -> Value:
+    """Pixels between pixels; where they are different neurons, all are taken to reach all."""
+    n_axes = _RESIZED[call.operation.removeprefix("aten.")]
+    value = call.value("self" if "self" in call.arguments else "input")
+    try:
+        return mixed(value, range(-n_axes, 0), call.shape)
+    except InputError as error:
+        raise call.refusal(str(error)) from None
+
+
+_WITH_INDICES = {
+    # Pooling that returns where each maximum lay too, and the axes that its windows have.
+    "max_pool1d_with_indices": 1,
+    "max_pool2d_with_indices": 2,
+    "max_pool3d_with_indices": 3,
+    "adaptive_max_pool1d": 1,
+    "adaptive_max_pool2d": 2,
+    "adaptive_max_pool3d": 3,
+    "fractional_max_pool2d": 2,
+    "fractional_max_pool3d": 3,
+}
+
+
+@rule(*(f"aten.{name}" for name in _WITH_INDICES))
+def with_indices(call: Call) -> tuple[Value, ...]:
+    """Pooling that returns where each maximum lay too."""
+    out = _pooled(call, _WITH_INDICES[call.operation.removeprefix("aten.")])
+    return out, out
+
+
+@rule(
+    *("aten.mean", "aten.sum", "aten.amax", "aten.amin", "aten.logsumexp", "aten.prod"),
+    *("aten.linalg_vector_norm", "aten.norm", "aten.std", "aten.var", "aten.nanmean"),
+)
+def over_axes(call: Call) -> Value:
+    """Whole axes become one element."""
+    return _reduced(call, is_mean="mean" in call.operation)
+
+
+@rule("aten.max", "aten.min", "aten.median", "aten.mode")
+def picking(call: Call) -> Value | tuple[Value, ...]:
+    """The largest along an axis, with its place; or of two tensors; or of all elements."""
+    if "other" in call.arguments:
+        return chosen(call.values(), call.shape)
+    out = _reduced(call, is_mean=False)
+    return (out, out) if len(call.shapes) > 1 else out
+
+
+def _reduced(call: Call, is_mean: bool) -> Value:
+    value = call.values()[0]
+    dim = call.arguments.get("dim")
+    axes = list(range(len(value.shape))) if dim is None or dim == [] else numbers(dim)
+    try:
+        return reduced(value, axes, bool(call.arguments.get("keepdim")), is_mean=is_mean)
+    except InputError as error:
+        raise call.refusal(str(error)) from None

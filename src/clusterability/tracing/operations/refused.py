@@ -1,0 +1,62 @@
+"""Operations that are refused by name, with the reason."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from clusterability.tracing.operations.registry import Call, rule
+
+
+@rule(
+    *("aten.scaled_dot_product_attention", "aten._native_multi_head_attention"),
+    *("aten._scaled_dot_product_flash_attention_for_cpu", "aten._transformer_encoder_layer_fwd"),
+    "aten.bilinear",
+)
+def attention(call: Call) -> NoReturn:
+    raise call.refusal(
+        "it multiplies tensors that depend on the input, as attention does, which this version "
+        "does not measure"
+    )
+
+
+@rule("aten.bmm", "aten.baddbmm", "aten.dot")
+def batch_of_products(call: Call) -> NoReturn:
+    raise call.refusal(
+        "it multiplies each element of a batch by a matrix of its own, as attention does, which "
+        "this version does not measure; write torch.matmul with one matrix if there is one"
+    )
+
+
+@rule("aten.lstm", "aten.gru", "aten.rnn_tanh", "aten.rnn_relu", "aten.lstm_cell", "aten.gru_cell")
+def recurrence(call: Call) -> NoReturn:
+    raise call.refusal(
+        "recurrent networks have no feed-forward graph; measure the feed-forward part"
+    )
+
+
+@rule("aten.embedding", "aten.embedding_bag", "aten.one_hot")
+def embedding(call: Call) -> NoReturn:
+    raise call.refusal(
+        "it looks up tokens, and language models are not measured by this version; pass the part "
+        "that follows it"
+    )
+
+
+@rule(
+    *("aten.item", "aten._local_scalar_dense", "aten.nonzero", "aten.masked_select"),
+    *("aten._unique2", "aten.unique_dim", "aten.unique_consecutive"),
+)
+def data_dependent(call: Call) -> NoReturn:
+    raise call.refusal("what it returns depends on the data; write the step without it")
+
+
+@rule("aten.argmax", "aten.argmin", "aten.topk", "aten.sort", "aten.argsort")
+def ordering(call: Call) -> NoReturn:
+    raise call.refusal(
+        "which elements it takes depends on the data; leave it out of the forward pass"
+    )
+
+
+@rule("aten.einsum")
+def einsum(call: Call) -> NoReturn:
+    raise call.refusal("write it as torch.nn.Linear or torch.matmul with a constant matrix")

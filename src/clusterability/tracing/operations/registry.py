@@ -1,0 +1,232 @@
+"""The registry: how neurons pass through each operation of a traced network.
+
+A rule takes a :class:`Call` and returns the :class:`Value` that comes out (several in a tuple where
+the operation returns several). Operations are named as PyTorch names them, without overload and
+without the underscore of an operation in place: ``aten.relu``, ``aten.conv2d``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clusterability.errors import InputError
+from clusterability.tracing.naming import quoted
+from clusterability.tracing.provenance import Value, produced
+from clusterability.tracing.weights import Weight
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A tensor that depends on parameters and buffers alone.
+
+    Attributes:
+        name: of the parameter, or one made up for what is computed from parameters.
+        source: the parameter that it is, or is computed from first.
+        shape: its shape.
+        dtype: its type.
+        evaluate: computes it.
+    """
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    evaluate: Callable[[], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class WeightOperation:
+    """A linear layer or a convolution where it is applied.
+
+    Attributes:
+        name: for layers and messages.
+        weight: the parameter.
+        is_dense: whether it is a linear layer.
+        reads: what it reads.
+        axis: the axis of ``reads`` along which its inputs lie.
+        n_outputs: outputs of the weight.
+    """
+
+    name: str
+    weight: Weight
+    is_dense: bool
+    reads: Value
+    axis: int
+    n_outputs: int
+
+
+@dataclass(eq=False)
+class Record:
+    """What a walk through the network has met so far.
+
+    Attributes:
+        owners: paths of the modules that hold each parameter, several where it is shared.
+        operations: weight operations in the order in which they run.
+        notes: for the user, each once.
+    """
+
+    owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    operations: list[WeightOperation] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One operation on its way: what a rule gets.
+
+    Attributes:
+        operation: its name, as in the registry.
+        arguments: by the names of PyTorch's schema; tensors are :class:`Value` where they depend
+            on the network's input and :class:`Constant` where not.
+        shape: of what it returns; of the first tensor if it returns several.
+        shapes: of all tensors that it returns.
+        module: path of the module that it was called in, for messages.
+        run: calls the operation itself, on tensors in place of the arguments that are tensors, and
+            with the arguments that are named to it.
+        record: of the walk.
+    """
+
+    operation: str
+    arguments: Mapping[str, Any]
+    shape: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    module: str
+    run: Callable[..., Any]
+    record: Record
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+    def tensors(self) -> Iterator[Value | Constant]:
+        """All tensors among the arguments, in order."""
+        for argument in self.arguments.values():
+            parts = argument if isinstance(argument, list | tuple) else [argument]
+            yield from (part for part in parts if isinstance(part, Value | Constant))
+
+    def values(self) -> list[Value]:
+        """The tensors that depend on the network's input, in order."""
+        return [tensor for tensor in self.tensors() if isinstance(tensor, Value)]
+
+    def value(self, name: str) -> Value:
+        """An argument that must depend on the network's input.
+
+        Raises:
+            InputError: if it is constant.
+        """
+        argument = self.arguments[name]
+        if not isinstance(argument, Value):
+            raise self.refusal("its input does not depend on the network's input")
+        return argument
+
+    def weigh(
+        self,
+        reads: Value,
+        constant: object,
+        axis: int,
+        *,
+        n_outputs: int,
+        out_axis: int,
+        is_dense: bool,
+        **how: Any,
+    ) -> Value:
+        """Enter a weight operation into the record and return what it gives.
+
+        Args:
+            reads: what it reads.
+            constant: its weight.
+            axis: of ``reads``, along which the weight's inputs lie.
+            n_outputs: outputs of the weight.
+            out_axis: of the result, along which they lie.
+            is_dense: whether it is a linear layer.
+            how: layout, groups, transposed; see :class:`Weight`.
+
+        Raises:
+            InputError: if the weight is not constant.
+        """
+        if not isinstance(constant, Constant):
+            raise self.refusal(
+                "it multiplies two tensors that both depend on the input, as attention does, which "
+                "this version does not measure"
+            )
+        axis = axis % len(reads.shape)
+        weight = Weight(constant.name, **how)
+        name = self._name_of(constant.source)
+        self.record.operations.append(
+            WeightOperation(name, weight, is_dense, reads, axis, n_outputs)
+        )
+        return produced(len(self.record.operations) - 1, self.shape, out_axis % len(self.shape))
+
+    def _name_of(self, parameter: str) -> str:
+        """The module that a weight belongs to; where several share it, the one that runs."""
+        if self.module in self.record.owners.get(parameter, ()):
+            return self.module or "weight"
+        if "::" in parameter:  # a name that an exporter made up
+            return self.module.removeprefix("nodes.") or parameter
+        return _operation_name(parameter) or self.module or "weight"
+
+    def note(self, text: str) -> None:
+        """Say something to the user about how the network was read; once for equal texts."""
+        self.record.notes[text] = None
+
+    def refusal(self, why: str) -> InputError:
+        """An error that names the operation and the module that it came from."""
+        module = f" in module {quoted(self.module)}" if self.module else ""
+        return InputError(f"{self.operation}{module} cannot be followed: {why}")
+
+
+def _operation_name(parameter: str) -> str:
+    """The module that a weight belongs to; the weight's own name where that tells more."""
+    parameter = re.sub(r"\.?parametrizations\.(\w+)\.original\d*$", r".\1", parameter)
+    parent, _, last = parameter.rpartition(".")
+    return parent if last in ("weight", "kernel") else parameter.lstrip(".")
+
+
+Rule = Callable[[Call], Value | tuple[Value, ...]]
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(*operations: str) -> Callable[[Rule], Rule]:
+    """Register a rule for operations.
+
+    >>> @rule("mylib.squash")
+    ... def squash(call):
+    ...     return call.value("x")
+    >>> RULES.pop("mylib.squash") is squash
+    True
+    """
+
+    def register(function: Rule) -> Rule:
+        for operation in operations:
+            RULES[operation] = function
+        return function
+
+    return register
+
+
+def find_rule(call: Call) -> Rule:
+    """The rule for a call.
+
+    Raises:
+        InputError: if there is none.
+    """
+    try:
+        return RULES[call.operation]
+    except KeyError:
+        raise call.refusal(
+            "no rule says what its output is made of; register one in "
+            f"clusterability.tracing.operations.RULES[{call.operation!r}], see docs/extending.md"
+        ) from None
+
+
+def numbers(argument: Any) -> list[int]:
+    """A list of integers from an argument that may be one integer, a list, or None."""
+    if argument is None:
+        return []
+    return list(argument) if isinstance(argument, Sequence) else [int(argument)]

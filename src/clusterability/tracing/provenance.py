@@ -1,0 +1,411 @@
+"""Which outputs of which weight operations each element of a tensor is made of.
+
+A tensor on its way through the network is a sum of *terms*. A term is an integer array of the
+tensor's shape: 0 where the term contributes nothing, otherwise a label, which stands for one output
+of one weight operation. Data movement (reshape, permute, concatenate, slice, pad, shuffle) is
+followed by doing to the labels what the network does to the data, so that it needs no rule of its
+own. Labels repeat along most axes; stride 0 keeps them small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clusterability.errors import InputError
+from clusterability.tracing.scales import Scale, Total
+
+INPUT = -1
+"""In place of a weight operation's number: the network's input."""
+
+MOST_TERMS = 1024
+"""Terms that averaging over different neurons may make before it is refused."""
+
+MOST_ELEMENTS = 2**27
+"""Elements of labels that may be laid out in full: 1 GB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where the elements of a term come from, and what has scaled them on the way.
+
+    Attributes:
+        operation: number of the weight operation, or ``INPUT``.
+        channels: (m,) the output of the operation that labels 1 to m stand for.
+        scales: scales on the way, each with the (m,) entries of it that apply.
+        factor: product of the plain numbers on the way.
+        gated: whether a product of two values lies on the way: numbers after it belong to an
+            activation, as in x * (1 + erf(x)) / 2, and do not count.
+    """
+
+    operation: int
+    channels: Tensor
+    scales: tuple[tuple[Scale, Tensor], ...] = ()
+    factor: float = 1.0
+    gated: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """Labels of a tensor's shape, and what they stand for."""
+
+    labels: Tensor
+    origin: Origin
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor that depends on the network's input."""
+
+    shape: tuple[int, ...]
+    terms: tuple[Term, ...]
+
+
+def produced(operation: int, shape: Sequence[int], axis: int) -> Value:
+    """The output of a weight operation, its channels along ``axis``."""
+    shape = tuple(shape)
+    n_channels = shape[axis]
+    view = [1] * len(shape)
+    view[axis] = n_channels
+    labels = torch.arange(1, n_channels + 1).view(view).expand(shape)
+    return Value(shape, (Term(labels, Origin(operation, torch.arange(n_channels))),))
+
+
+def network_input(shape: Sequence[int]) -> Value:
+    """The network's input, each element its own neuron (a layer that reads it may pool them)."""
+    shape = tuple(shape)
+    n = torch.Size(shape).numel()
+    labels = torch.arange(1, n + 1).view(shape)
+    return Value(shape, (Term(labels, Origin(INPUT, torch.arange(n))),))
+
+
+def moved(
+    values: Sequence[Value | None],
+    shapes: Sequence[Sequence[int]],
+    move: Callable[..., Tensor],
+    shape: Sequence[int],
+    along: int | None = None,
+) -> Value:
+    """What data movement makes of one value, or of several as in a concatenation.
+
+    Args:
+        values: the inputs; None for one that is constant.
+        shapes: of all inputs.
+        move: takes one integer tensor an input, returns one.
+        shape: of what it returns.
+        along: the one axis of the inputs that it changes, if it leaves the others as they are.
+    """
+    terms: list[Term] = []
+    nothing = torch.zeros((), dtype=torch.int64)
+    for place, value in enumerate(values):
+        for term in value.terms if value is not None else ():
+            sizes = [list(size) for size in shapes]
+            given = term.labels
+            for axis in range(given.ndim) if along is not None else ():
+                if axis != along and given.stride(axis) == 0:
+                    given = given.narrow(axis, 0, min(1, given.shape[axis]))
+                    for size in sizes:
+                        if len(size) == given.ndim:  # an index may have fewer axes
+                            size[axis] = min(1, size[axis])
+            inputs = [given if i == place else nothing.expand(s) for i, s in enumerate(sizes)]
+            labels = move(*inputs)
+            if bool(labels.any()):
+                terms.append(Term(_repeating(labels).expand(shape), term.origin))
+    return Value(tuple(shape), tuple(terms))
+
+
+def joined(values: Sequence[Value], shape: Sequence[int]) -> Value:
+    """A sum, or any other function of several values element by element, broadcast to ``shape``.
+
+    What comes on several ways from one operation is one term, whose scales add up: the ways double
+    with every block of some networks.
+    """
+    kept: dict[int, list[Term]] = {}
+    for term in _side_by_side(values, shape):
+        of_operation = kept.setdefault(term.origin.operation, [])
+        for i, other in enumerate(of_operation):
+            if _alike(term, other):
+                of_operation[i] = _summed(other, term)
+                break
+        else:
+            of_operation.append(term)
+    return Value(tuple(shape), tuple(term for terms in kept.values() for term in terms))
+
+
+def _side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
+    shape = tuple(shape)
+    return [Term(term.labels.expand(shape), term.origin) for v in values for term in v.terms]
+
+
+def _summed(first: Term, second: Term) -> Term:
+    """Two terms that differ in their scales and factors only, as one."""
+    a, b = first.origin, second.origin
+    n_common = 0
+    for mine, other in zip(a.scales, b.scales, strict=False):
+        if mine[0] != other[0] or not torch.equal(mine[1], other[1]):
+            break
+        n_common += 1
+    common, *rests = a.scales[:n_common], a.scales[n_common:], b.scales[n_common:]
+    if not any(rests):
+        return Term(first.labels, replace(a, factor=a.factor + b.factor))
+    ways = tuple(
+        (factor, tuple((scale, tuple(entries.tolist())) for scale, entries in rest))
+        for factor, rest in zip((a.factor, b.factor), rests, strict=True)
+    )
+    total = (Total(ways), torch.arange(len(a.channels)))
+    return Term(first.labels, replace(a, scales=(*common, total), factor=1.0))
+
+
+def chosen(values: Sequence[Value], shape: Sequence[int]) -> Value:
+    """One of several values, element by element: what more than one holds counts once.
+
+    It counts at the largest of its factors, so that where(x > 0, x, 0.1 x) is an activation of x.
+    """
+    kept: list[Term] = []
+    for term in _side_by_side(values, shape):
+        for i, other in enumerate(kept):
+            if _alike(term, other) and _scaled_alike(term.origin, other.origin):
+                factor = max(term.origin.factor, other.origin.factor)
+                kept[i] = Term(other.labels, replace(other.origin, factor=factor))
+                break
+        else:
+            kept.append(term)
+    return Value(tuple(shape), tuple(kept))
+
+
+def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
+    """A product of values that depend on the input: each passes, and plain numbers do not count.
+
+    A value times a function of itself is an activation, so what both factors hold counts once.
+    """
+    terms = []
+    for term in _side_by_side(values, shape):
+        scales = tuple(pair for pair in term.origin.scales if not pair[0].is_number)
+        origin = replace(term.origin, scales=scales, factor=1.0, gated=True)
+        terms.append(Term(term.labels, origin))
+    return chosen([Value(tuple(shape), tuple(terms))], shape)
+
+
+def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value:
+    """The value with each element multiplied by an entry of a constant.
+
+    Args:
+        value: what is scaled.
+        scale: the constant.
+        entries: broadcasting to the value's shape, which entry meets each element.
+        n_entries: how many the constant has.
+    """
+    terms = []
+    for term in value.terms:
+        # What scales the input is no strength between neurons, and a number after a gate belongs
+        # to the activation.
+        if term.origin.operation == INPUT or (term.origin.gated and scale.is_number):
+            terms.append(term)
+            continue
+        labels, entry = without_repeats(term.labels, entries.expand(value.shape))
+        keys, places = torch.unique(labels * n_entries + entry, return_inverse=True)
+        old = keys // n_entries - 1
+        places = places + 1
+        if int(old[0]) < 0:  # label 0, whatever entry it meets, stays 0
+            n_zero = int((old < 0).sum())
+            old, keys = old[n_zero:], keys[n_zero:]
+            places = (places - n_zero).clamp_min(0)
+        origin = _chosen(term.origin, old)
+        scales = (*origin.scales, (scale, keys % n_entries))
+        terms.append(Term(places.expand(value.shape), replace(origin, scales=scales)))
+    return Value(value.shape, tuple(terms))
+
+
+def multiplied(value: Value, factor: float) -> Value:
+    """The value times a plain number."""
+    terms = [
+        term
+        if term.origin.gated
+        else Term(term.labels, replace(term.origin, factor=term.origin.factor * abs(factor)))
+        for term in value.terms
+    ]
+    return Value(value.shape, tuple(terms))
+
+
+def mixed(
+    value: Value, axes: Sequence[int], shape: Sequence[int], *, is_mean: bool = False
+) -> Value:
+    """A value whose elements along some whole axes are averaged or picked from.
+
+    Where one neuron fills these axes, as a channel does, it fills them after too. Otherwise all
+    elements along the axes reach every element after, those that hold the same together.
+
+    Args:
+        value: what goes in.
+        axes: axes that are mixed; their lengths may change.
+        shape: of what comes out, with as many axes.
+        is_mean: whether each element counts by its share.
+
+    Raises:
+        InputError: if that makes too many terms.
+    """
+    axes = [axis % len(shape) for axis in axes]
+
+    def columns(labels: Tensor) -> Tensor:
+        last = labels.movedim(axes, tuple(range(-len(axes), 0))).flatten(-len(axes))
+        for axis in sorted(axes):
+            last = last.unsqueeze(axis)
+        return last
+
+    return _spread(value, axes, tuple(shape), columns, is_mean)
+
+
+def fills(value: Value, axes: Sequence[int]) -> bool:
+    """Whether along these axes every element of a neuron is that neuron's."""
+    for term in value.terms:
+        filled = term.labels.amax(dim=list(axes), keepdim=True)
+        if term.origin.operation != INPUT and not bool(
+            ((term.labels == 0) | (term.labels == filled)).all()
+        ):
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a pooling operation looks at along one axis."""
+
+    size: int
+    stride: int
+    padding: int = 0
+    dilation: int = 1
+
+
+def windowed(
+    value: Value, windows: Sequence[Window], shape: Sequence[int], *, is_mean: bool = False
+) -> Value:
+    """A value whose last axes are pooled, a window an axis; otherwise like :func:`mixed`."""
+    n = len(windows)
+    axes = list(range(len(shape) - n, len(shape)))
+
+    def columns(labels: Tensor) -> Tensor:
+        for axis, window in zip(axes, windows, strict=True):
+            reach = (window.size - 1) * window.dilation + 1
+            needed = (shape[axis] - 1) * window.stride + reach
+            after = max(0, needed - labels.shape[axis] - window.padding)
+            pads = [0, 0] * (len(shape) - 1 - axis) + [window.padding, after]
+            labels = torch.nn.functional.pad(labels, pads)
+        for axis, window in zip(axes, windows, strict=True):
+            reach = (window.size - 1) * window.dilation + 1
+            labels = labels.unfold(axis, reach, window.stride).narrow(axis, 0, shape[axis])
+            labels = labels[..., :: window.dilation]
+        return labels.flatten(-n)
+
+    return _spread(value, axes, tuple(shape), columns, is_mean)
+
+
+def _spread(
+    value: Value,
+    axes: list[int],
+    shape: tuple[int, ...],
+    columns: Callable[[Tensor], Tensor],
+    is_mean: bool,
+) -> Value:
+    """Args: columns, (..., n) all labels that reach an element, of its shape or broadcasting."""
+    terms: list[Term] = []
+    inputs = [term for term in value.terms if term.origin.operation == INPUT]
+    if inputs:  # mixed inputs are new inputs
+        terms += network_input(shape).terms
+    for term in value.terms:
+        if term.origin.operation == INPUT:
+            continue
+        labels = term.labels
+        filled = labels.amax(dim=axes, keepdim=True)
+        if bool(((labels == 0) | (labels == filled)).all()):
+            terms.append(Term(filled.expand(shape), term.origin))
+            continue
+        distinct, counts = _distinct(columns(labels))
+        if len(distinct) + len(terms) > MOST_TERMS:
+            raise InputError(f"it joins {len(distinct)} different neurons")
+        for column, count in zip(distinct, counts, strict=True):
+            factor = term.origin.factor * (count / sum(counts) if is_mean else 1)
+            origin = replace(term.origin, factor=factor)
+            terms.append(Term(_repeating(column).expand(shape), origin))
+    return Value(shape, tuple(terms))
+
+
+def _distinct(columns: Tensor) -> tuple[list[Tensor], list[int]]:
+    """Different slices along the last axis, and how often each comes."""
+    if columns.numel() > MOST_ELEMENTS:
+        raise InputError(f"it joins neurons in {columns.numel()} combinations")
+    flat = columns.flatten(0, -2)
+    _, first, counts = np.unique(flat.numpy(), axis=1, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return [columns[..., first[i]] for i in order], [int(counts[i]) for i in order]
+
+
+def reduced(value: Value, axes: Sequence[int], keepdim: bool, *, is_mean: bool = False) -> Value:
+    """A value averaged, summed or picked from over whole axes.
+
+    Raises:
+        InputError: if too many neurons are joined.
+    """
+    n_axes = len(value.shape)
+    axes = sorted(axis % n_axes for axis in axes)
+    kept = [1 if axis in axes else size for axis, size in enumerate(value.shape)]
+    whole = mixed(value, axes, kept, is_mean=is_mean)
+    if keepdim:
+        return whole
+    shape = tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
+    return Value(shape, tuple(Term(t.labels.squeeze(axes), t.origin) for t in whole.terms))
+
+
+def _repeating(labels: Tensor) -> Tensor:
+    """The same labels, with stride 0 along every axis where they repeat."""
+    shape = labels.shape
+    for axis in range(labels.ndim):
+        first = labels.narrow(axis, 0, min(1, labels.shape[axis]))
+        if labels.stride(axis) == 0 or bool((labels == first).all()):
+            labels = first
+    return labels.expand(shape)
+
+
+def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:
+    """The arrays, of one shape, cut to length 1 along every axis where all of them repeat."""
+    for axis in range(arrays[0].ndim):
+        if all(array.stride(axis) == 0 for array in arrays):
+            arrays = tuple(array.narrow(axis, 0, min(1, array.shape[axis])) for array in arrays)
+    return arrays
+
+
+def _chosen(origin: Origin, labels: Tensor) -> Origin:
+    """The origin for new labels, each of which stands for an old one (numbered from 0)."""
+    scales = tuple((scale, entries[labels]) for scale, entries in origin.scales)
+    return replace(origin, channels=origin.channels[labels], scales=scales)
+
+
+def same_origin(a: Origin, b: Origin) -> bool:
+    """Whether labels of both stand for the same, on ways that count the same."""
+    return a is b or (a.factor == b.factor and _unscaled_alike(a, b) and _scaled_alike(a, b))
+
+
+def _alike(term: Term, other: Term) -> bool:
+    """Whether two terms are the same but for their scales and factors."""
+    return _unscaled_alike(term.origin, other.origin) and torch.equal(
+        *without_repeats(term.labels, other.labels)
+    )
+
+
+def _unscaled_alike(a: Origin, b: Origin) -> bool:
+    return (
+        a.operation == b.operation
+        and a.gated == b.gated
+        and a.channels.shape == b.channels.shape
+        and torch.equal(a.channels, b.channels)
+    )
+
+
+def _scaled_alike(a: Origin, b: Origin) -> bool:
+    return len(a.scales) == len(b.scales) and all(
+        scale == other_scale and torch.equal(entries, others)
+        for (scale, entries), (other_scale, others) in zip(a.scales, b.scales, strict=True)
+    )

@@ -1,0 +1,171 @@
+"""What a weight operation reads: its neurons, what arrives at each, and the segments they form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterability.errors import InputError
+from clusterability.tracing.naming import quoted
+from clusterability.tracing.operations import WeightOperation
+from clusterability.tracing.provenance import (
+    INPUT,
+    Origin,
+    Term,
+    Value,
+    same_origin,
+    without_repeats,
+)
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Arrivals:
+    """What one term brings: label ``labels[i]`` arrives at neuron ``neurons[i]``."""
+
+    origin: Origin
+    labels: Indices
+    neurons: Indices
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The neurons that an operation reads.
+
+    Attributes:
+        inputs: (n_inputs,) the neuron of each input of the operation.
+        segments: (n_neurons,) the segment of each neuron, numbered by first neuron; neurons of one
+            segment are reached by the same operations.
+        arrivals: for each term.
+    """
+
+    inputs: Indices
+    segments: Indices
+    arrivals: tuple[Arrivals, ...]
+
+    @cached_property
+    def n_segments(self) -> int:
+        return int(self.segments.max()) + 1 if self.segments.size else 0
+
+    def members(self, segment: int) -> Indices:
+        """Neurons of a segment, ascending."""
+        return np.flatnonzero(self.segments == segment)
+
+    @cached_property
+    def producers(self) -> tuple[frozenset[int], ...]:
+        """For each segment, operations, or ``INPUT``, from which something arrives there."""
+        found: list[set[int]] = [set() for _ in range(self.n_segments)]
+        for arrivals in self.arrivals:
+            for segment in np.unique(self.segments[arrivals.neurons]):
+                found[segment].add(arrivals.origin.operation)
+        return tuple(map(frozenset, found))
+
+
+def read(operation: WeightOperation) -> Reading:
+    """Neurons are a convolution's channels, or a linear layer's features.
+
+    Features that hold the same, as the flattened pixels of a channel do, are one neuron.
+
+    Raises:
+        InputError: if a linear layer reads positions instead of features.
+    """
+    value, axis = operation.reads, operation.axis
+    columns = [_by_feature(term, axis) for term in value.terms]
+    n_inputs = value.shape[axis]
+    inputs = np.arange(n_inputs)
+    if operation.is_dense:
+        inputs, mixed = _merged(columns, [term.origin for term in value.terms], n_inputs)
+        if mixed:
+            raise InputError(
+                f"{quoted(operation.name)} joins positions instead of neurons: each of its inputs "
+                "holds every channel; put a torch.nn.Flatten() before it if that is missing, else "
+                "such a layer cannot be measured by this version"
+            )
+    return _reading(value, columns, inputs)
+
+
+def read_output(value: Value) -> Reading | None:
+    """The neurons of a network's output: elements that hold the same are one.
+
+    None if no weight operation reaches it.
+    """
+    terms = tuple(term for term in value.terms if term.origin.operation != INPUT)
+    if not terms:
+        return None
+    labels = [part.numpy() for part in without_repeats(*(term.labels for term in terms))]
+    columns = [part.reshape(-1, 1) for part in np.broadcast_arrays(*labels)]
+    used = np.any([column[:, 0] > 0 for column in columns], axis=0)
+    columns = [column[used] for column in columns]
+    inputs, _ = _merged(columns, [term.origin for term in terms], int(used.sum()))
+    return _reading(Value((), terms), columns, inputs)
+
+
+def _by_feature(term: Term, axis: int) -> Indices:
+    """(n_features, n_elements of each): labels."""
+    labels = term.labels.movedim(axis, 0)
+    for other in range(1, labels.ndim):
+        if labels.stride(other) == 0:
+            labels = labels.narrow(other, 0, 1)
+    found: Indices = labels.flatten(1).numpy() if labels.ndim > 1 else labels[:, None].numpy()
+    return found
+
+
+def _merged(columns: list[Indices], origins: list[Origin], n: int) -> tuple[Indices, bool]:
+    """The neuron of each feature, and whether features of several labels fall together."""
+    signatures = np.zeros((n, max(1, len(columns))), np.int64)
+    several = np.zeros(n, np.bool_)
+    for k, (column, origin) in enumerate(zip(columns, origins, strict=True)):
+        if origin.operation == INPUT:
+            signatures[:, k] = np.where(column.any(1), np.arange(1, n + 1), 0)
+            continue
+        one = (column == column[:, :1]).all(1)
+        signatures[:, k] = column[:, 0]
+        if not one.all():
+            ordered = np.sort(column, axis=1)
+            _, sets = np.unique(ordered, axis=0, return_inverse=True)
+            signatures[~one, k] = -1 - sets.reshape(-1)[~one]
+            several |= ~one
+    neurons = _numbered(signatures)
+    # Features without any label are constants: each is its own.
+    alone = ~signatures.any(1)
+    if alone.any():
+        neurons = _numbered(np.stack([neurons, np.where(alone, np.arange(1, n + 1), 0)], 1))
+    shared = np.bincount(neurons)[neurons] > 1
+    return neurons, bool((several & shared).any())
+
+
+def _numbered(rows: Indices) -> Indices:
+    """A number for each row, equal for equal rows, in the order in which they first appear."""
+    _, first, numbers = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    found: Indices = rank[numbers.reshape(-1)]
+    return found
+
+
+def _reading(value: Value, columns: list[Indices], inputs: Indices) -> Reading:
+    n_neurons = int(inputs.max()) + 1 if inputs.size else 0
+    # What comes twice on equal ways lies on different pixels, and counts once.
+    found: list[tuple[Origin, Indices]] = []
+    for term, column in zip(value.terms, columns, strict=True):
+        keys = np.unique(column + inputs[:, None] * (len(term.origin.channels) + 1))
+        for i, (origin, before) in enumerate(found):
+            if same_origin(origin, term.origin):
+                found[i] = origin, np.union1d(before, keys)
+                break
+        else:
+            found.append((term.origin, keys))
+    operations = sorted({origin.operation for origin, _ in found})
+    present = np.zeros((n_neurons, max(1, len(operations))), np.int64)
+    arrivals = []
+    for origin, keys in found:
+        n_labels = len(origin.channels) + 1
+        keys = keys[keys % n_labels > 0]
+        neurons, labels = keys // n_labels, keys % n_labels - 1
+        present[neurons, operations.index(origin.operation)] = 1
+        arrivals.append(Arrivals(origin, labels, neurons))
+    return Reading(inputs, _numbered(present), tuple(arrivals))

@@ -1,0 +1,307 @@
+"""The walk through an exported program: every weight operation, and what it reads."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from clusterability.tracing.operations import Call, Constant, Record, WeightOperation, find_rule
+from clusterability.tracing.provenance import MOST_ELEMENTS, Value, network_input
+
+_SAME = {
+    *("aten.to", "aten.contiguous", "aten.detach", "aten.alias", "aten.clone", "aten._to_copy"),
+    *("aten.lift_fresh", "aten.lift_fresh_copy", "aten.dropout"),
+}
+"""Of a constant, where nothing but its place in memory changes."""
+
+_CONTEXTS = {"wrap_with_autocast", "wrap_with_set_grad_enabled"}
+
+_RESHAPED = {"aten.view", "aten._unsafe_view"}
+
+
+@dataclass(frozen=True, eq=False)
+class Walked:
+    """Everything that makes a wiring.
+
+    Attributes:
+        operations: weight operations in the order in which they run.
+        outputs: the network's outputs.
+        notes: for the user.
+        computed: constants that are computed from parameters, by the names that weights use.
+    """
+
+    operations: tuple[WeightOperation, ...]
+    outputs: tuple[Value, ...]
+    notes: tuple[str, ...]
+    computed: Computed
+
+
+class Computed:
+    """Constants of a program: parameters, and what it computes from them alone."""
+
+    def __init__(self, program: torch.export.ExportedProgram) -> None:
+        signature = program.graph_signature
+        self.nodes: dict[str, fx.Node] = {}
+        self.outer: dict[fx.Node, fx.Node] = {}
+        """Placeholders of a part of the program, and what is put in their place."""
+        self._buffers = set(signature.inputs_to_buffers.values())
+        self._parameters = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+        }
+        self._tensors = {
+            node: program.constants[name]
+            for node, name in signature.inputs_to_lifted_tensor_constants.items()
+        }
+        # Buffers that are in no state dict still belong to the module.
+        self.unsaved = set(signature.non_persistent_buffers)
+
+    def name(self, node: fx.Node) -> str:
+        """The parameter's own name, or one that tells what a constant is computed from."""
+        if node.name in self._parameters:
+            return str(self._parameters[node.name])
+        name = f"{self.source(node)} ({node.name})"
+        self.nodes[name] = node
+        return name
+
+    def source(self, node: fx.Node) -> str:
+        """The first parameter that a constant depends on; a buffer if there is none."""
+        sources = self._sources(node)
+        return min(sources - self._buffers or sources, default="constant")
+
+    def evaluate(self, node: fx.Node, parameters: Mapping[str, Tensor]) -> Any:
+        """The constant's value, differentiable in the parameters."""
+        known: dict[fx.Node, Any] = {}
+        waiting = [node]
+        while waiting:
+            current = waiting[-1]
+            missing = [n for n in self._inputs(current) if n not in known]
+            if current in known or not missing:
+                waiting.pop()
+                known.setdefault(current, self._value(current, known, parameters))
+            else:
+                waiting += missing
+        return known[node]
+
+    def _value(
+        self, node: fx.Node, known: Mapping[fx.Node, Any], parameters: Mapping[str, Tensor]
+    ) -> Any:
+        if node in self.outer:
+            return known[self.outer[node]]
+        if node.op == "placeholder":
+            if node.name in self._parameters:
+                return parameters[self._parameters[node.name]]
+            return self._tensors[node.name]
+        if node.op == "get_attr":
+            return operator.attrgetter(str(node.target))(node.graph.owning_module)
+        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: known[n])
+        assert callable(node.target)
+        return node.target(*args, **kwargs)
+
+    def _sources(self, node: fx.Node) -> set[str]:
+        found, waiting, seen = set(), [node], set()
+        while waiting:
+            current = waiting.pop()
+            if current in seen:
+                continue
+            seen.add(current)
+            if current not in self.outer and current.name in self._parameters:
+                found.add(self._parameters[current.name])
+            waiting += self._inputs(current)
+        return found
+
+    def _inputs(self, node: fx.Node) -> list[fx.Node]:
+        return [self.outer[node]] if node in self.outer else list(node.all_input_nodes)
+
+
+def walk(
+    program: torch.export.ExportedProgram,
+    parameters: Mapping[str, Tensor],
+    owners: Mapping[str, frozenset[str]] = MappingProxyType({}),
+) -> Walked:
+    """Follow the network's input to its outputs.
+
+    Args:
+        program: of the forward pass.
+        parameters: by name; only indices among them are looked at.
+        owners: paths of the modules that hold each parameter, several where it is shared.
+
+    Raises:
+        InputError: if an operation cannot be followed.
+    """
+    walker = _Walker(program, parameters, owners)
+    walker.follow(program.graph)
+    names = set(program.graph_signature.user_outputs)
+    returned: list[fx.Node] = []
+    fx.map_arg(program.graph.output_node().args, returned.append)
+    found = [walker.known[node] for node in returned if node.name in names]
+    outputs = tuple(value for value in found if isinstance(value, Value))
+    record = walker.record
+    return Walked(tuple(record.operations), outputs, tuple(record.notes), walker.computed)
+
+
+class _Walker:
+    def __init__(
+        self,
+        program: torch.export.ExportedProgram,
+        parameters: Mapping[str, Tensor],
+        owners: Mapping[str, frozenset[str]],
+    ) -> None:
+        self.computed = Computed(program)
+        self.record = Record(owners)
+        self.known: dict[fx.Node, Any] = {}
+        self._parameters = parameters
+        self._inputs = set(program.graph_signature.user_inputs)
+
+    def follow(self, graph: fx.Graph) -> Any:
+        """What a graph returns; its placeholders may be known already."""
+        for node in graph.nodes:
+            if node.op == "output":
+                return fx.map_arg(node.args[0], lambda n: self.known[n])
+            if node not in self.known:
+                self._visit(node)
+        raise AssertionError("a graph ends with its output")
+
+    def _visit(self, node: fx.Node) -> None:
+        if node.op == "placeholder" and node.name in self._inputs:
+            self.known[node] = network_input(node.meta["val"].shape)
+        elif node.op in ("placeholder", "get_attr") or not any(
+            _holds_value(self.known[n]) for n in node.all_input_nodes
+        ):
+            self.known[node] = self._constant(node)
+        elif not node.users and node.meta.get("val") is None:
+            self.known[node] = None  # an assertion: nothing comes out
+        elif node.target is operator.getitem:
+            self.known[node] = self.known[node.args[0]][node.args[1]]  # type: ignore[index]
+        else:
+            self.known[node] = self._ruled(node)
+
+    def _constant(self, node: fx.Node) -> Any:
+        meta = node.meta.get("val")
+        if not isinstance(meta, Tensor):
+            return _Opaque(node)
+        if _operation_name(node) in _SAME:
+            same = self.known[node.args[0]]  # type: ignore[index]
+            if isinstance(same, Constant) and same.dtype == meta.dtype:
+                return same
+        return Constant(
+            self.computed.name(node),
+            self.computed.source(node),
+            tuple(meta.shape),
+            meta.dtype,
+            lambda: self.computed.evaluate(node, self._parameters),
+        )
+
+    def _inside(self, node: fx.Node) -> Any:
+        """What a part of the network that runs in a context, such as autocast, returns."""
+        place = next(i for i, arg in enumerate(node.args) if self._is_part(arg))
+        part, inputs = node.args[place], node.args[place + 1 :]
+        assert isinstance(part, fx.Node)
+        graph = operator.attrgetter(str(part.target))(part.graph.owning_module).graph
+        placeholders = (n for n in graph.nodes if n.op == "placeholder")
+        for placeholder, outer in zip(placeholders, inputs, strict=True):
+            assert isinstance(outer, fx.Node)
+            self.known[placeholder] = self.known[outer]
+            self.computed.outer[placeholder] = outer
+        return self.follow(graph)
+
+    def _is_part(self, arg: object) -> bool:
+        return isinstance(arg, fx.Node) and isinstance(self.known[arg], _Opaque)
+
+    def _ruled(self, node: fx.Node) -> Any:
+        name = _operation_name(node)
+        if name in _CONTEXTS:
+            return self._inside(node)
+        call = Call(
+            operation=name,
+            arguments={
+                key: fx.map_arg(arg, lambda n: self.known[n]) for key, arg in _bound(node).items()
+            },
+            shape=_shapes(node)[0],
+            shapes=_shapes(node),
+            module=_module_path(node),
+            run=self._runner(node, name),
+            record=self.record,
+        )
+        if not isinstance(node.target, torch._ops.OpOverload):
+            raise call.refusal("it is control flow; measure the part of the network without it")
+        if not all(isinstance(size, int) for shape in call.shapes for size in shape):
+            raise call.refusal(
+                "the size of what it returns depends on values, such as those of a mask; take "
+                "elements by their positions instead"
+            )
+        if max(map(math.prod, call.shapes)) > MOST_ELEMENTS:
+            raise call.refusal(f"what it returns has {max(map(math.prod, call.shapes))} elements")
+        found = find_rule(call)(call)
+        for value in found if isinstance(found, tuple) else (found,):
+            if not isinstance(value, Value):
+                raise call.refusal(f"its rule returned {type(value).__name__}, expected a Value")
+        return found
+
+    def _runner(self, node: fx.Node, name: str) -> Callable[..., Any]:
+        target: Any = torch.ops.aten.reshape.default if name in _RESHAPED else node.target
+
+        def run(tensors: Sequence[Tensor], **changed: Any) -> Any:
+            given = iter(tensors)
+
+            def replaced(n: fx.Node) -> Any:
+                known = self.known[n]
+                return next(given) if isinstance(known, Value | Constant) else known
+
+            bound = {key: fx.map_arg(arg, replaced) for key, arg in _bound(node).items()}
+            bound.update(changed)
+            assert isinstance(node.target, torch._ops.OpOverload)
+            flags = {a.name for a in node.target._schema.arguments if a.kwarg_only}
+            args = [arg for key, arg in bound.items() if key not in flags]
+            return target(*args, **{key: bound[key] for key in flags})
+
+        return run
+
+
+def _bound(node: fx.Node) -> dict[str, Any]:
+    """All arguments in the schema's order, by name, defaults filled in."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return {str(i): arg for i, arg in enumerate(node.args)} | dict(node.kwargs)
+    schema = node.target._schema.arguments
+    bound = {argument.name: argument.default_value for argument in schema}
+    bound.update(zip(bound, node.args, strict=False))
+    return bound | node.kwargs
+
+
+class _Opaque:
+    """Something constant that is no tensor."""
+
+    def __init__(self, node: fx.Node) -> None:
+        self.node = node
+
+
+def _holds_value(known: Any) -> bool:
+    if isinstance(known, tuple | list):
+        return any(_holds_value(part) for part in known)
+    return isinstance(known, Value)
+
+
+def _operation_name(node: fx.Node) -> str:
+    if isinstance(node.target, torch._ops.OpOverload):
+        namespace, _, name = node.target._schema.name.partition("::")
+        return f"{namespace}.{name if name.endswith('__') else name.removesuffix('_')}"
+    return str(getattr(node.target, "__name__", node.target))
+
+
+def _shapes(node: fx.Node) -> tuple[tuple[int, ...], ...]:
+    meta = node.meta.get("val")
+    parts = meta if isinstance(meta, tuple | list) else [meta]
+    return tuple(tuple(p.shape) if isinstance(p, Tensor) else () for p in parts)
+
+
+def _module_path(node: fx.Node) -> str:
+    stack = node.meta.get("nn_module_stack") or {}
+    path = list(stack.values())[-1][0] if stack else ""
+    return str(path)

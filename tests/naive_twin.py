@@ -1,0 +1,206 @@
+"""The neurons' graph of a model, built neuron by neuron from the definition.
+
+A layer is the input of one weight operation, or the output; neurons are channels or features; an
+operation joins its input to whatever its output reaches without passing another. Nothing here is
+fast or shared with the package, so that the two can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from naive_cells import IMAGE, Call, Contributions, Record
+from naive_tensor import run
+
+
+@dataclass(frozen=True)
+class TwinLayer:
+    """A segment of what one operation reads: the neurons that the same operations reach.
+
+    Attributes:
+        reader: number of the operation in the order of the forward pass; that of the output is
+            one more than the last.
+        name: path of the reading operation's module; ``output`` for the output.
+        segment: number of the segment, in the order of first channels.
+        neurons: channels or features, as the reader counts them.
+        contributions: for each neuron, which operations' outputs arrive, and at what scale.
+    """
+
+    reader: int
+    name: str
+    segment: int
+    neurons: tuple[int, ...]
+    contributions: tuple[Contributions, ...]
+
+    @cached_property
+    def operations(self) -> frozenset[int]:
+        return frozenset(operation for operation, _ in self.contributions[0])
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Layers and blocks (source, target), as pairs of positions in ``layers``."""
+
+    layers: tuple[TwinLayer, ...]
+    blocks: tuple[tuple[int, int], ...]
+    calls: tuple[Call, ...]
+
+    @property
+    def offsets(self) -> list[int]:
+        return [0, *np.cumsum([len(layer.neurons) for layer in self.layers]).tolist()]
+
+    @property
+    def n_neurons(self) -> int:
+        return self.offsets[-1]
+
+    @property
+    def n_strengths(self) -> int:
+        sizes = [len(layer.neurons) for layer in self.layers]
+        return sum(sizes[source] * sizes[target] for source, target in self.blocks)
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Layers, neurons, blocks and strengths."""
+        return len(self.layers), self.n_neurons, len(self.blocks), self.n_strengths
+
+    def place(self, name: str, neuron: int) -> int:
+        """Number, in the whole graph, of a neuron that the named operation reads."""
+        for layer, start in zip(self.layers, self.offsets, strict=False):
+            if layer.name == name and neuron in layer.neurons:
+                return start + layer.neurons.index(neuron)
+        raise KeyError((name, neuron))
+
+    @cached_property
+    def norms(self) -> list[NDArray[np.float64]]:
+        return [kernel_norms(call) for call in self.calls]
+
+    def block(self, source: int, target: int) -> NDArray[np.float64]:
+        """Strengths between two layers, one pair of neurons at a time."""
+        first, second = self.layers[source], self.layers[target]
+        norms = self.norms[first.reader]
+        strengths = np.zeros((len(first.neurons), len(second.neurons)))
+        for t, contributions in enumerate(second.contributions):
+            for (operation, output), scale in contributions.items():
+                if operation == first.reader:
+                    for s, neuron in enumerate(first.neurons):
+                        strengths[s, t] += norms[output, neuron] * scale
+        return strengths
+
+    def adjacency(self) -> NDArray[np.float64]:
+        total = np.zeros((self.n_neurons, self.n_neurons))
+        offsets = self.offsets
+        for source, target in self.blocks:
+            rows = slice(offsets[source], offsets[source + 1])
+            columns = slice(offsets[target], offsets[target + 1])
+            strengths = self.block(source, target)
+            total[rows, columns] += strengths
+            total[columns, rows] += strengths.T
+        return total
+
+
+def kernel_norms(call: Call) -> NDArray[np.float64]:
+    """L1 norm between each output and each neuron of the input; 0 outside the groups."""
+    weight = call.weight.double().numpy()
+    n_outputs = weight.shape[1] * call.groups if call.transposed else weight.shape[0]
+    norms = np.zeros((n_outputs, len(call.inputs)))
+    for o in range(n_outputs):
+        for i, pixels in enumerate(call.pixels):
+            if group_of_output(call, o) == group_of_input(call, i):
+                norms[o, i] = np.abs(kernel(call, weight, o, pixels)).sum()
+    return norms
+
+
+def kernel(
+    call: Call, weight: NDArray[np.float64], o: int, inputs: list[int]
+) -> NDArray[np.float64]:
+    if call.transposed:
+        return weight[inputs, o % weight.shape[1]]
+    return weight[o, [i % weight.shape[1] for i in inputs]]
+
+
+def group_of_input(call: Call, i: int) -> int:
+    return i * call.groups // len(call.inputs)
+
+
+def group_of_output(call: Call, o: int) -> int:
+    per_group = call.weight.shape[1] if call.transposed else len(call.weight) // call.groups
+    return o // per_group
+
+
+def naive_twin(model: nn.Module, image: Tensor, include: Collection[str] = ()) -> Twin:
+    """The graph of a model; layers in the order of their readers, segments by first channel."""
+    record, output = run(model, image)
+    calls = record.calls
+    layers = [
+        layer
+        for number, call in enumerate(calls)
+        for layer in segments(number, call.name, call.inputs)
+    ]
+    layers += segments(len(calls), "output", output_contributions(record, output))
+    counted = counted_operations(calls, include)
+    blocks = [
+        (source, target)
+        for source, layer in enumerate(layers)
+        for target, other in enumerate(layers)
+        if layer.reader in counted
+        and layer.reader in other.operations
+        and (layer.operations != {IMAGE} or takes_image(calls, include))
+        and joined(calls[layer.reader], layer, other)
+    ]
+    touched = sorted({end for block in blocks for end in block})
+    number = {old: new for new, old in enumerate(touched)}
+    return Twin(
+        tuple(layers[old] for old in touched),
+        tuple((number[source], number[target]) for source, target in blocks),
+        tuple(calls),
+    )
+
+
+def segments(reader: int, name: str, inputs: list[Contributions]) -> list[TwinLayer]:
+    groups: dict[frozenset[int], list[int]] = {}
+    for neuron, contributions in enumerate(inputs):
+        groups.setdefault(frozenset(op for op, _ in contributions), []).append(neuron)
+    return [
+        TwinLayer(reader, name, i, tuple(neurons), tuple(inputs[n] for n in neurons))
+        for i, neurons in enumerate(groups.values())
+    ]
+
+
+def output_contributions(record: Record, output: Tensor) -> list[Contributions]:
+    """One entry for each neuron of the output that a weight operation reaches."""
+    neurons: dict[int, list[int]] = {}
+    for number in dict.fromkeys(output.flatten().tolist()):
+        neurons.setdefault(record.cells[number].label, []).append(number)
+    found = [record.union(numbers) for numbers in neurons.values()]
+    return [c for c in found if any(operation != IMAGE for operation, _ in c)]
+
+
+def counted_operations(calls: list[Call], include: Collection[str]) -> set[int]:
+    """All of an MLP; else without the dense head, linear layers that reach no convolution."""
+    everything = set(range(len(calls)))
+    if "dense" in include or all(call.linear for call in calls):
+        return everything
+    reaches = {number for number, call in enumerate(calls) if not call.linear}
+    for number in reversed(range(len(calls))):
+        if number in reaches:
+            reaches |= {op for neuron in calls[number].inputs for op, _ in neuron}
+    return everything & reaches
+
+
+def takes_image(calls: list[Call], include: Collection[str]) -> bool:
+    return "input" in include or all(call.linear for call in calls)
+
+
+def joined(call: Call, source: TwinLayer, target: TwinLayer) -> bool:
+    """Whether any output that arrives in the target lies in a group of the source."""
+    groups = {group_of_input(call, neuron) for neuron in source.neurons}
+    return any(
+        operation == source.reader and group_of_output(call, output) in groups
+        for contributions in target.contributions
+        for operation, output in contributions
+    )

@@ -1,0 +1,78 @@
+"""The twin against counts by hand, strengths by hand, and perturbation; no tracing here."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import hand_counts
+import networks
+from architectures import ARCHITECTURES
+from naive_twin import naive_twin
+from perturbation import influences
+from random_networks import KINDS, random_networks
+
+EVERYTHING = ("input", "dense")
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_counts_by_formula_are_the_known_ones(name):
+    architecture = ARCHITECTURES[name]
+    assert hand_counts.counts(architecture.operations()) == architecture.bare
+    assert hand_counts.counts(architecture.operations(), EVERYTHING) == architecture.whole
+
+
+@pytest.mark.parametrize(("depth", "n_blocks"), [(18, 39), (34, 93)])
+def test_published_block_counts(depth, n_blocks):
+    """With image and dense part of the usual arrangement; with the image of the published one."""
+    usual = hand_counts.resnet_operations(depth)
+    published = hand_counts.resnet_operations(depth, always_projects=True)
+    assert hand_counts.counts(usual, EVERYTHING)[2] == n_blocks
+    assert hand_counts.counts(published, ("input",))[2] == n_blocks
+
+
+@pytest.mark.parametrize("include", [(), ("input",), ("dense",), EVERYTHING])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_twin_counts_as_by_hand(name, include):
+    architecture = ARCHITECTURES[name]
+    twin = naive_twin(architecture.narrow(), architecture.narrow_image(), include)
+    operations = architecture.operations(divisor=16, n_classes=7)
+    assert twin.counts() == hand_counts.counts(operations, include)
+
+
+def test_published_weights_fit_mobilenet():
+    folder = os.environ.get("CLUSTERABILITY_NETWORKS")
+    if not folder:
+        pytest.skip("CLUSTERABILITY_NETWORKS names no folder of trained networks")
+    path = Path(folder) / "mobilenet_v2-b0353104.pth"
+    networks.MobileNetV2().load_state_dict(torch.load(path, weights_only=True), strict=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
+    drawn = []
+
+    @settings(
+        max_examples=8,
+        deadline=None,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def check(data):
+        network = data.draw(random_networks(kind))
+        drawn.append(kind in network.kinds)
+        found = influences(network)
+        twin = naive_twin(network, network.example(), EVERYTHING)
+        np.testing.assert_array_equal(twin.adjacency() > 0, found.pattern)
+        assert len(twin.layers) == found.n_layers
+
+    check()
+    assert drawn
+    assert all(drawn)

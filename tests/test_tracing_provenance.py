@@ -1,0 +1,249 @@
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from clusterability.errors import InputError
+from clusterability.tracing import provenance
+from clusterability.tracing.provenance import (
+    INPUT,
+    Value,
+    gated,
+    joined,
+    mixed,
+    moved,
+    multiplied,
+    network_input,
+    produced,
+    reduced,
+    scaled,
+    without_repeats,
+)
+from clusterability.tracing.scales import Multiplier
+
+
+def contents(value):
+    """For each element, in order: (operation, output, factor, entries of scales) of each term."""
+    found = []
+    for place in itertools.product(*map(range, value.shape)):
+        terms = []
+        for term in value.terms:
+            label = int(term.labels[place])
+            if label:
+                origin = term.origin
+                scales = [(s.name, int(entries[label - 1])) for s, entries in origin.scales]
+                terms.append(
+                    (origin.operation, int(origin.channels[label - 1]), origin.factor, *scales)
+                )
+        found.append(terms)
+    return found
+
+
+def outputs(value):
+    """For each element the operations' outputs that it is made of, nothing else."""
+    return [[(term[0], term[1]) for term in terms] for terms in contents(value)]
+
+
+def n_bytes(value):
+    return sum(term.labels.untyped_storage().nbytes() for term in value.terms)
+
+
+def test_an_operation_produces_its_channels_and_the_input_its_elements():
+    channels = produced(4, (1, 2, 3), 1)
+    assert outputs(channels) == [[(4, c)] for c in (0, 0, 0, 1, 1, 1)]
+    elements = network_input((1, 2, 2))
+    assert outputs(elements) == [[(INPUT, i)] for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda x: x.permute(2, 0, 1),
+        lambda x: x.reshape(6, 4),
+        lambda x: x.flip(1),
+        lambda x: x[:, 1:, ::2],
+        lambda x: x[:, :, None].expand(2, 3, 5, 4),
+        lambda x: F.pad(x, (1, 0, 0, 2)),
+        lambda x: x.roll(1, 2),
+        lambda x: x.unfold(2, 2, 1),
+    ],
+)
+def test_movement_takes_every_element_along(move):
+    value = produced(0, (2, 3, 4), 1)
+    dense = torch.arange(3).view(1, 3, 1).expand(2, 3, 4) + 1
+    expected = move(dense)
+    out = moved([value], [value.shape], move, expected.shape)
+    labels = [0 if not terms else terms[0][1] + 1 for terms in outputs(out)]
+    assert labels == expected.flatten().tolist()
+
+
+def test_a_concatenation_joins_values_and_constants():
+    first, second = produced(0, (1, 2, 2), 1), produced(1, (1, 1, 2), 1)
+    shapes = [first.shape, (1, 1, 2), second.shape]
+    out = moved([first, None, second], shapes, lambda *x: torch.cat(x, 1), (1, 4, 2))
+    assert outputs(out) == [[(0, 0)]] * 2 + [[(0, 1)]] * 2 + [[]] * 2 + [[(1, 0)]] * 2
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_movement_along_one_axis_is_the_same_for_short_labels(axis):
+    a, b = produced(0, (3, 4, 5), 1), produced(1, (3, 4, 5), axis)
+    shapes, shape = [a.shape, b.shape], [3, 4, 5]
+    shape[axis] *= 2
+
+    def move(*x):
+        return torch.cat(x, axis)
+
+    plain = moved([a, b], shapes, move, shape)
+    short = moved([a, b], shapes, move, shape, along=axis)
+    assert short.shape == plain.shape == tuple(shape)
+    assert outputs(short) == outputs(plain)
+
+
+def test_a_term_of_which_nothing_is_left_is_dropped():
+    value = joined([produced(0, (1, 4), 1), produced(1, (1, 1), 1)], (1, 4))
+    assert len(moved([value], [(1, 4)], lambda x: 0 * x, (1, 4)).terms) == 0
+    both = moved([produced(0, (1, 2), 1), None], [(1, 2), (1, 2)], lambda _, y: y, (1, 2))
+    assert both.terms == ()
+
+
+def test_labels_stay_small():
+    image = produced(0, (8, 64, 512, 512), 1)
+    assert n_bytes(image) == 64 * 8
+    out = moved([image], [image.shape], lambda x: x.permute(0, 2, 3, 1), (8, 512, 512, 64))
+    assert n_bytes(out) == 64 * 8
+    entries = torch.arange(64).view(64, 1, 1).expand(image.shape)
+    wide = scaled(joined([image, image], image.shape), Multiplier("m"), entries, 64)
+    assert n_bytes(wide) == 64 * 8  # equal terms are one
+
+
+def test_a_sum_holds_every_term_and_broadcasts():
+    out = joined([produced(0, (2, 3), 1), produced(1, (2, 1), 1)], (2, 3))
+    assert outputs(out) == [[(0, i), (1, 0)] for i in (0, 1, 2, 0, 1, 2)]
+
+
+def test_numbers_multiply_up_without_their_sign():
+    value = multiplied(multiplied(produced(0, (2,), 0), -3.0), 0.5)
+    assert contents(value) == [[(0, 0, 1.5)], [(0, 1, 1.5)]]
+
+
+def test_a_gate_counts_equal_terms_once_and_others_each():
+    a, b = produced(0, (2,), 0), produced(1, (2,), 0)
+    assert outputs(gated([a, a], (2,))) == [[(0, 0)], [(0, 1)]]
+    assert outputs(gated([a, b], (2,))) == [[(0, 0), (1, 0)], [(0, 1), (1, 1)]]
+    flipped = moved([a], [(2,)], lambda x: x.flip(0), (2,))
+    assert outputs(gated([a, flipped], (2,))) == [[(0, 0), (0, 1)], [(0, 1), (0, 0)]]
+
+
+def test_a_gate_forgets_numbers_before_it_and_after_it():
+    a = produced(0, (2,), 0)
+    product = gated([multiplied(a, 3.0), multiplied(a, 0.5)], (2,))
+    assert contents(multiplied(product, 7.0)) == [[(0, 0, 1.0)], [(0, 1, 1.0)]]
+    number = Multiplier("n", is_number=True)
+    entry = torch.zeros(1, dtype=torch.int64)
+    before = gated([scaled(a, number, entry, 1), a], (2,))
+    after = scaled(before, number, entry, 1)
+    assert contents(after) == contents(product)
+
+
+def test_a_gate_keeps_what_scales_each_neuron():
+    a = produced(0, (2,), 0)
+    once = scaled(a, Multiplier("m"), torch.tensor([0, 1]), 2)
+    out = scaled(gated([once, once], (2,)), Multiplier("k"), torch.tensor([0, 0]), 1)
+    assert contents(out) == [[(0, c, 1.0, ("m", c), ("k", 0))] for c in (0, 1)]
+    # One that is scaled is not the same as one that is not.
+    assert len(contents(gated([once, a], (2,)))[0]) == 2
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        torch.tensor([[[0]], [[1]], [[2]]]),  # one an output
+        torch.arange(4),  # one a place
+        torch.arange(12).view(3, 1, 4),  # one for each
+        torch.tensor([5]),
+    ],
+)
+@pytest.mark.parametrize("padded", [False, True])
+def test_scaling_gives_each_element_its_entry(entries, padded):
+    value = produced(0, (3, 2, 4), 0)
+    if padded:
+        value = moved([value], [value.shape], lambda x: F.pad(x[..., 1:3], (1, 1)), (3, 2, 4))
+    out = scaled(value, Multiplier("m"), entries, 12)
+    wanted = entries.expand(3, 2, 4).flatten().tolist()
+    for before, after, entry in zip(contents(value), contents(out), wanted, strict=True):
+        assert after == [(*term, ("m", entry)) for term in before]
+    twice = scaled(out, Multiplier("k"), entries, 12)
+    for before, after, entry in zip(contents(out), contents(twice), wanted, strict=True):
+        assert after == [(*term, ("k", entry)) for term in before]
+
+
+def test_the_input_is_not_scaled():
+    value = network_input((1, 2))
+    assert contents(scaled(value, Multiplier("m"), torch.tensor([0, 1]), 2)) == contents(value)
+
+
+def test_pooling_leaves_channels_alone():
+    image = produced(0, (1, 3, 4, 4), 1)
+    out = mixed(image, (2, 3), (1, 3, 2, 5))
+    assert out.shape == (1, 3, 2, 5)
+    assert outputs(out) == [[(0, c)] for c in range(3) for _ in range(10)]
+
+
+def test_pooling_fills_what_was_padded():
+    image = moved(
+        [produced(0, (2, 4), 0)], [(2, 4)], lambda x: torch.stack([x[0], 0 * x[1]]), (2, 4)
+    )
+    image = moved([image], [(2, 4)], lambda x: F.pad(x, (2, 0)), (2, 6))
+    assert outputs(mixed(image, (1,), (2, 3))) == [[(0, 0)]] * 3 + [[]] * 3
+
+
+def test_averaging_over_neurons_takes_each_of_them():
+    out = mixed(produced(0, (2, 3), 1), (1,), (2, 2))
+    assert outputs(out) == [[(0, 0), (0, 1), (0, 2)]] * 4
+    flat = moved([produced(0, (1, 2, 2), 1)], [(1, 2, 2)], lambda x: x.flatten(1), (1, 4))
+    assert {x for terms in outputs(mixed(flat, (1,), (1, 1))) for x in terms} == {(0, 0), (0, 1)}
+
+
+def test_averaging_over_several_axes_at_once():
+    value = moved([produced(0, (6,), 0)], [(6,)], lambda x: x.view(1, 2, 3), (1, 2, 3))
+    out = mixed(value, (1, 2), (1, 1, 1))
+    assert outputs(out) == [[(0, i) for i in range(6)]]
+
+
+def test_averaging_over_too_many_neurons_is_refused(monkeypatch):
+    monkeypatch.setattr(provenance, "MOST_TERMS", 5)
+    assert len(mixed(produced(0, (5,), 0), (0,), (1,)).terms) == 5
+    with pytest.raises(InputError, match="it joins 6 different neurons"):
+        mixed(produced(0, (6,), 0), (0,), (1,))
+
+
+def test_a_pooled_input_is_a_new_input():
+    image = joined([network_input((1, 4)), produced(0, (1, 1), 1)], (1, 4))
+    out = mixed(image, (1,), (1, 2))
+    assert sorted(outputs(out)[0]) == [(INPUT, 0), (0, 0)]
+    assert sorted(outputs(out)[1]) == [(INPUT, 1), (0, 0)]
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("axes", [(1, 2), (-1, -2), (2, 1)])
+def test_reducing_whole_axes(axes, keepdim):
+    out = reduced(produced(0, (3, 2, 4), 0), axes, keepdim)
+    assert out.shape == ((3, 1, 1) if keepdim else (3,))
+    assert outputs(out) == [[(0, 0)], [(0, 1)], [(0, 2)]]
+
+
+def test_repeats_are_cut_together():
+    a = torch.arange(3).view(3, 1).expand(3, 4)
+    b = torch.arange(4).expand(3, 4)
+    assert [x.shape for x in without_repeats(a, a)] == [(3, 1), (3, 1)]
+    assert [x.shape for x in without_repeats(a, b)] == [(3, 4), (3, 4)]
+
+
+def test_a_value_may_hold_nothing():
+    nothing = Value((2, 2), ())
+    assert outputs(joined([nothing], (2, 2))) == [[]] * 4
+    assert outputs(gated([nothing, produced(0, (2, 2), 1)], (2, 2))) == [
+        [(0, c)] for c in (0, 1, 0, 1)
+    ]
+    assert mixed(nothing, (1,), (2, 1)).terms == ()
