@@ -129,9 +129,22 @@ def _mutates_views(program: torch.export.ExportedProgram) -> bool:
         if node.target._schema.is_mutable:
             changed = node.args[0]
             assert isinstance(changed, torch.fx.Node)
+            _check_no_dropout(changed)
             if len(changed.users) > 1 or _is_alias(changed):
                 return True
     return False
+
+
+def _check_no_dropout(changed: torch.fx.Node) -> None:
+    """Refuse what neither the schema nor functionalization knows: it would be followed wrongly."""
+    target = changed.target
+    if isinstance(target, torch._ops.OpOverload) and "dropout" in target._schema.name:
+        source = changed.args[0]
+        if isinstance(source, torch.fx.Node) and len(source.users) > 1:
+            raise InputError(
+                "the forward pass changes in place what dropout returns, which in evaluation mode "
+                "is its own input, used elsewhere too; write y = y + x instead of y += x there"
+            )
 
 
 def _is_alias(node: torch.fx.Node) -> bool:
