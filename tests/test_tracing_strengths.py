@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn.functional import avg_pool2d, dropout, max_pool1d, max_pool2d
 
 from clusterability.errors import InputError
 from clusterability.tracing import neuron_graph
@@ -46,7 +46,7 @@ def running(value):
         (two_convolutions(lambda self, h: self.n(h), n=nn.LayerNorm([4, 8, 8])), 12),
         (two_convolutions(lambda self, h: h * self.m, m=nn.Parameter(torch.ones(8, 8))), 12),
         (two_convolutions(lambda _, h: torch.cat([h, h], 2)), 12),
-        (two_convolutions(lambda _, h: F.max_pool2d(h, 2)), 12),
+        (two_convolutions(lambda _, h: max_pool2d(h, 2)), 12),
         (two_convolutions(lambda _, h: h + torch.relu(h)), 24),
         (two_convolutions(lambda self, h: self.n(h), n=running(100.0)), 1.2),
     ],
@@ -57,7 +57,7 @@ def test_a_channel_has_one_strength_whatever_its_pixels(module, first):
 
 def test_pooling_follows_its_windows_where_they_hold_different_neurons():
     module = Forward(
-        lambda self, x: self.b(F.max_pool1d(self.a(x).unsqueeze(1), 2).squeeze(1)),
+        lambda self, x: self.b(max_pool1d(self.a(x).unsqueeze(1), 2).squeeze(1)),
         a=nn.Linear(3, 8),
         b=nn.Linear(4, 2),
     )
@@ -76,7 +76,7 @@ def test_a_mean_over_neurons_counts_each_by_its_share():
 def test_changing_in_place_what_dropout_returns_is_refused():
     def forward(self, x):
         h = self.a(x)
-        y = F.dropout(h, 0.5, self.training)
+        y = dropout(h, 0.5, self.training)
         y += self.b(x)
         return self.d(y), self.e(h)
 
@@ -90,7 +90,7 @@ def test_ways_that_double_with_every_block_are_one_path():
         x = self.stem(x)
         for norm in self.norms:
             y = norm(x)
-            x = x + (F.avg_pool2d(y, 3, 1, 1) - y)
+            x = x + (avg_pool2d(y, 3, 1, 1) - y)
         return self.last(x)
 
     norms = nn.ModuleList(nn.GroupNorm(1, 4) for _ in range(30))
