@@ -4,6 +4,8 @@ The paper's MLP, 784-256-256-256-256-10, on Fashion-MNIST: 20 epochs of Adam, th
 magnitude pruning to 90 % sparsity on the cubic schedule of Zhu and Gupta (2017), as in section 2
 and appendix A.2 of Filan et al. (2021).
 
+Kept to show where the shipped file is from; ``clusterability train`` trains such networks now.
+
     python examples/train_fashion_mlp.py --data-dir DATA --out RUNS
 
 DATA holds ``fashion-mnist/`` with the four original IDX ``.gz`` files. Two files are written to

@@ -52,15 +52,15 @@ def check_options(
         InputError: that names the first one that cannot be used, and what can.
     """
     return Options(
-        n_clusters=_whole("n_clusters", n_clusters, 2),
-        n_shuffles=_whole("n_shuffles", n_shuffles, 0, 10**7),
-        seed=_whole("seed", seed, 0),
+        n_clusters=whole("n_clusters", n_clusters, 2),
+        n_shuffles=whole("n_shuffles", n_shuffles, 0, 10**7),
+        seed=whole("seed", seed, 0),
         null=one_of("null", null, NULLS),
         isolated=one_of("isolated", isolated, ISOLATED),
         ties=one_of("ties", ties, TIES),
-        n_init=None if n_init is None else _whole("n_init", n_init, 1, 10**5),
-        workers=available_workers() if workers is None else _whole("workers", workers, 1, 10**4),
-        device=_device(one_of("device", device, DEVICES)),
+        n_init=None if n_init is None else whole("n_init", n_init, 1, 10**5),
+        workers=available_workers() if workers is None else whole("workers", workers, 1, 10**4),
+        device=find_device(one_of("device", device, DEVICES)),
     )
 
 
@@ -73,7 +73,8 @@ def one_of(name: str, value: Any, known: Collection[str]) -> str:
     raise InputError(f"{name} is {value!r}, expected one of {', '.join(known)}{hint}")
 
 
-def _whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+    """Refuse what is no whole number between these."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < lowest:
         raise InputError(f"{name} is {value!r}, expected a whole number of at least {lowest}")
     if highest is not None and int(value) > highest:
@@ -81,7 +82,8 @@ def _whole(name: str, value: Any, lowest: int, highest: int | None = None) -> in
     return int(value)
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is a GPU if there is one."""
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise InputError("device is 'cuda', but torch finds no GPU here; use 'auto' or 'cpu'")

@@ -1,4 +1,4 @@
-"""The command. Thin: it reads arguments, calls :func:`clusterability.measure`, and writes."""
+"""``clusterability measure``: reads arguments, calls :func:`clusterability.measure`, and writes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from clusterability import __version__
 from clusterability.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,48 +32,11 @@ examples:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code, 2 for a user's mistake."""
-    written: list[str] = []
-    try:
-        _measure(_parser().parse_args(arguments), written)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except InputError as error:
-        _complain(str(error))
-        return 2
-    except KeyboardInterrupt:
-        _complain(f"interrupted; written: {', '.join(written) or 'nothing'}")
-        _leave_at_once(130)
-    except BrokenPipeError:
-        # The reader of a pipe has left; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (OSError, MemoryError) as error:
-        _complain(f"{error or 'out of memory'}; free some space or memory, or write elsewhere")
-        _leave_at_once(1)
-    return 0
-
-
-def _complain(message: str) -> None:
-    if sys.stderr is not None:
-        print(f"clusterability: {message}", file=sys.stderr, flush=True)
-
-
-def _leave_at_once(code: int) -> NoReturn:
-    """Exit without waiting for threads whose compiled loops cannot be interrupted."""
-    os._exit(code)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="clusterability",
-        description="How far a trained neural network falls apart into clusters of neurons, "
-        "and whether that is more than chance.",
-    )
-    parser.add_argument("--version", action="version", version=f"clusterability {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    measure = commands.add_parser(
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Add the command ``measure`` and its arguments."""
+    parser = commands.add_parser(
         "measure",
         help="n-cut of networks, against shuffles of their weights",
         description="Cluster the neurons of each network, find the n-cut, and compare it with "
@@ -83,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = measure.add_argument
+    add = parser.add_argument
     add("networks", nargs="+", metavar="NETWORK", help="see below")
     add("--clusters", type=int, default=12, metavar="K", help="number of clusters (default 12)")
     add("--shuffles", type=int, default=50, metavar="N", help="0 for no null (default 50)")
@@ -158,7 +119,8 @@ def _sizes(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def _measure(args: argparse.Namespace, written: list[str]) -> None:
+def run(args: argparse.Namespace, written: list[str]) -> None:
+    """Measure the networks, and write what is asked for."""
     _check_outputs(args)
     from clusterability.measuring import measure
     from clusterability.sources import network_from_name

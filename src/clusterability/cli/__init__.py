@@ -1,0 +1,63 @@
+"""The command. Thin: it reads arguments, calls the package, and writes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from clusterability import __version__
+from clusterability.cli import datasets, measure, train
+from clusterability.errors import InputError
+
+COMMANDS = (measure, train, datasets)
+"""Each has ``add_parser(commands)``, and ``run(args, written)`` that appends what it wrote."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code, 2 for a user's mistake."""
+    written: list[str] = []
+    try:
+        args = _parser().parse_args(arguments)
+        args.run(args, written)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except InputError as error:
+        _complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        _complain(f"interrupted; written: {', '.join(written) or 'nothing'}")
+        _leave_at_once(130)
+    except BrokenPipeError:
+        # The reader of a pipe has left; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, MemoryError) as error:
+        _complain(f"{error or 'out of memory'}; free some space or memory, or write elsewhere")
+        _leave_at_once(1)
+    return 0
+
+
+def _complain(message: str) -> None:
+    if sys.stderr is not None:
+        print(f"clusterability: {message}", file=sys.stderr, flush=True)
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """Exit without waiting for threads whose compiled loops cannot be interrupted."""
+    os._exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="clusterability",
+        description="How far a trained neural network falls apart into clusters of neurons, "
+        "and whether that is more than chance.",
+    )
+    parser.add_argument("--version", action="version", version=f"clusterability {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(commands).set_defaults(run=command.run)
+    return parser

@@ -1,0 +1,141 @@
+"""CIFAR-10 in its two official layouts: binary, and Python's."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterability.datasets.dataset import Parts, Split
+from clusterability.errors import InputError
+from clusterability.shown import shown
+
+BINARY, PYTHON = "cifar-10-batches-bin", "cifar-10-batches-py"
+TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
+TEST_BATCH = "test_batch"
+SHAPE = (3, 32, 32)
+N_PIXELS = 3072
+N_CLASSES = 10
+
+Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class CifarSet:
+    """Six batches of images in one folder.
+
+    The hashes of the files inside the archive are not published: the archive is checked by its own,
+    and the files by their sizes and the number of images of each class.
+
+    Attributes:
+        url: of the archive with the binary layout.
+        md5: of that archive.
+        n_per_batch: images in each of the six files.
+    """
+
+    url: str
+    md5: str
+    n_per_batch: int = 10_000
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The binary layout first: it is read faster."""
+        return (BINARY, PYTHON)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the archive is downloaded from."""
+        return (self.url,)
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """MD5 of the archive."""
+        return {self.url.rsplit("/", 1)[-1]: f"md5:{self.md5}"}
+
+    def find(self, root: Path) -> Path | None:
+        """The folder below ``root`` that has all six files."""
+        for name in self.folders:
+            if all((root / name / file).is_file() for file in _files(name)):
+                return root / name
+        return None
+
+    def read(self, folder: Path) -> Parts:
+        """The images (n, 3, 32, 32) uint8 and labels.
+
+        Raises:
+            InputError: if a file is damaged or not the one that was published.
+        """
+        read = self._read_python if folder.name == PYTHON else self._read_binary
+        *train_files, test_file = (folder / file for file in _files(folder.name))
+        train = self._split(folder, train_files, read)
+        return train, self._split(folder, [test_file], read)
+
+    def _split(self, folder: Path, files: list[Path], read: Callable[[Path], Batch]) -> Split:
+        x = np.empty((len(files), self.n_per_batch, *SHAPE), np.uint8)
+        y = np.empty((len(files), self.n_per_batch), np.int64)
+        for i, path in enumerate(files):
+            pixels, y[i] = read(path)
+            x[i] = pixels.reshape(-1, *SHAPE)
+        counts = np.bincount(y.ravel().clip(0, N_CLASSES), minlength=N_CLASSES)
+        if y.min() < 0 or counts.tolist() != [y.size // N_CLASSES] * N_CLASSES:
+            raise InputError(
+                f"the images in '{shown(str(folder), 300)}' are not CIFAR-10's: {counts.tolist()} "
+                f"of each class, expected {y.size // N_CLASSES:,}; download them again"
+            )
+        return Split(x.reshape(-1, *SHAPE), y.ravel())
+
+    def _read_binary(self, path: Path) -> Batch:
+        from clusterability.tracing.file_checks import check_readable, damage_named
+
+        check_readable(path)
+        n_bytes = self.n_per_batch * (1 + N_PIXELS)
+        with damage_named(path):
+            if path.stat().st_size != n_bytes:
+                raise InputError(
+                    f"'{shown(str(path), 300)}' holds {path.stat().st_size:,} bytes, expected "
+                    f"{n_bytes:,}; download it again"
+                )
+            records = np.fromfile(path, np.uint8).reshape(self.n_per_batch, 1 + N_PIXELS)
+        return records[:, 1:], records[:, 0].astype(np.int64)
+
+    def _read_python(self, path: Path) -> Batch:
+        from clusterability.datasets.cifar_pickles import read_batch
+
+        return read_batch(path, self.n_per_batch)
+
+    def fetch(self, root: Path, progress: bool) -> None:
+        """Download the archive and unpack the six files.
+
+        Raises:
+            InputError: if it cannot be downloaded or stored, or is not the published one.
+        """
+        from clusterability.datasets.downloads import downloaded, made_folder
+        from clusterability.tracing.file_checks import damage_named
+
+        made_folder(root)
+        with downloaded(self.url, root, progress, f"md5:{self.md5}") as archive:
+            unpacked = archive.with_name(BINARY)
+            unpacked.mkdir()
+            with damage_named(archive):
+                self._unpack(archive, unpacked)
+            self.read(unpacked)
+            target = made_folder(root / BINARY)
+            for file in _files(BINARY):
+                (unpacked / file).replace(target / file)
+
+    def _unpack(self, archive: Path, folder: Path) -> None:
+        with tarfile.open(archive) as members:
+            for file in _files(BINARY):
+                content: Any = members.extractfile(f"{BINARY}/{file}")
+                data = content.read(self.n_per_batch * (1 + N_PIXELS) + 1)
+                (folder / file).write_bytes(data)
+
+
+def _files(folder: str) -> list[str]:
+    suffix = "" if folder == PYTHON else ".bin"
+    return [f"{name}{suffix}" for name in (*TRAIN_BATCHES, TEST_BATCH)]

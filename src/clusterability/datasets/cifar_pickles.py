@@ -1,0 +1,115 @@
+"""CIFAR-10's Python layout: pickles, read as data, with nothing in them run.
+
+A pickle names functions and classes to call. Here only the five names that an array and a byte
+string take are known, and each of them stands for a class of this module, so that not even NumPy's
+own are called.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterability.errors import InputError
+from clusterability.tracing.file_checks import check_readable, damage_named
+from clusterability.tracing.naming import show_path
+
+N_PIXELS = 3072
+# Python 3 writes bytes beyond 127 as two for Python 2; an image's file name comes on top.
+MOST_BYTES_PER_IMAGE = 2 * N_PIXELS + 200
+
+
+class _Array:
+    """What stands for an array: the state that would restore it."""
+
+    def __init__(self, *_: object) -> None:
+        self.state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.state = state
+
+
+class _DType:
+    """What stands for a dtype: its code."""
+
+    def __init__(self, code: object, *_: object) -> None:
+        self.code = code
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+class _Encoded:
+    """What stands for ``codecs.encode``, by which Python 3 writes bytes for Python 2."""
+
+    def __new__(cls, text: str, _: object) -> Any:
+        return text.encode("latin1")
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+KNOWN = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _DType,
+    ("_codecs", "encode"): _Encoded,
+}
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in KNOWN:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no part of data")
+        return KNOWN[module, name]
+
+
+def read_batch(path: Path, n_images: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Pixels (n_images, 3072) and labels of one batch.
+
+    Raises:
+        InputError: if the file is damaged, asks for anything to be called, or holds other data.
+    """
+    check_readable(path)
+    with damage_named(path):
+        if path.stat().st_size > n_images * MOST_BYTES_PER_IMAGE + 10_000:
+            raise _refused(path, f"{path.stat().st_size:,} bytes")
+        data = path.read_bytes()
+        _check_memo(data)
+        batch = _Reader(io.BytesIO(data), encoding="bytes").load()
+        pixels = _pixels(batch[b"data"].state, n_images)
+        labels = batch[b"labels"]
+    if pixels is None:
+        raise _refused(path, "other pixels")
+    if not isinstance(labels, list) or len(labels) != n_images:
+        raise _refused(path, "other labels")
+    if not all(type(label) is int and 0 <= label <= 9 for label in labels):
+        raise _refused(path, "labels beyond 0..9")
+    return pixels, np.array(labels, np.int64)
+
+
+def _check_memo(data: bytes) -> None:
+    """Refuse numbers in the memo that would make the unpickler take memory for all below them."""
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(data):
+            raise pickle.UnpicklingError(f"it numbers an object {argument}")
+
+
+def _pixels(state: tuple[Any, ...], n_images: int) -> NDArray[np.uint8] | None:
+    _, shape, dtype, is_fortran, content = state
+    if shape != (n_images, N_PIXELS) or dtype.code not in ("u1", b"u1") or is_fortran:
+        return None
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _refused(path: Path, found: str) -> InputError:
+    return InputError(
+        f"{show_path(path)} is no batch of CIFAR-10: it holds {found}; download it again"
+    )

@@ -1,0 +1,116 @@
+"""MNIST's file format, IDX: a magic number, one size an axis, and bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterability.datasets.dataset import Parts, Split
+from clusterability.errors import InputError
+from clusterability.shown import shown
+
+UNSIGNED_BYTES = 8
+
+
+@dataclass(frozen=True)
+class IdxSet:
+    """Four IDX files in one folder, gzipped or not.
+
+    Attributes:
+        folders: where they may lie below a data folder; downloads go to the first.
+        url: the folder that they are downloaded from, with a slash at the end.
+        contents: size in bytes and SHA-256 of each, decompressed, by name: images and labels of
+            the training part, then those of the test part.
+    """
+
+    folders: tuple[str, ...]
+    url: str
+    contents: Mapping[str, tuple[int, str]]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the files are downloaded from."""
+        return tuple(f"{self.url}{name}.gz" for name in self.contents)
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """SHA-256 of the decompressed files."""
+        return {name: f"sha256:{sha256}" for name, (_, sha256) in self.contents.items()}
+
+    def find(self, root: Path) -> Path | None:
+        """The folder below ``root`` that has all four files."""
+        for folder in (root / name for name in self.folders):
+            if all(_found(folder, name) for name in self.contents):
+                return folder
+        return None
+
+    def read(self, folder: Path) -> Parts:
+        """The images (n, 1, height, width) uint8 and labels.
+
+        Raises:
+            InputError: if a file is damaged or not the one that was published.
+        """
+        arrays = [self._read(folder, name) for name in self.contents]
+        train, test = (
+            Split(images[:, None], labels.astype(np.int64))
+            for images, labels in (arrays[:2], arrays[2:])
+        )
+        return train, test
+
+    def _read(self, folder: Path, name: str) -> NDArray[np.uint8]:
+        from clusterability.datasets.contents import read_contents
+
+        path = _found(folder, name)
+        if path is None:
+            raise InputError(f"there is no file {name} in '{shown(str(folder), 300)}'; add it")
+        return parsed(read_contents(path, *self.contents[name]), path)
+
+    def fetch(self, root: Path, progress: bool) -> None:
+        """Download the files that are not there yet.
+
+        Raises:
+            InputError: if one cannot be downloaded or stored, or is not the published one.
+        """
+        from clusterability.datasets.contents import read_contents
+        from clusterability.datasets.downloads import downloaded, made_folder
+
+        folder = made_folder(root / self.folders[0])
+        for name in self.contents:
+            if _found(folder, name) is None:
+                with downloaded(f"{self.url}{name}.gz", folder, progress) as path:
+                    read_contents(path, *self.contents[name])
+                    path.replace(folder / f"{name}.gz")
+
+
+def parsed(data: bytearray, path: Path) -> NDArray[np.uint8]:
+    """The array in an IDX file of unsigned bytes.
+
+    Raises:
+        InputError: if the header is none or does not fit the size.
+    """
+    n_axes = data[3] if len(data) >= 4 else 0
+    start = 4 + 4 * n_axes
+    if len(data) < start or data[:3] != bytes([0, 0, UNSIGNED_BYTES]) or n_axes == 0:
+        raise InputError(
+            f"'{shown(str(path), 300)}' begins with {bytes(data[:4]).hex()}, expected an IDX file "
+            "of unsigned bytes (00000801 or 00000803); download it again"
+        )
+    shape = tuple(int(n) for n in np.frombuffer(data, ">u4", n_axes, 4))
+    if math.prod(shape) != len(data) - start:
+        raise InputError(
+            f"'{shown(str(path), 300)}' claims shape {shape}, but holds {len(data) - start:,} "
+            "bytes; download it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def _found(folder: Path, name: str) -> Path | None:
+    for path in (folder / f"{name}.gz", folder / name):
+        if path.is_file():
+            return path
+    return None

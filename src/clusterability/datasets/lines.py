@@ -1,0 +1,30 @@
+"""LINES: count the vertical lines (appendix A.8 of Filan et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from clusterability.datasets.dataset import Dataset, Parts, Split
+from clusterability.datasets.streams import TEST, TRAIN, stream
+
+MOST_LINES = 10
+
+
+def make_lines(seed: int, _: Sequence[Dataset] = ()) -> Parts:
+    """60,000 + 10,000 images of 1 to 10 lines."""
+    train, test = (stream(seed, "lines", part) for part in (TRAIN, TEST))
+    return line_images(train, 60_000), line_images(test, 10_000)
+
+
+def line_images(rng: np.random.Generator, n: int, size: int = 28) -> Split:
+    """Black images, 1 to 10 distinct random columns white; the label is the number of lines - 1.
+
+    The number is uniform, and so are the columns given their number.
+    """
+    y = rng.integers(0, MOST_LINES, n)
+    ranks = rng.permuted(np.tile(np.arange(size, dtype=np.uint8), (n, 1)), axis=1)
+    columns = np.where(ranks <= y[:, None], np.uint8(255), np.uint8(0))
+    x = np.broadcast_to(columns[:, None, None], (n, 1, size, size)).copy()
+    return Split(x, y)

@@ -1,0 +1,139 @@
+"""Any network of a sequence of modules, one run, its gradient by autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from clusterability.training.augmentation import transformed
+from clusterability.training.dropout import drop_
+from clusterability.training.objective import Penalty, loss_and_gradient
+from clusterability.training.optimizer import adam
+from clusterability.training.pruning import prune
+from clusterability.training.samples import Samples
+
+
+class AutogradNetwork:
+    """One network; implements :class:`Trainable` with ``n_runs`` of 1.
+
+    Args:
+        network: of modules of which the linear layers and convolutions hold the kernels.
+        penalties: one a kernel.
+        learning_rate: Adam's.
+        device: where it is trained.
+    """
+
+    n_runs = 1
+
+    def __init__(
+        self,
+        network: nn.Sequential,
+        penalties: Sequence[Penalty],
+        learning_rate: float,
+        device: torch.device,
+    ) -> None:
+        self.network = network.to(device)
+        self.penalties = penalties
+        self.learning_rate = learning_rate
+        self.weighted = [m for m in network if isinstance(m, nn.Linear | nn.Conv2d)]
+        self.masks: list[Tensor] = []
+        self.generator: Sequence[torch.Generator] = ()
+        self.transformations: Tensor | None = None
+        self.start_phase()
+
+    @property
+    def kernels(self) -> list[Tensor]:
+        """(1, out, in, ...) for each linear layer and convolution."""
+        return [module.weight.detach().unsqueeze(0) for module in self.weighted]
+
+    def start_phase(self) -> None:
+        """Begin Adam afresh."""
+        self.optimizer = adam(self.network.parameters(), self.learning_rate)
+
+    def start_epoch(
+        self, generators: Sequence[torch.Generator], transformations: Tensor | None
+    ) -> None:
+        """Take the random numbers of the epoch."""
+        self.generator, self.transformations = generators, transformations
+
+    def step(self, samples: Samples, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of Adam; see :meth:`Trainable.step`."""
+        chosen = indices[0]
+        x = samples.x.index_select(0, chosen)
+        if self.transformations is not None:
+            x = transformed(x, self.transformations.index_select(0, chosen))
+        self.network.train()
+        outputs = self._forward(x)
+        targets = samples.targets.index_select(0, chosen)
+        losses, gradient, n_right = loss_and_gradient(
+            outputs.detach().unsqueeze(0), targets.unsqueeze(0), samples.is_regression
+        )
+        self.optimizer.zero_grad()
+        torch.autograd.backward(outputs, gradient[0])
+        for penalty, module in zip(self.penalties, self.weighted, strict=True):
+            assert module.weight.grad is not None
+            penalty.add_gradient(module.weight.detach(), module.weight.grad)
+        self.optimizer.step()
+        self._apply_masks()
+        return losses, n_right
+
+    def _forward(self, x: Tensor) -> Tensor:
+        for module in self.network:
+            if not isinstance(module, nn.Dropout):
+                x = module(x)
+            elif self.network.training:
+                # A product, so that autograd sees what is dropped.
+                ones = torch.ones_like(x).unsqueeze(0)
+                x = x * drop_(ones, module.p, self.generator)[0]
+        return x
+
+    @torch.no_grad()
+    def prune(self, sparsity: float) -> None:
+        """Make the masks anew; see :meth:`Trainable.prune`."""
+        self.masks = [prune(kernel, sparsity)[0] for kernel in self.kernels]
+        self._apply_masks()
+
+    @torch.no_grad()
+    def _apply_masks(self) -> None:
+        for mask, module in zip(self.masks, self.weighted, strict=False):
+            module.weight.mul_(mask)
+
+    @torch.no_grad()
+    def outputs(self, x: Tensor) -> Tensor:
+        """(1, n, n_outputs) for inputs (n, ...), in evaluation mode."""
+        self.network.eval()
+        found: Tensor = self._forward(x)
+        return found.unsqueeze(0)
+
+    def state(self) -> dict[str, Tensor]:
+        """Parameters, statistics, Adam's moments and the masks; copies, on the CPU."""
+        held = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        for i, parameter in enumerate(self.network.parameters()):
+            for name, value in self.optimizer.state[parameter].items():
+                held[f"adam.{i}.{name}"] = value
+        held |= {f"mask.{i}": mask for i, mask in enumerate(self.masks)}
+        return {name: value.detach().to("cpu", copy=True) for name, value in held.items()}
+
+    @torch.no_grad()
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go back to a state that :meth:`state` gave."""
+        device = self.weighted[0].weight.device
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "adam": {}, "mask": {}}
+        for name, value in state.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = value.clone().to(device)
+        self.network.load_state_dict(parts["network"])
+        self.start_phase()
+        parameters = list(self.network.parameters())
+        for name, value in parts["adam"].items():
+            index, _, moment = name.partition(".")
+            self.optimizer.state[parameters[int(index)]][moment] = value
+        self.masks = [parts["mask"][str(i)] for i in range(len(parts["mask"]))]
+
+    def weights(self, run: int) -> dict[str, Tensor]:
+        """The state dict, on the CPU."""
+        assert run == 0
+        state = self.network.state_dict()
+        return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}

@@ -1,0 +1,116 @@
+"""A run's folder: what lies in it, and that one process alone works on it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import safetensors.torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from clusterability.errors import InputError
+from clusterability.output import write_whole
+from clusterability.shown import shown
+from clusterability.training import checkpoint
+from clusterability.training.checkpoint import Checkpoint
+from clusterability.training.curves import curves_csv, curves_png
+from clusterability.training.record import EpochScores, TrainedRun
+from clusterability.training.spec import TrainingSpec
+
+RECORD = "run.json"
+
+
+class RunFolder:
+    """The folder of one run, locked between ``with``.
+
+    A process that is killed leaves no lock behind, since the system keeps it.
+
+    Args:
+        out: holds the folders of all runs.
+        spec: names this one's.
+    """
+
+    def __init__(self, out: Path, spec: TrainingSpec) -> None:
+        self.path = out / spec.name
+        self.spec = spec
+        self.lock = FileLock(self.path / ".lock")
+
+    def __enter__(self) -> RunFolder:
+        quoted = f"'{shown(str(self.path), 200)}'"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"{quoted} is being trained by another process; wait for it, or give another out"
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {quoted}: {error.strerror or error}; give another out"
+            ) from None
+        for left in self.path.glob(".new-*"):  # of a write that was killed
+            with suppress(OSError):
+                left.unlink()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.lock.release()
+
+    def finished(self, data_digest: str) -> TrainedRun | None:
+        """The finished run, or None if it is not finished.
+
+        Raises:
+            InputError: if the folder holds the run of another spec or of other data.
+        """
+        path = self.path / RECORD
+        if not path.exists():
+            return None
+        run = TrainedRun.from_json(path.read_text(), self.path)
+        for what, same in (
+            ("spec", run.spec == self.spec),
+            ("data", run.data_digest == data_digest),
+        ):
+            if not same:
+                raise InputError(
+                    f"'{shown(str(self.path), 200)}' holds a run of another {what}; remove it, or "
+                    "give another out"
+                )
+        missing = [p for p in run.phases if not (self.path / f"{p}.safetensors").exists()]
+        return None if missing else run
+
+    def read_checkpoint(self, digest: str) -> Checkpoint | None:
+        """See :func:`clusterability.training.checkpoint.read_checkpoint`."""
+        return checkpoint.read_checkpoint(self.path, digest)
+
+    def write_checkpoint(self, state: Checkpoint) -> None:
+        """Replace the checkpoint."""
+        checkpoint.write_checkpoint(self.path, state)
+
+    def remove_checkpoint(self) -> None:
+        """The run is finished."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.path / checkpoint.FILE)
+
+    def write_weights(self, name: str, weights: dict[str, Tensor]) -> None:
+        """Write a state dict as NAME.safetensors."""
+        write_whole(self.path / f"{name}.safetensors", safetensors.torch.save(weights))
+
+    def write_curves(self, rows: Sequence[EpochScores]) -> None:
+        """Write the curves as CSV and as a figure."""
+        write_whole(self.path / "curves.csv", curves_csv(rows).encode())
+        write_whole(self.path / "curves.png", curves_png(rows, self.path.name))
+
+    def write_record(self, run: TrainedRun) -> None:
+        """Write the record; what has one is finished."""
+        text = json.dumps(run.to_dict(), indent=1, allow_nan=False) + "\n"
+        write_whole(self.path / RECORD, text.encode())

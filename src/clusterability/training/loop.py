@@ -1,0 +1,95 @@
+"""The loop: one epoch of networks that are trained together, and how good they are."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from clusterability.training.objective import loss_and_gradient
+from clusterability.training.pruning import PruningSchedule
+from clusterability.training.samples import Samples
+from clusterability.training.trainable import Trainable
+
+EVALUATED_AT_ONCE = 2**22
+"""Numbers of the inputs that one forward pass of an evaluation may hold."""
+
+
+class StoppedError(Exception):
+    """Training was asked to stop; the last finished epoch is saved."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean loss and share of right predictions of each network, (n_runs,) on the CPU."""
+
+    loss: Tensor
+    accuracy: Tensor
+
+
+def train_epoch(
+    networks: Trainable,
+    samples: Samples,
+    order: Tensor,
+    batch_size: int,
+    *,
+    schedule: PruningSchedule | None = None,
+    first_step: int = 0,
+    bar: tqdm[None] | None = None,
+    stop: threading.Event | None = None,
+) -> Scores:
+    """Train on every sample once.
+
+    Args:
+        networks: trained in place.
+        samples: the training part.
+        order: (n_runs, n), the order in which each network sees the samples.
+        batch_size: the last batch may be smaller.
+        schedule: of pruning; None for none.
+        first_step: of this epoch, in the schedule.
+        bar: told of each step.
+        stop: ends the epoch by :class:`StoppedError` when set.
+
+    Returns:
+        The scores while training, as Keras reports them: with dropout, each batch before its step.
+    """
+    losses = torch.zeros(networks.n_runs, dtype=torch.float64, device=samples.x.device)
+    n_right = torch.zeros_like(losses)
+    for step, indices in enumerate(torch.split(order, batch_size, dim=1), first_step):
+        if stop is not None and stop.is_set():
+            raise StoppedError
+        if schedule is not None and schedule.is_update(step):
+            networks.prune(schedule.sparsity(step))
+        batch_losses, batch_right = networks.step(samples, indices)
+        losses += batch_losses
+        n_right += batch_right
+        if bar is not None:
+            bar.update()
+    return Scores((losses / order.shape[1]).cpu(), (n_right / order.shape[1]).cpu())
+
+
+@torch.no_grad()
+def evaluate(networks: Trainable, samples: Samples) -> Scores:
+    """The scores without dropout."""
+    losses = torch.zeros(networks.n_runs, dtype=torch.float64, device=samples.x.device)
+    n_right = torch.zeros_like(losses)
+    n_at_once = max(1, EVALUATED_AT_ONCE // samples.x[0].numel())
+    for x, targets in zip(
+        torch.split(samples.x, n_at_once), torch.split(samples.targets, n_at_once), strict=True
+    ):
+        outputs = networks.outputs(x)
+        expected = targets.expand(networks.n_runs, *targets.shape)
+        batch_losses, _, batch_right = loss_and_gradient(outputs, expected, samples.is_regression)
+        losses += batch_losses
+        n_right += batch_right
+    return Scores((losses / len(samples)).cpu(), (n_right / len(samples)).cpu())
+
+
+def sparsities(networks: Trainable) -> list[float]:
+    """Share of zeros among the kernels of each network."""
+    zeros = torch.stack([(k == 0).flatten(1).sum(1) for k in networks.kernels]).sum(0)
+    n_weights = sum(k[0].numel() for k in networks.kernels)
+    return [count / n_weights for count in zeros.tolist()]

@@ -1,0 +1,50 @@
+"""Adam as the paper's Keras has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adam import adam as functional_adam
+
+EPSILON = 1e-7
+"""Keras's default. Keras adds it before the bias correction of the second moment and torch after;
+the difference is below 1e-7 of the square root of that moment, and gone after some steps."""
+
+
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Adam:
+    """Adam with betas 0.9 and 0.999, in one pass over the parameters."""
+    return torch.optim.Adam(parameters, lr=learning_rate, eps=EPSILON, fused=True)
+
+
+class Adam:
+    """The same on one tensor, without what the optimizer does around its arithmetic at each step.
+
+    That is 0.1 ms, a tenth of a step of the paper's MLP.
+    """
+
+    def __init__(self, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+        self.state: dict[str, Tensor] = {}
+
+    def step(self, parameter: Tensor, gradient: Tensor) -> None:
+        """Change the parameter in place."""
+        if not self.state:
+            self.state = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+        functional_adam(
+            *([parameter], [gradient], [self.state["exp_avg"]], [self.state["exp_avg_sq"]], []),
+            [self.state["step"]],
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self.learning_rate,
+            weight_decay=0.0,
+            eps=EPSILON,
+            maximize=False,
+        )

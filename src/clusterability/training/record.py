@@ -1,0 +1,169 @@
+"""What is known of a run: its scores by epoch and phase, as data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import nn
+
+from clusterability.errors import InputError
+from clusterability.options import one_of
+from clusterability.shown import shown
+from clusterability.training.networks import NETWORKS
+from clusterability.training.spec import TrainingSpec
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class EpochScores:
+    """One line of the curves.
+
+    Args:
+        phase: ``unpruned`` or ``pruned``.
+        epoch: from 1 in each phase.
+        train_loss, train_accuracy: while training, with dropout, as Keras reports them.
+        test_loss, test_accuracy: after the epoch, without dropout; None without a test part.
+        penalty: of the kernels after the epoch, not part of the losses.
+        sparsity: share of zeros among the kernels.
+        seconds: for the epoch, of all networks of the stack.
+
+    Losses are in nats, or mean squares; accuracies are shares, and None in a regression.
+    """
+
+    phase: str
+    epoch: int
+    train_loss: float
+    train_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    penalty: float
+    sparsity: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PhaseScores:
+    """The network at the end of a phase.
+
+    Args:
+        final_train_loss, final_train_accuracy: of the final weights, without dropout.
+        train_loss, train_accuracy: while training in the last epoch; the paper's are these.
+
+    The others are as in :class:`EpochScores`.
+    """
+
+    final_train_loss: float
+    final_train_accuracy: float | None
+    train_loss: float
+    train_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    penalty: float
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A training that was begun again, since the n-cut was near zero."""
+
+    phase: str
+    ncut: float
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run, and where its weights are.
+
+    Args:
+        spec: what was trained.
+        folder: holds ``run.json``, ``curves.csv``, ``curves.png``, and for each phase its weights,
+            ``unpruned.safetensors`` and ``pruned.safetensors``.
+        phases: scores by phase.
+        curves: scores by epoch.
+        diverged: in which phase and epoch the loss became NaN or infinite; None if never. The
+            weights before are then in ``last-good.safetensors``.
+        attempts: trainings that were thrown away, and why.
+        machine: device, threads, versions, seconds.
+        data_digest: SHA-256 of the data.
+        shape: of one input.
+        n_outputs: classes, or targets of a regression.
+    """
+
+    spec: TrainingSpec
+    folder: Path
+    phases: dict[str, PhaseScores]
+    curves: tuple[EpochScores, ...]
+    diverged: str | None
+    attempts: tuple[Attempt, ...]
+    machine: dict[str, Any]
+    data_digest: str
+    shape: tuple[int, ...]
+    n_outputs: int
+
+    def network(self, phase: str) -> nn.Sequential:
+        """The network at the end of a phase, ``unpruned`` or ``pruned``, in evaluation mode.
+
+        Raises:
+            InputError: if there is no such phase, or its file is damaged.
+        """
+        one_of("phase", phase, self.phases)
+        network = NETWORKS[self.spec.network].build(self.shape, self.n_outputs, self.spec.dropout)
+        path = self.folder / f"{phase}.safetensors"
+        try:
+            network.load_state_dict(load_file(path))
+        # What the library raises on damaged files is not documented.
+        except Exception as error:
+            raise InputError(
+                f"'{shown(str(path), 200)}' cannot be read ({type(error).__name__}); remove its "
+                "folder to train the run again"
+            ) from None
+        return network.eval()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``run.json`` has it; all but the folder."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "spec": self.spec.to_dict(),
+            "phases": {name: dataclasses.asdict(scores) for name, scores in self.phases.items()},
+            "diverged": self.diverged,
+            "attempts": [dataclasses.asdict(attempt) for attempt in self.attempts],
+            "machine": self.machine,
+            "data_digest": self.data_digest,
+            "shape": list(self.shape),
+            "n_outputs": self.n_outputs,
+            "curves": [dataclasses.asdict(row) for row in self.curves],
+        }
+
+    @classmethod
+    def from_json(cls, text: str, folder: Path) -> TrainedRun:
+        """Read a ``run.json``.
+
+        Raises:
+            InputError: if it is none.
+        """
+        try:
+            data = json.loads(text)
+            return cls(
+                spec=TrainingSpec.from_dict(data["spec"]),
+                folder=folder,
+                phases={name: PhaseScores(**value) for name, value in data["phases"].items()},
+                curves=tuple(EpochScores(**row) for row in data["curves"]),
+                diverged=data["diverged"],
+                attempts=tuple(Attempt(**attempt) for attempt in data["attempts"]),
+                machine=dict(data["machine"]),
+                data_digest=str(data["data_digest"]),
+                shape=tuple(data["shape"]),
+                n_outputs=data["n_outputs"],
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            reason = str(error) if isinstance(error, InputError) else type(error).__name__
+            raise InputError(
+                f"'{shown(str(folder / 'run.json'), 200)}' is no record of a run ({reason}); "
+                "remove its folder to train the run again"
+            ) from None

@@ -1,0 +1,249 @@
+"""The verb: train networks, one run or several at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from clusterability.datasets import Dataset, load_dataset
+from clusterability.errors import InputError
+from clusterability.options import DEVICES, find_device, one_of, whole
+from clusterability.training.folders import RunFolder
+from clusterability.training.group import Data, Group
+from clusterability.training.networks import NETWORKS
+from clusterability.training.record import TrainedRun
+from clusterability.training.samples import samples
+from clusterability.training.spec import TrainingSpec
+from clusterability.workers import available_workers
+
+
+def train(
+    spec: TrainingSpec,
+    *,
+    data: Dataset | None = None,
+    out: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: bool = False,
+) -> TrainedRun:
+    """Train one network as the spec says, or go on where it was stopped, or find it finished.
+
+    The run's folder ``out/spec.name`` holds its weights before and after pruning, its curves and
+    its record. After each epoch everything is saved, so that a run can be killed at any moment.
+
+    Args:
+        spec: the run. If it belongs to a stack, the whole stack is trained.
+        data: in place of what ``spec.dataset`` names.
+        out: holds the folders of all runs.
+        data_dir: where data sets lie; see :func:`clusterability.datasets.load_dataset`.
+        device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
+        threads: of torch; by default one a processor. They change the rounding, and with it, in
+            the long run, the weights; the record has them.
+        progress: show a bar for each phase if standard error is a terminal.
+
+    Returns:
+        The record, with :meth:`TrainedRun.network`.
+
+    Raises:
+        InputError: if the spec does not fit the data, the folder cannot be used, or the loss became
+            NaN.
+    """
+    seeds = spec.stack or (spec.seed,)
+    specs = [dataclasses.replace(spec, seed=seed) for seed in seeds]
+    runs = _train_all(specs, data, out, data_dir, device, threads, None, progress)
+    return runs[seeds.index(spec.seed)]
+
+
+def train_many(
+    spec: TrainingSpec,
+    n_runs: int,
+    *,
+    stacked: bool | None = None,
+    data: Dataset | None = None,
+    out: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    progress: bool = False,
+) -> list[TrainedRun]:
+    """Train the seeds ``spec.seed`` to ``spec.seed + n_runs - 1`` at once.
+
+    On a GPU the weights of MLPs are stacked into batched products. On a CPU that gains nothing over
+    one run a thread, each by itself with one thread of torch; so the numbers do not depend on
+    ``workers``.
+
+    Args:
+        spec: the first run.
+        n_runs: how many.
+        stacked: whether the weights are stacked; by default where that is faster.
+        data, out, data_dir, device, progress: see :func:`train`.
+        workers: runs at the same time on a CPU, by default one a processor.
+
+    Returns:
+        The records by seed.
+
+    Raises:
+        InputError: as :func:`train`.
+    """
+    n_runs = whole("runs", n_runs, 1, 10**5)
+    if spec.stack:
+        raise InputError(f"the spec has a stack already, {spec.stack}; leave it empty")
+    network = NETWORKS[spec.network]
+    can_stack = network.is_mlp and not spec.retrain_below and n_runs > 1
+    if stacked is None:
+        on_gpu = find_device(one_of("device", device, DEVICES)).type == "cuda"
+        stacked = can_stack and on_gpu
+    elif stacked and not can_stack:
+        raise InputError(
+            "stacked is True, expected several runs of an MLP without retrain_below; leave it out"
+        )
+    seeds = tuple(range(spec.seed, spec.seed + n_runs))
+    stack = seeds if stacked else ()
+    specs = [dataclasses.replace(spec, seed=seed, stack=stack) for seed in seeds]
+    n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
+    threads = None if stacked or n_runs == 1 else 1
+    return _train_all(specs, data, out, data_dir, device, threads, n_workers, progress)
+
+
+def _train_all(
+    specs: Sequence[TrainingSpec],
+    dataset: Dataset | None,
+    out: str | Path,
+    data_dir: str | Path | None,
+    device_name: str,
+    threads: int | None,
+    n_workers: int | None,
+    progress: bool,
+) -> list[TrainedRun]:
+    device = find_device(one_of("device", device_name, DEVICES))
+    threads = available_workers() if threads is None else whole("threads", threads, 1, 10**4)
+    spec = specs[0]
+    if dataset is None:
+        dataset = load_dataset(
+            spec.dataset, seed=spec.data_seed, data_dir=data_dir, progress=progress
+        )
+    _check_fit(spec, dataset)
+    folders = [RunFolder(Path(out), spec) for spec in specs]
+    stop = threading.Event()
+    with ExitStack() as locks, _settings_kept():
+        for folder in folders:
+            locks.enter_context(folder)
+        digest = _digest(dataset)
+        found = [folder.finished(digest) for folder in folders]
+        groups = _groups(specs, found)
+        if groups:
+            data = _data(dataset, device, digest)
+            trainings = [
+                Group(
+                    [specs[i] for i in group],
+                    [folders[i] for i in group],
+                    data,
+                    threads=threads,
+                    stop=stop,
+                    progress=progress,
+                )
+                for group in groups
+            ]
+            parallel = 1 if device.type != "cpu" or n_workers is None else n_workers
+            for group, runs in zip(groups, _each(trainings, parallel, stop), strict=True):
+                for i, run in zip(group, runs, strict=True):
+                    found[i] = run
+    complete = [run for run in found if run is not None]
+    _check_diverged(complete)
+    return complete
+
+
+def _groups(specs: Sequence[TrainingSpec], found: Sequence[TrainedRun | None]) -> list[list[int]]:
+    """Indices of the runs that are not finished, those of a stack together."""
+    if specs[0].stack:
+        return [list(range(len(specs)))] if None in found else []
+    return [[i] for i, run in enumerate(found) if run is None]
+
+
+def _each(
+    trainings: Sequence[Group], n_workers: int, stop: threading.Event
+) -> Iterator[list[TrainedRun]]:
+    if n_workers == 1 or len(trainings) == 1:
+        torch.set_flush_denormal(True)
+        for training in trainings:
+            yield training.train()
+        return
+    pool = ThreadPoolExecutor(n_workers, initializer=_start_worker)
+    futures = [pool.submit(training.train) for training in trainings]
+    try:
+        for future in futures:
+            yield future.result()
+    except BaseException:
+        # What is being trained ends at once: its last finished epoch is saved.
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+@contextmanager
+def _settings_kept() -> Iterator[None]:
+    """Leave torch's settings as they were.
+
+    Moments of weights that stopped changing fade into denormal numbers, which processors compute
+    with slowly; they are taken for 0 while training.
+    """
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
+
+
+def _check_fit(spec: TrainingSpec, dataset: Dataset) -> None:
+    is_regression = dataset.n_classes is None
+    if is_regression != NETWORKS[spec.network].regression:
+        kind = "a regression" if is_regression else "a classification"
+        fitting = [n for n, network in NETWORKS.items() if network.regression == is_regression]
+        raise InputError(
+            f"network {spec.network!r} does not fit {dataset.name!r}, which is {kind}; use one of "
+            f"{', '.join(fitting)}"
+        )
+    if spec.augment and dataset.train.x.ndim != 4:
+        raise InputError(f"augment is asked for, but {dataset.name!r} has no images; leave it out")
+
+
+def _digest(dataset: Dataset) -> str:
+    digest = hashlib.sha256(repr((dataset.n_classes, dataset.reshuffled)).encode())
+    for part in (dataset.train, dataset.test):
+        for array in () if part is None else (part.x, part.y):
+            digest.update(repr((array.shape, array.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _data(dataset: Dataset, device: torch.device, digest: str) -> Data:
+    test = None if dataset.test is None else samples(dataset, dataset.test, device)
+    return Data(samples(dataset, dataset.train, device), test, dataset.reshuffled, digest)
+
+
+def _check_diverged(runs: Sequence[TrainedRun]) -> None:
+    diverged = [run for run in runs if run.diverged]
+    if diverged:
+        run = diverged[0]
+        more = f" (and {len(diverged) - 1} others)" if len(diverged) > 1 else ""
+        raise InputError(
+            f"the loss of {run.spec.name}{more} became NaN or infinite ({run.diverged}); its last "
+            "good weights are in last-good.safetensors in its folder; lower the learning rate or "
+            "the penalties, or scale the data"
+        )

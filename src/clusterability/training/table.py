@@ -1,0 +1,68 @@
+"""Trained runs as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clusterability.shown import shown
+from clusterability.training.measured import measurement
+from clusterability.training.record import PhaseScores, TrainedRun
+
+Row = list[str]
+
+
+def runs_table(runs: Sequence[TrainedRun]) -> str:
+    """A line for each phase of each run, their means where there are several, and the folders."""
+    rows = [_row(run, phase) for run in runs for phase in run.phases]
+    names = ["seed", "network", "sparsity", "train loss", "test loss"]
+    names += ["train acc.", "test acc."] if _has_accuracy(runs) else []
+    names += ["n-cut", "shuffles", "p", "Z"] if any(len(row) > len(names) for row in rows) else []
+    lines = _aligned([names, *(row[: len(names)] for row in rows)])
+    out = shown(str(runs[0].folder.parent), 200)
+    lines += ["", f"in {out}:", *(f"  {run.spec.name}" for run in runs)]
+    notes = [
+        f"seed {run.spec.seed}: trained {len(run.attempts) + 1} times, since the n-cut was "
+        + ", ".join(f"{attempt.ncut:.3f}" for attempt in run.attempts)
+        for run in runs
+        if run.attempts
+    ]
+    return "\n".join([*lines, *notes])
+
+
+def _has_accuracy(runs: Sequence[TrainedRun]) -> bool:
+    return any(scores.train_accuracy is not None for r in runs for scores in r.phases.values())
+
+
+def _row(run: TrainedRun, phase: str) -> Row:
+    scores = run.phases[phase]
+    row = [str(run.spec.seed), phase, f"{100 * scores.sparsity:.1f} %", *_losses(scores)]
+    if scores.train_accuracy is not None:
+        row += [_percent(scores.train_accuracy), _percent(scores.test_accuracy)]
+    found = measurement(run, phase)
+    if found is not None:
+        plain = found.plain
+        row.append(f"{plain.ncut:.3f}")
+        if plain.null is not None:
+            row.append(f"{plain.null.mean:.3f} +- {plain.null.std:.3f}")
+            row.append(f"{plain.p_value:.2g}")
+            row.append("" if plain.z_score is None else f"{plain.z_score:.1f}")
+    return row
+
+
+def _losses(scores: PhaseScores) -> Row:
+    test = scores.test_loss
+    return [f"{scores.train_loss:.4f}", "" if test is None else f"{test:.4f}"]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f} %"
+
+
+def _aligned(rows: Sequence[Row]) -> list[str]:
+    n_columns = max(len(row) for row in rows)
+    padded = [[*row, *[""] * (n_columns - len(row))] for row in rows]
+    widths = [max(len(row[i]) for row in padded) for i in range(n_columns)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in padded
+    ]

@@ -1,0 +1,58 @@
+"""What the loop needs of networks that are trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from clusterability.training.samples import Samples
+
+
+class Trainable(Protocol):
+    """One or several networks of one architecture, with their optimizer and masks.
+
+    Tensors that belong to the networks have a leading axis of ``n_runs``.
+    """
+
+    n_runs: int
+
+    @property
+    def kernels(self) -> Sequence[Tensor]:
+        """Weights of each linear layer and convolution, (n_runs, out, in, ...); no biases."""
+
+    def start_phase(self) -> None:
+        """Begin Adam afresh."""
+
+    def start_epoch(
+        self, generators: Sequence[torch.Generator], transformations: Tensor | None
+    ) -> None:
+        """Take the random numbers of the epoch: dropout's, and how images are augmented."""
+
+    def step(self, samples: Samples, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of Adam on a batch for each network.
+
+        Args:
+            samples: the training part.
+            indices: (n_runs, batch), which samples.
+
+        Returns:
+            Sum of the losses over the batch and number of right predictions, (n_runs,) each.
+        """
+
+    def prune(self, sparsity: float) -> None:
+        """Make the masks anew, and set to 0 what they do not keep, now and after each step."""
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """(n_runs, n, n_outputs) for inputs (n, ...), without dropout."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that changes in training; copies, on the CPU."""
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Go back to a state."""
+
+    def weights(self, run: int) -> dict[str, Tensor]:
+        """The state dict of one network, on the CPU."""
