@@ -76,6 +76,20 @@ def test_pickles_as_python_2_wrote_them_are_what_numpy_reads():
     assert batch[b"labels"] == y.tolist()
 
 
+def test_the_folder_of_the_files_itself(folder, monkeypatch):
+    x, y = write_python(folder, old_pickle)
+    monkeypatch.chdir(folder / "cifar-10-batches-py")
+    for data_dir in (folder / "cifar-10-batches-py", "."):
+        check(load(data_dir), x, y)
+
+
+def test_a_folder_without_all_files(folder):
+    write_binary(folder)
+    (folder / "cifar-10-batches-bin" / "test_batch.bin").unlink()
+    with pytest.raises(InputError, match=r"only some .* there is no test_batch\.bin; add"):
+        load(folder)
+
+
 @pytest.mark.parametrize("change", [-1, 1, -3073])
 def test_wrong_size(folder, change):
     write_binary(folder)
@@ -143,6 +157,40 @@ def test_a_large_number_in_the_memo_takes_no_memory(tmp_path):
     path.write_bytes(b"\x80\x02}r" + struct.pack("<I", 2**31) + b".")
     with pytest.raises(InputError, match="numbers an object 2147483648"):
         read_batch(path, N)
+
+
+def doubled(n, memoized):
+    """A tuple that holds the one below twice, ``n`` times over."""
+    if not memoized:
+        return b")" + b"2\x86" * n
+    return b")\x94" + b"".join(b"h" + bytes([i, 104, i]) + b"\x86\x94" for i in range(n))
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (b")" + b"\x85" * 10**6, "more than 100 tuples in others"),
+        (doubled(60, memoized=False), "uses a tuple twice"),
+        (doubled(60, memoized=True), "uses a tuple twice"),
+    ],
+)
+def test_tuples_that_cannot_be_hashed(tmp_path, key, reason):
+    path = tmp_path / "data_batch_1"
+    path.write_bytes(b"\x80\x04}" + key + b"Ns.")
+    with pytest.raises(InputError, match=reason):
+        read_batch(path, 10_000)
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_every_protocol(tmp_path, protocol):
+    x, y = samples(N)
+    path = tmp_path / "data_batch_1"
+    names = [f"{i}.png".encode() for i in range(N)]
+    batch = {b"data": x[:N], b"labels": y[:N].tolist(), b"filenames": names}
+    path.write_bytes(pickle.dumps(batch, protocol))
+    pixels, labels = read_batch(path, N)
+    np.testing.assert_array_equal(pixels, x[:N])
+    np.testing.assert_array_equal(labels, y[:N])
 
 
 def test_a_known_class_cannot_be_changed(tmp_path):

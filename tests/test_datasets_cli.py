@@ -95,6 +95,8 @@ def test_downloading_what_is_here_does_nothing(monkeypatch, tmp_path, capsys):
         (["digits", "--seed", "-1", "--samples", "x.png"], "seed is -1"),
         (["mnist", "--data-dir", "missing"], "data_dir is 'missing'"),
         (["x.png", "--samples", "x.png"], "named twice"),
+        (["x.png", "--samples", "./x.png"], "named twice"),
+        (["x" * 5000, "--samples", "x.png"], "there is no data set"),
     ],
 )
 def test_mistakes(monkeypatch, tmp_path, arguments, message):

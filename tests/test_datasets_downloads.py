@@ -1,10 +1,12 @@
 """Downloads from a server on this machine."""
 
+import contextlib
 import gzip
 import http.server
 import io
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -22,10 +24,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         content, claimed = self.server.files.get(self.path, (None, 0))
         self.server.asked.append(self.path)
-        self.send_response(404 if content is None else 200)
-        self.send_header("Content-Length", str(claimed))
+        usual = 404 if content is None else 200, {}
+        status, headers = self.server.answers.get(self.path, usual)
+        self.send_response(status)
+        for name, value in {"Content-Length": str(claimed), **headers}.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content or b"")
+        with contextlib.suppress(ConnectionError):  # who asked may have left
+            self.wfile.write(content or b"")
 
     def log_message(self, *_):
         pass
@@ -34,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.files, server.asked = {}, []
+        server.files, server.answers, server.asked = {}, {}, []
         server.url = f"http://127.0.0.1:{server.server_address[1]}/"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -108,7 +114,30 @@ def not_found(server, name, _):
     del server.files[f"/{name}"]
 
 
-@pytest.mark.parametrize("break_", [wrong_content, web_page, interrupted, not_found])
+def redirected(server, name, _):
+    server.answers[f"/{name}"] = 302, {"Location": "http://127.0.0.1:9/"}
+
+
+def redirected_to_a_file(server, name, _):
+    server.answers[f"/{name}"] = 302, {"Location": "file:///etc/hostname"}
+
+
+def endless(server, name, _):
+    serve(server, name, bytes(10**7))
+
+
+def inflating(server, name, _):
+    serve(server, name, gzip.compress(bytes(10**7)))
+    server.answers[f"/{name}"] = 200, {"Content-Encoding": "gzip"}
+
+
+BREAKS = [
+    *(wrong_content, web_page, interrupted, not_found),
+    *(redirected, redirected_to_a_file, endless, inflating),
+]
+
+
+@pytest.mark.parametrize("break_", BREAKS)
 def test_a_failed_download_leaves_nothing_behind(server, mnist, break_):
     cache, arrays = mnist
     name = f"{FILES[2]}.gz"
@@ -119,7 +148,43 @@ def test_a_failed_download_leaves_nothing_behind(server, mnist, break_):
     assert left(cache) == sorted(f"mnist/{name}.gz" for name in FILES[:2])
     assert available("mnist") is None
     serve(server, name, good)
+    server.answers.clear()
     np.testing.assert_array_equal(load_dataset("mnist").test.y, arrays[FILES[3]])
+
+
+@pytest.mark.parametrize("break_", [endless, inflating])
+def test_a_download_is_broken_off_where_it_is_too_long(server, mnist, break_):
+    break_(server, f"{FILES[0]}.gz", b"")
+    # 2 * (60 * 28 * 28 + 16) + 2**16
+    with pytest.raises(InputError, match=r"cannot download .*it sends more than 159,648 bytes"):
+        load_dataset("mnist")
+    assert left(mnist[0]) == []
+
+
+def test_a_folder_in_the_place_of_a_file(mnist):
+    cache, _ = mnist
+    (cache / "mnist" / f"{FILES[1]}.gz").mkdir(parents=True)
+    with pytest.raises(InputError, match=rf"cannot store {FILES[1]}\.gz in .*mnist"):
+        load_dataset("mnist")
+
+
+def test_two_at_once(mnist):
+    cache, arrays = mnist
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(load_dataset, ["mnist", "mnist"]))
+    for data in both:
+        np.testing.assert_array_equal(data.test.y, arrays[FILES[3]])
+    assert left(cache) == sorted(f"mnist/{name}.gz" for name in FILES)
+
+
+def test_asked_to_download_what_a_named_folder_lacks(mnist, tmp_path):
+    cache, arrays = mnist
+    write_idx(tmp_path / "named" / "mnist", {FILES[0]: arrays[FILES[0]]})
+    with pytest.raises(InputError, match="only some of the files"):
+        load_dataset("mnist", data_dir=tmp_path / "named")
+    fetch("mnist", data_dir=tmp_path / "named")
+    assert available("mnist", tmp_path / "named") == cache / "mnist"
+    load_dataset("mnist", data_dir=tmp_path / "named")
 
 
 def test_a_key_press_leaves_nothing_behind(mnist, monkeypatch):
@@ -197,6 +262,14 @@ def test_an_archive_is_unpacked(cifar, tmp_path):
     np.testing.assert_array_equal(data.test.y, y[100:])
     assert left(cache) == sorted(f"cifar-10-batches-bin/{name}" for name in batches)
     assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_wrong_archive_that_is_too_long(cifar):
+    put, cache = cifar
+    put(bytes(10**7))
+    with pytest.raises(InputError, match=r"cannot download .*it sends more than"):
+        load_dataset("cifar-10")
+    assert left(cache) == []
 
 
 @pytest.mark.parametrize("what", ["md5", "member", "folder", "size", "labels"])

@@ -62,12 +62,42 @@ def test_folders_are_searched_in_order(monkeypatch, tmp_path):
         assert available("mnist", given) == root / "mnist"
 
 
-def test_a_folder_without_all_files_is_passed_over(base):
+@pytest.mark.parametrize("download", [False, True])
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_named_folder_without_all_files_is_not_passed_over(
+    base, monkeypatch, download, by_variable
+):
     data_dir, _ = base
     (data_dir / "mnist" / f"{FILES[3]}.gz").unlink()
     assert available("mnist", data_dir) is None
-    with pytest.raises(InputError, match=r"files of mnist are not here.*--download"):
-        load(data_dir)
+    if by_variable:
+        monkeypatch.setenv(places.VARIABLE, str(data_dir))
+    with pytest.raises(InputError, match=rf"only some .* there is no {FILES[3]}; .*--download"):
+        load_dataset("mnist", data_dir=None if by_variable else data_dir, download=download)
+
+
+def test_a_folder_without_all_files_does_not_hide_another(base):
+    data_dir, arrays = base
+    (data_dir / "mnist" / f"{FILES[3]}.gz").unlink()
+    write_idx(places.cache_folder() / "mnist", arrays)
+    np.testing.assert_array_equal(load(data_dir).test.y, arrays[FILES[3]])
+
+
+def test_nothing_of_the_set_in_a_named_folder(base):
+    data_dir, _ = base
+    with pytest.raises(InputError, match=r"are not here, .*the folder that holds fashion-mnist/"):
+        load(data_dir, "fashion-mnist")
+
+
+@pytest.mark.parametrize("folder", ["mnist", "MNIST/raw"])
+def test_the_folder_of_the_files_itself(monkeypatch, tmp_path, folder):
+    alone(monkeypatch, tmp_path)
+    arrays = small_images()
+    expect(monkeypatch, arrays)
+    write_idx(tmp_path / folder, arrays)
+    monkeypatch.chdir(tmp_path / folder)
+    for data_dir in (tmp_path / folder, "."):
+        np.testing.assert_array_equal(load(data_dir).test.y, arrays[FILES[3]])
 
 
 def break_file(path, how, content):
@@ -149,6 +179,26 @@ def test_sizes_that_do_not_fit(n, tmp_path):
         parsed(bytearray(header + bytes(5)), tmp_path / "x")
 
 
-def test_a_data_dir_that_is_none(tmp_path):
+@pytest.mark.parametrize("data_dir", ["missing", "x" * 5000, "x\0", 3, b"/", "file"])
+def test_a_data_dir_that_is_none(monkeypatch, tmp_path, data_dir):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="which is no folder; name the folder"):
-        load(tmp_path / "missing")
+        load(data_dir)
+
+
+@pytest.mark.usefixtures("base")
+@pytest.mark.parametrize("folder", ["missing", "file"])
+def test_a_variable_that_names_no_folder_is_shown(monkeypatch, tmp_path, folder):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv(places.VARIABLE, str(tmp_path / folder))
+    with pytest.raises(InputError, match=rf"are not here.*{re.escape(str(tmp_path / folder))}"):
+        load(None)
+
+
+@pytest.mark.usefixtures("base")
+def test_a_variable_that_is_too_long(monkeypatch):
+    monkeypatch.setenv(places.VARIABLE, "x" * 5000)
+    for function in (load, lambda _: available("mnist")):
+        with pytest.raises(InputError, match=r"cannot look for .*name too long.*data_dir"):
+            function(None)

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,7 +105,12 @@ def check_entry(data):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("mnits", "'mnist'"), ("fashion_mnist", "'fashion-mnist'"), ("line", "'lines'")],
+    [
+        ("mnits", "'mnist'"),
+        ("MNIST", "'mnist'"),
+        ("fashion_mnist", "'fashion-mnist'"),
+        ("line", "'lines'"),
+    ],
 )
 def test_an_unknown_name_gives_the_nearest(name, hint):
     for function in (load_dataset, available, fetch):
@@ -119,10 +125,24 @@ def test_an_unknown_name_like_none(tmp_path):
         load_dataset(tmp_path)
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, "1", None, True])
+@pytest.mark.parametrize("name", [None, 3, b"mnist", ["mnist"], np.zeros(2)])
+def test_names_that_are_none(name):
+    for function in (load_dataset, available, fetch):
+        with pytest.raises(InputError, match=r"the data set is .*, expected a name"):
+            function(name)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x\0"])
+def test_names_that_no_file_has(name):
+    with pytest.raises(InputError, match="there is no data set"):
+        load_dataset(name)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", None, True, "x" * 1000])
 def test_seeds_that_are_none(seed):
-    with pytest.raises(InputError, match=r"seed is .*, expected a whole number of at least 0"):
+    with pytest.raises(InputError, match=r"seed is .*, expected a whole number") as error:
         load_dataset("digits", seed=seed)
+    assert len(str(error.value)) < 200
 
 
 def test_large_seeds_and_numpys():
@@ -168,9 +188,18 @@ def test_neither_files_nor_make(monkeypatch):
         load_dataset("mine")
 
 
+def test_an_unknown_base(monkeypatch):
+    entry = replace(DATASETS["lines-mnist"], name="mine", bases=("mnits",))
+    monkeypatch.setitem(DATASETS, "mine", entry)
+    for function in (load_dataset, available, fetch):
+        with pytest.raises(InputError, match="no data set 'mnits'"):
+            function("mine")
+
+
 def test_listing_does_not_wait_for_torch():
     code = (
         "import sys; from clusterability.datasets import available, load_dataset;"
-        "available('mnist'); load_dataset('digits'); assert 'torch' not in sys.modules"
+        "available('mnist'); load_dataset('digits'); "
+        "assert not {'torch', 'scipy', 'matplotlib', 'requests'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

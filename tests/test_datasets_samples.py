@@ -115,6 +115,19 @@ def test_targets_over_a_plane():
     assert titles == ["target 0", "target 1", "target 2"]
 
 
+def test_points_are_seen_wherever_they_lie():
+    x = np.random.default_rng(0).uniform(100, 200, (50, 2))
+    ax = samples_sheet(dataset_from_arrays(x, x[:, 0])).axes[0]
+    for low, high in (ax.get_xlim(), ax.get_ylim()):
+        assert 80 < low < 110
+        assert 190 < high < 220
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_classes_in_any_sequence(kind):
+    assert texts(samples_sheet(load_dataset("digits"), classes=kind([3, 1])))[2:] == ["3", "1"]
+
+
 def test_a_name_that_the_font_lacks(tmp_path):
     data = dataset_from_arrays(images(1), np.arange(8) % 2, name="a\x1b$x_\u4e2d" * 20)
     samples_sheet(data, tmp_path / "sheet.png")
@@ -128,6 +141,8 @@ def test_a_name_that_the_font_lacks(tmp_path):
         ({"classes": ()}, "classes is empty"),
         ({"n": 0}, "n is 0, expected 1 to 100"),
         ({"n": 10**6}, "n is 1000000"),
+        ({"n": 1.5}, "n is 1.5, expected 1 to 100"),
+        ({"n": "3"}, "n is '3', expected 1 to 100"),
         ({"path": "sheet.gif"}, "use one of"),
         ({"path": "missing/sheet.png"}, "there is no folder"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ def _check_samples(path: str, name: str) -> None:
     from clusterability.report.figures import check_figure_path
 
     check_figure_path(path)
-    if Path(path).exists() and Path(name).exists() and Path(path).samefile(name):
+    if os.path.exists(path) and os.path.exists(name) and Path(path).samefile(name):
         raise InputError(f"{path!r} is named twice, as the data and as the figure; name one apart")
 
 

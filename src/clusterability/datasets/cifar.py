@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterability.datasets.dataset import Parts, Split
+from clusterability.datasets.places import is_file, set_folders
 from clusterability.errors import InputError
 from clusterability.shown import shown
 
@@ -57,11 +58,24 @@ class CifarSet:
         """MD5 of the archive."""
         return {self.url.rsplit("/", 1)[-1]: f"md5:{self.md5}"}
 
+    @property
+    def _batch_bytes(self) -> int:
+        """A label and the pixels, image by image."""
+        return self.n_per_batch * (1 + N_PIXELS)
+
     def find(self, root: Path) -> Path | None:
         """The folder below ``root`` that has all six files."""
-        for name in self.folders:
-            if all((root / name / file).is_file() for file in _files(name)):
-                return root / name
+        for folder in set_folders(root, self.folders):
+            if not _missing(folder):
+                return folder
+        return None
+
+    def incomplete(self, root: Path) -> tuple[Path, list[str]] | None:
+        """A folder that has some of the files, and the names of those that it lacks."""
+        for folder in set_folders(root, self.folders):
+            missing = _missing(folder)
+            if 0 < len(missing) < len(_files(folder.name)):
+                return folder, missing
         return None
 
     def read(self, folder: Path) -> Parts:
@@ -93,12 +107,11 @@ class CifarSet:
         from clusterability.tracing.file_checks import check_readable, damage_named
 
         check_readable(path)
-        n_bytes = self.n_per_batch * (1 + N_PIXELS)
         with damage_named(path):
-            if path.stat().st_size != n_bytes:
+            if path.stat().st_size != self._batch_bytes:
                 raise InputError(
                     f"'{shown(str(path), 300)}' holds {path.stat().st_size:,} bytes, expected "
-                    f"{n_bytes:,}; download it again"
+                    f"{self._batch_bytes:,}; download it again"
                 )
             records = np.fromfile(path, np.uint8).reshape(self.n_per_batch, 1 + N_PIXELS)
         return records[:, 1:], records[:, 0].astype(np.int64)
@@ -118,7 +131,8 @@ class CifarSet:
         from clusterability.tracing.file_checks import damage_named
 
         made_folder(root)
-        with downloaded(self.url, root, progress, f"md5:{self.md5}") as archive:
+        n_bytes = len(_files(BINARY)) * self._batch_bytes
+        with downloaded(self.url, root, progress, n_bytes, f"md5:{self.md5}") as archive:
             unpacked = archive.with_name(BINARY)
             unpacked.mkdir()
             with damage_named(archive):
@@ -132,10 +146,14 @@ class CifarSet:
         with tarfile.open(archive) as members:
             for file in _files(BINARY):
                 content: Any = members.extractfile(f"{BINARY}/{file}")
-                data = content.read(self.n_per_batch * (1 + N_PIXELS) + 1)
+                data = content.read(self._batch_bytes + 1)
                 (folder / file).write_bytes(data)
 
 
 def _files(folder: str) -> list[str]:
     suffix = "" if folder == PYTHON else ".bin"
     return [f"{name}{suffix}" for name in (*TRAIN_BATCHES, TEST_BATCH)]
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in _files(folder.name) if not is_file(folder / name)]

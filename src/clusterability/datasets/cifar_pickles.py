@@ -24,6 +24,12 @@ N_PIXELS = 3072
 # Python 3 writes bytes beyond 127 as two for Python 2; an image's file name comes on top.
 MOST_BYTES_PER_IMAGE = 2 * N_PIXELS + 200
 
+TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
+PUTS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
+GETS = ("GET", "BINGET", "LONG_BINGET")
+# An array takes three.
+MOST_INNER_TUPLES = 100
+
 
 class _Array:
     """What stands for an array: the state that would restore it."""
@@ -82,7 +88,7 @@ def read_batch(path: Path, n_images: int) -> tuple[NDArray[np.uint8], NDArray[np
         if path.stat().st_size > n_images * MOST_BYTES_PER_IMAGE + 10_000:
             raise _refused(path, f"{path.stat().st_size:,} bytes")
         data = path.read_bytes()
-        _check_memo(data)
+        _check_operations(data)
         batch = _Reader(io.BytesIO(data), encoding="bytes").load()
         pixels = _pixels(batch[b"data"].state, n_images)
         labels = batch[b"labels"]
@@ -95,11 +101,32 @@ def read_batch(path: Path, n_images: int) -> tuple[NDArray[np.uint8], NDArray[np
     return pixels, np.array(labels, np.int64)
 
 
-def _check_memo(data: bytes) -> None:
-    """Refuse numbers in the memo that would make the unpickler take memory for all below them."""
+def _check_operations(data: bytes) -> None:
+    """Refuse what takes the unpickler memory, stack or time beyond the size of the file.
+
+    It takes memory for all numbers in the memo below the largest. Hashing a tuple goes into the
+    tuples within it: through many levels it overflows the stack, and where each level has the one
+    below twice, it takes for ever.
+    """
+    numbers: set[int] = set()
+    of_tuples: set[int] = set()
+    n_inner, previous = 0, ""
     for operation, argument, _ in pickletools.genops(data):
-        if operation.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(data):
-            raise pickle.UnpicklingError(f"it numbers an object {argument}")
+        name = operation.name
+        if name in PUTS:
+            number = len(numbers) if name == "MEMOIZE" else int(argument or 0)
+            if number > len(data):
+                raise pickle.UnpicklingError(f"it numbers an object {number}")
+            numbers.add(number)
+            if previous in TUPLES:
+                of_tuples.add(number)
+            continue
+        if name == "DUP" or (name in GETS and int(argument or 0) in of_tuples):
+            raise pickle.UnpicklingError("it uses a tuple twice, which is no part of data")
+        n_inner += previous in TUPLES and name not in ("REDUCE", "BUILD")
+        if n_inner > MOST_INNER_TUPLES:
+            raise pickle.UnpicklingError(f"it has more than {MOST_INNER_TUPLES} tuples in others")
+        previous = name
 
 
 def _pixels(state: tuple[Any, ...], n_images: int) -> NDArray[np.uint8] | None:

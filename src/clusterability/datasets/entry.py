@@ -30,6 +30,9 @@ class StoredSet(Protocol):
     def find(self, root: Path) -> Path | None:
         """Their folder below ``root``, if they are all there."""
 
+    def incomplete(self, root: Path) -> tuple[Path, list[str]] | None:
+        """A folder that has some of the files, and the names of those that it lacks."""
+
     def read(self, folder: Path) -> Parts:
         """The data, checked."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterability.datasets.dataset import Parts, Split
+from clusterability.datasets.places import is_file, set_folders
 from clusterability.errors import InputError
 from clusterability.shown import shown
 
@@ -44,10 +45,21 @@ class IdxSet:
 
     def find(self, root: Path) -> Path | None:
         """The folder below ``root`` that has all four files."""
-        for folder in (root / name for name in self.folders):
-            if all(_found(folder, name) for name in self.contents):
+        for folder in set_folders(root, self.folders):
+            if not self._missing(folder):
                 return folder
         return None
+
+    def incomplete(self, root: Path) -> tuple[Path, list[str]] | None:
+        """A folder that has some of the files, and the names of those that it lacks."""
+        for folder in set_folders(root, self.folders):
+            missing = self._missing(folder)
+            if 0 < len(missing) < len(self.contents):
+                return folder, missing
+        return None
+
+    def _missing(self, folder: Path) -> list[str]:
+        return [name for name in self.contents if _found(folder, name) is None]
 
     def read(self, folder: Path) -> Parts:
         """The images (n, 1, height, width) uint8 and labels.
@@ -82,7 +94,8 @@ class IdxSet:
         folder = made_folder(root / self.folders[0])
         for name in self.contents:
             if _found(folder, name) is None:
-                with downloaded(f"{self.url}{name}.gz", folder, progress) as path:
+                n_bytes = self.contents[name][0]
+                with downloaded(f"{self.url}{name}.gz", folder, progress, n_bytes) as path:
                     read_contents(path, *self.contents[name])
                     path.replace(folder / f"{name}.gz")
 
@@ -111,6 +124,6 @@ def parsed(data: bytearray, path: Path) -> NDArray[np.uint8]:
 
 def _found(folder: Path, name: str) -> Path | None:
     for path in (folder / f"{name}.gz", folder / name):
-        if path.is_file():
+        if is_file(path):
             return path
     return None

@@ -46,10 +46,13 @@ def load_dataset(
     ((1437, 1, 8, 8), dtype('uint8'), 10)
     """
     seed = _checked_seed(seed)
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise _no_name(name_or_path)
     if isinstance(name_or_path, str) and name_or_path in DATASETS:
         return _load(DATASETS[name_or_path], seed, data_dir, download, progress)
     path = Path(name_or_path)
-    if path.suffix == ".npz" or path.exists():
+    # Unlike Path.exists, this is False for names that are too long, too.
+    if path.suffix == ".npz" or os.path.exists(path):
         from clusterability.datasets.own_data import dataset_from_npz
 
         return dataset_from_npz(path)
@@ -65,9 +68,7 @@ def available(name: str, data_dir: Folder | None = None) -> Path | None:
     Raises:
         InputError: if there is no such set.
     """
-    if name not in DATASETS:
-        raise _unknown(name)
-    entry = DATASETS[name]
+    entry = _entry(name)
     if entry.files is not None:
         return _found(entry.files, data_dir)
     bases = [available(base, data_dir) for base in entry.bases]
@@ -82,9 +83,7 @@ def fetch(name: str, progress: bool = False, data_dir: Folder | None = None) -> 
     Raises:
         InputError: if there is no such set, or its files cannot be had.
     """
-    if name not in DATASETS:
-        raise _unknown(name)
-    entry = DATASETS[name]
+    entry = _entry(name)
     if entry.files is not None and _found(entry.files, data_dir) is None:
         entry.files.fetch(places.cache_folder(), progress)
     for base in entry.bases:
@@ -93,7 +92,7 @@ def fetch(name: str, progress: bool = False, data_dir: Folder | None = None) -> 
 
 def _checked_seed(seed: Any) -> int:
     if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
-        raise InputError(f"seed is {seed!r}, expected a whole number of at least 0")
+        raise InputError(f"seed is {shown(repr(seed))}, expected a whole number of at least 0")
     return int(seed)
 
 
@@ -103,7 +102,7 @@ def _load(
     if entry.files is not None:
         train, test = entry.files.read(_needed(entry, entry.files, data_dir, download, progress))
     else:
-        bases = [_load(DATASETS[b], seed, data_dir, download, progress) for b in entry.bases]
+        bases = [_load(_entry(b), seed, data_dir, download, progress) for b in entry.bases]
         if entry.make is None:
             raise InputError(f"data set {entry.name!r} has neither files nor make; give it one")
         train, test = entry.make(seed, bases)
@@ -115,6 +114,8 @@ def _needed(
     entry: DatasetEntry, files: StoredSet, data_dir: Folder | None, download: bool, progress: bool
 ) -> Path:
     folder = _found(files, data_dir)
+    if folder is None:
+        _check_whole(entry, files, data_dir)
     if folder is None and download:
         files.fetch(places.cache_folder(), progress)
         folder = _found(files, data_dir)
@@ -122,10 +123,23 @@ def _needed(
         looked = ", ".join(f"'{shown(str(root), 300)}'" for root in places.data_folders(data_dir))
         raise InputError(
             f"the files of {entry.name} are not here, looked for {files.folders[0]}/ in {looked}; "
-            f"run clusterability datasets {entry.name} --download, or name their folder with "
-            "data_dir or CLUSTERABILITY_DATA"
+            f"run clusterability datasets {entry.name} --download, or name the folder that "
+            f"holds {files.folders[0]}/ with data_dir or CLUSTERABILITY_DATA"
         )
     return folder
+
+
+def _check_whole(entry: DatasetEntry, files: StoredSet, data_dir: Folder | None) -> None:
+    """Do not pass over a folder that the user named and that has only some of the files."""
+    for root in places.named_folders(data_dir):
+        found = files.incomplete(root)
+        if found is not None:
+            folder, missing = found
+            raise InputError(
+                f"'{shown(str(folder), 300)}' has only some of the files of {entry.name}, there is "
+                f"no {', '.join(missing)}; add what is missing, or run clusterability datasets "
+                f"{entry.name} --download"
+            )
 
 
 def _found(files: StoredSet, data_dir: Folder | None) -> Path | None:
@@ -136,8 +150,23 @@ def _found(files: StoredSet, data_dir: Folder | None) -> Path | None:
     return None
 
 
+def _entry(name: str) -> DatasetEntry:
+    if not isinstance(name, str):
+        raise _no_name(name)
+    if name not in DATASETS:
+        raise _unknown(name)
+    return DATASETS[name]
+
+
+def _no_name(name: object) -> InputError:
+    return InputError(
+        f"the data set is {shown(repr(name))}, expected a name, such as 'mnist', or a path to an "
+        ".npz file; for arrays use dataset_from_arrays"
+    )
+
+
 def _unknown(name: str) -> InputError:
-    near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return InputError(
         f"there is no data set '{shown(name)}', expected a path to an .npz file or one of "

@@ -22,8 +22,8 @@ def dataset_from_arrays(
     """Check one's own samples and make a data set of them.
 
     Args:
-        x: (n, channels, height, width), (n, height, width) or (n, n_features): whole numbers in
-            0..255, which are pixels, or floats as they enter the network.
+        x: (n, channels, height, width), (n, height, width) or (n, n_features): bytes (uint8), which
+            are pixels and divided by 255, or other numbers as they enter the network.
         y: (n,) whole numbers, the classes 0, 1, 2, ...; or floats (n,) or (n, n_outputs), the
             targets of a regression.
         test_x: samples of the same shape to test with.
@@ -31,8 +31,8 @@ def dataset_from_arrays(
         name: what to call it.
 
     Raises:
-        InputError: if shapes or lengths do not fit, a value is not finite, a pixel is not in
-            0..255, or the classes are not numbered from 0.
+        InputError: if shapes or lengths do not fit, a value is not finite, or the
+            classes are not numbered from 0.
 
     >>> dataset_from_arrays([[0.5, 1.0], [0.0, 0.25]], [0, 1]).train.x.dtype
     dtype('float32')
@@ -95,6 +95,8 @@ def _array(values: Any, name: str) -> NDArray[Any]:
     except (TypeError, ValueError, RuntimeError) as error:
         reason = shown(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
         raise InputError(f"{name} is no array ({reason}); give one NumPy array") from None
+    if np.ma.is_masked(values):
+        raise InputError(f"{name} has masked values, expected none; remove or fill them")
     if array.dtype.kind not in "iuf":
         raise InputError(
             f"{name} has dtype {array.dtype}, expected whole numbers or floats; convert it"
@@ -129,14 +131,7 @@ def _inputs(x: NDArray[Any], name: str) -> NDArray[Any]:
         )
     if x.ndim == 3:
         x = x[:, None]
-    if x.dtype.kind == "f":
-        return np.array(x, np.float32, order="C")
-    if x.min() < 0 or x.max() > 255:
-        raise InputError(
-            f"{name} has whole numbers from {x.min()} to {x.max()}, expected pixels in 0..255; "
-            "give floats, scaled as they are to enter the network"
-        )
-    return np.array(x, np.uint8, order="C")
+    return np.array(x, np.uint8 if x.dtype == np.uint8 else np.float32, order="C")
 
 
 def _targets(y: NDArray[Any], name: str) -> NDArray[Any]:

@@ -15,6 +15,11 @@ from clusterability.report.style import GRAY, INK, LABEL_SIZE, TICK_SIZE
 
 N_ROWS, N_COLUMNS = 2, 5
 N_POINTS = 4_000
+# Where nearly all normally distributed points lie.
+NORMAL: dict[str, Any] = {
+    **{"xlim": (-3, 3), "ylim": (-3, 3), "xticks": (-2, 0, 2), "yticks": (-2, 0, 2)},
+    "aspect": "equal",
+}
 # Polynomials of few terms first, where one sees what the monomials look like.
 CHOSEN = (
     *(0b000000010, 0b000000100, 0b000001000, 0b000010000, 0b100000000),
@@ -40,6 +45,8 @@ def draw_plane(figure: Figure, dataset: Dataset) -> None:
     for i, target in enumerate(chosen):
         ax = figure.add_subplot(grid[divmod(i, N_COLUMNS)])
         name = formula(target) if is_polynomials else f"target {target}"
+        ax.locator_params(nbins=3)
+        ax.set(**(NORMAL if is_polynomials else {}))
         _draw(ax, dataset.train.x[:N_POINTS], y[:N_POINTS, target], name)
 
 
@@ -48,7 +55,6 @@ def _draw(ax: Axes, x: NDArray[Any], values: NDArray[Any], name: str) -> None:
     bound = float(np.quantile(np.abs(values), 0.95)) or 1.0
     style: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -bound, "vmax": bound}
     points = ax.scatter(x[:, 0], x[:, 1], c=values, s=5, linewidths=0, rasterized=True, **style)
-    ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xticks=(-2, 0, 2), yticks=(-2, 0, 2))
     ax.set_title(name, fontsize=LABEL_SIZE, color=INK, pad=4)
     ax.tick_params(labelsize=TICK_SIZE, color=GRAY, labelcolor=GRAY, length=2)
     ax.set_facecolor("#ebebeb")

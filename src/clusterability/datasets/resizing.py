@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from clusterability.datasets.dataset import Dataset, Parts, Split
 
@@ -55,6 +54,8 @@ def resized(images: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
 @cache
 def _resizing_matrix(n_old: int, n_new: int) -> NDArray[np.float64]:
     """The matrix (n_new, n_old) that resizes one row of pixels: that of the identity's columns."""
+    from scipy import ndimage
+
     factor = n_old / n_new
     matrix = np.eye(n_old)
     if n_new == n_old:

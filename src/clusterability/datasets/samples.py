@@ -93,11 +93,11 @@ def _pictures(x: NDArray[Any]) -> NDArray[np.float64]:
 def _rows(dataset: Dataset, n: int, classes: Sequence[int] | None) -> dict[str, NDArray[np.intp]]:
     """The first ``n`` samples of each class, by its label."""
     y = dataset.train.y
-    if not 1 <= n <= MOST_IN_ROW:
-        raise InputError(f"n is {n}, expected 1 to {MOST_IN_ROW} images in a row")
+    if n not in range(1, MOST_IN_ROW + 1):
+        raise InputError(f"n is {n!r}, expected 1 to {MOST_IN_ROW} images in a row")
     if dataset.n_classes is None:
         return {"": np.arange(min(n, len(y)))}
-    drawn = range(min(dataset.n_classes, MOST_ROWS)) if classes is None else classes
+    drawn = list(range(min(dataset.n_classes, MOST_ROWS)) if classes is None else classes)
     for label in drawn:
         if label not in range(dataset.n_classes):
             raise InputError(
