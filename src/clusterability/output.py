@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import threading
 from pathlib import Path
 
 from clusterability.errors import InputError
 from clusterability.shown import shown
+
+_UMASK = threading.Lock()
+"""The umask can only be read by setting it, which two threads must not do at once."""
 
 
 def check_writable(path: str | Path) -> None:
@@ -85,8 +89,9 @@ def _is_replaceable(target: Path) -> bool:
 def _permissions(target: Path) -> int:
     if target.exists():
         return stat.S_IMODE(target.stat().st_mode)
-    umask = os.umask(0)
-    os.umask(umask)
+    with _UMASK:
+        umask = os.umask(0)
+        os.umask(umask)
     return 0o666 & ~umask
 
 

@@ -81,6 +81,7 @@ def _add_how_long(parser: argparse.ArgumentParser) -> None:
     )
     add("--initial-sparsity", type=float, default=0.5, metavar="S", help="(default 0.5)")
     add("--final-sparsity", type=float, default=0.9, metavar="S", help="(default 0.9)")
+    add("--pruning-interval", type=int, default=10, metavar="N", help="steps (default 10)")
     add("--batch-size", type=int, metavar="N", help="(default the paper's)")
     add("--learning-rate", type=float, default=0.001, metavar="R", help="of Adam (default 0.001)")
     add(
@@ -159,6 +160,7 @@ def _spec(args: argparse.Namespace) -> TrainingSpec:
         pruning_epochs=args.pruning_epochs if args.prune else 0,
         initial_sparsity=args.initial_sparsity,
         final_sparsity=args.final_sparsity,
+        pruning_interval=args.pruning_interval,
         batch_size=args.batch_size,
         learning_rate=args.learning_rate,
         augment=args.augment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
@@ -36,5 +37,9 @@ def transformed(images: Tensor, maps: Tensor) -> Tensor:
 
     Bilinear; what comes from outside is the nearest pixel of the border, as in Keras.
     """
+    height, width = images.shape[2:]
+    # Coordinates run from -1 to 1 along both sides; pixels are what must be rotated.
+    sides = torch.tensor([[1.0, height / width], [width / height, 1.0]], device=maps.device)
+    maps = torch.cat([maps[:, :, :2] * sides, maps[:, :, 2:]], dim=2)
     grid = affine_grid(maps, list(images.shape), align_corners=False)
     return grid_sample(images, grid, padding_mode="border", align_corners=False)

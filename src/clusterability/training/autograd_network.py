@@ -35,6 +35,9 @@ class AutogradNetwork:
         device: torch.device,
     ) -> None:
         self.network = network.to(device)
+        for parameter in network.parameters():
+            # Convolutions on a CPU are half as fast again with the channels last in memory.
+            parameter.data = _channels_last(parameter.data)
         self.penalties = penalties
         self.learning_rate = learning_rate
         self.weighted = [m for m in network if isinstance(m, nn.Linear | nn.Conv2d)]
@@ -61,9 +64,9 @@ class AutogradNetwork:
     def step(self, samples: Samples, indices: Tensor) -> tuple[Tensor, Tensor]:
         """One step of Adam; see :meth:`Trainable.step`."""
         chosen = indices[0]
-        x = samples.x.index_select(0, chosen)
+        x = _channels_last(samples.x.index_select(0, chosen))
         if self.transformations is not None:
-            x = transformed(x, self.transformations.index_select(0, chosen))
+            x = _channels_last(transformed(x, self.transformations.index_select(0, chosen)))
         self.network.train()
         outputs = self._forward(x)
         targets = samples.targets.index_select(0, chosen)
@@ -104,8 +107,7 @@ class AutogradNetwork:
     def outputs(self, x: Tensor) -> Tensor:
         """(1, n, n_outputs) for inputs (n, ...), in evaluation mode."""
         self.network.eval()
-        found: Tensor = self._forward(x)
-        return found.unsqueeze(0)
+        return self._forward(_channels_last(x)).unsqueeze(0)
 
     def state(self) -> dict[str, Tensor]:
         """Parameters, statistics, Adam's moments and the masks; copies, on the CPU."""
@@ -114,26 +116,46 @@ class AutogradNetwork:
             for name, value in self.optimizer.state[parameter].items():
                 held[f"adam.{i}.{name}"] = value
         held |= {f"mask.{i}": mask for i, mask in enumerate(self.masks)}
-        return {name: value.detach().to("cpu", copy=True) for name, value in held.items()}
+        return {name: _on_cpu(value) for name, value in held.items()}
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Go back to a state that :meth:`state` gave."""
-        device = self.weighted[0].weight.device
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "adam": {}, "mask": {}}
         for name, value in state.items():
             part, _, rest = name.partition(".")
-            parts[part][rest] = value.clone().to(device)
+            parts[part][rest] = value
         self.network.load_state_dict(parts["network"])
         self.start_phase()
         parameters = list(self.network.parameters())
         for name, value in parts["adam"].items():
             index, _, moment = name.partition(".")
-            self.optimizer.state[parameters[int(index)]][moment] = value
-        self.masks = [parts["mask"][str(i)] for i in range(len(parts["mask"]))]
+            parameter = parameters[int(index)]
+            self.optimizer.state[parameter][moment] = _laid_as(parameter, value)
+        masks = [parts["mask"][str(i)] for i in range(len(parts["mask"]))]
+        self.masks = [
+            _laid_as(module.weight, mask)
+            for mask, module in zip(masks, self.weighted, strict=False)
+        ]
 
     def weights(self, run: int) -> dict[str, Tensor]:
         """The state dict, on the CPU."""
         assert run == 0
         state = self.network.state_dict()
-        return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
+        return {name: _on_cpu(value) for name, value in state.items()}
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    """A copy with its channels where files have them."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
+def _laid_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """A copy in the memory layout of the parameter, over whose memory Adam goes in order."""
+    if value.ndim == 0:
+        return value.clone().to(parameter.device)
+    return torch.empty_like(parameter).copy_(value)

@@ -51,7 +51,7 @@ def _plot(axes: Axes, rows: Sequence[EpochScores], what: str) -> None:
     for part, color in (("train", PLAIN), ("test", REFINED)):
         values = [getattr(row, f"{part}_{what}") for row in rows]
         if any(value is not None for value in values):
-            label = "train (with dropout)" if part == "train" else part
+            label = "while training" if part == "train" else part
             marker = "." if len(rows) < 3 else None
             axes.plot(epochs, values, color=color, label=label, marker=marker)
     n_unpruned = sum(row.phase == "unpruned" for row in rows)
@@ -59,10 +59,9 @@ def _plot(axes: Axes, rows: Sequence[EpochScores], what: str) -> None:
         axes.axvline(n_unpruned + 0.5, color=GRAY, linewidth=0.8, linestyle="--")
         axes.annotate(
             "pruning",
-            (n_unpruned + 0.5, 1),
+            (n_unpruned + 0.5, 1.01),
             xycoords=("data", "axes fraction"),
-            xytext=(3, -11),
-            textcoords="offset points",
+            ha="center",
             fontsize=LABEL_SIZE,
             color=GRAY,
         )

@@ -49,10 +49,9 @@ class RunFolder:
             raise InputError(
                 f"{quoted} is being trained by another process; wait for it, or give another out"
             ) from None
-        except OSError as error:
-            raise InputError(
-                f"cannot write to {quoted}: {error.strerror or error}; give another out"
-            ) from None
+        except (OSError, NotImplementedError) as error:  # the latter where files have no locks
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"cannot write to {quoted}: {reason}; give another out") from None
         for left in self.path.glob(".new-*"):  # of a write that was killed
             with suppress(OSError):
                 left.unlink()
@@ -75,7 +74,14 @@ class RunFolder:
         path = self.path / RECORD
         if not path.exists():
             return None
-        run = TrainedRun.from_json(path.read_text(), self.path)
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise InputError(
+                f"cannot read '{shown(str(path), 200)}': {error.strerror or error}; give another "
+                "out"
+            ) from None
+        run = TrainedRun.from_json(text, self.path)
         for what, same in (
             ("spec", run.spec == self.spec),
             ("data", run.data_digest == data_digest),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-import threading
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +61,10 @@ class Data:
         return self.train.targets.shape[1]
 
 
+class PausedError(Exception):
+    """A training has had its epochs for now."""
+
+
 class Group:
     """One run, or the runs of one stack.
 
@@ -69,8 +73,8 @@ class Group:
         folders: one a run, locked.
         data: the same for all.
         threads: of torch, which change the rounding; a checkpoint keeps those it was begun with.
-        stop: ends the training after its last finished epoch when set.
         progress: show a bar for each phase if standard error is a terminal.
+        position: the bar's line, where other processes have bars too.
     """
 
     def __init__(
@@ -80,24 +84,31 @@ class Group:
         data: Data,
         *,
         threads: int,
-        stop: threading.Event,
         progress: bool,
+        position: int | None = None,
     ) -> None:
         self.specs, self.folders, self.data = specs, folders, data
         self.spec = specs[0]
-        self.threads, self.stop, self.progress = threads, stop, progress
+        self.threads, self.progress, self.position = threads, progress, position
         self.device = data.train.x.device
         self.attempts: list[Attempt] = []
         self.seconds = 0.0
+        self.epochs_left = math.inf
         self.phase = self.epoch = self.attempt = 0
         self.randomness: list[Randomness] = []
         self.curves: list[list[EpochScores]] = []
         self.phases: list[dict[str, PhaseScores]] = []
         self.diverged: list[str | None] = []
+        self.good: list[dict[str, Tensor]] = []
         self._begin(attempt=0)
 
-    def train(self) -> list[TrainedRun]:
-        """Go on from the checkpoint, if there is one, to the end."""
+    def train(self, max_epochs: int | None = None) -> list[TrainedRun]:
+        """Go on from the checkpoint, if there is one, to the end.
+
+        Raises:
+            PausedError: if the end is not reached in ``max_epochs``; all that was done is saved.
+        """
+        self.epochs_left = math.inf if max_epochs is None else max_epochs
         checkpoint = self.folders[0].read_checkpoint(self._digest())
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -152,6 +163,7 @@ class Group:
         self.diverged, self.attempts = checkpoint.diverged, checkpoint.attempts
         self.seconds, self.threads = checkpoint.seconds, checkpoint.threads
         self.networks.load_state(checkpoint.state)
+        self.good = self._weights()
 
     def _save(self) -> None:
         self.folders[0].write_checkpoint(
@@ -192,12 +204,16 @@ class Group:
             total=n_epochs * n_steps,
             initial=self.epoch * n_steps,
             desc=f"{self.spec.name}, {self.spec.phases[self.phase]}",
-            disable=None if self.progress else True,
+            disable=None if self.progress and sys.stderr is not None else True,
+            position=self.position,
             leave=False,
             unit="step",
         ) as bar:
             while self.epoch < n_epochs and not self._is_over():
+                if self.epochs_left <= 0:
+                    raise PausedError
                 self._train_epoch(schedule, bar, self.epoch * n_steps)
+                self.epochs_left -= 1
 
     @property
     def _batch_size(self) -> int:
@@ -208,7 +224,7 @@ class Group:
         self, schedule: PruningSchedule | None, bar: tqdm[None], first_step: int
     ) -> None:
         started = time.perf_counter()
-        good = [self.networks.weights(run) for run in range(self.networks.n_runs)]
+        self.good = self._weights()
         place = (self.phase, self.epoch)
         self.networks.start_epoch(
             [r.torch(Use.DROPOUT, *place, self.device) for r in self.randomness],
@@ -222,13 +238,12 @@ class Group:
             schedule=schedule,
             first_step=first_step,
             bar=bar,
-            stop=self.stop,
         )
         self.epoch += 1
         test = None if self.data.test is None else evaluate(self.networks, self.data.test)
         seconds = time.perf_counter() - started
         self.seconds += seconds
-        self._note(scores, test, seconds, good)
+        self._note(scores, test, seconds)
         self._save()
         bar.set_postfix_str(self._postfix(scores))
 
@@ -247,9 +262,10 @@ class Group:
         drawn = draw_transformations(len(self.data.train), generator)
         return torch.from_numpy(drawn).to(self.device)
 
-    def _note(
-        self, scores: Scores, test: Scores | None, seconds: float, good: list[dict[str, Tensor]]
-    ) -> None:
+    def _weights(self) -> list[dict[str, Tensor]]:
+        return [self.networks.weights(run) for run in range(self.networks.n_runs)]
+
+    def _note(self, scores: Scores, test: Scores | None, seconds: float) -> None:
         """Add a line to the curves of each network that still learns."""
         penalty = self._penalties()
         sparsity = sparsities(self.networks)
@@ -259,7 +275,7 @@ class Group:
             numbers = [float(scores.loss[run]), penalty[run]]
             numbers += [] if test is None else [float(test.loss[run])]
             if not all(math.isfinite(number) for number in numbers):
-                self._note_divergence(run, good[run])
+                self._note_divergence(run)
                 continue
             rows.append(
                 EpochScores(
@@ -275,9 +291,9 @@ class Group:
                 )
             )
 
-    def _note_divergence(self, run: int, good: dict[str, Tensor]) -> None:
+    def _note_divergence(self, run: int) -> None:
         self.diverged[run] = f"{self.spec.phases[self.phase]}, epoch {self.epoch}"
-        self.folders[run].write_weights("last-good", good)
+        self.folders[run].write_weights("last-good", self.good[run])
         with torch.no_grad():
             for kernels in self.networks.kernels:
                 kernels[run].zero_()
@@ -302,6 +318,9 @@ class Group:
         train = evaluate(self.networks, self.data.train)
         for run, rows in enumerate(self.curves):
             if self.diverged[run] is not None:
+                continue
+            if not math.isfinite(train.loss[run]):
+                self._note_divergence(run)
                 continue
             last = rows[-1]
             self.phases[run][phase] = PhaseScores(

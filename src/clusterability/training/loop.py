@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +13,8 @@ from clusterability.training.pruning import PruningSchedule
 from clusterability.training.samples import Samples
 from clusterability.training.trainable import Trainable
 
-EVALUATED_AT_ONCE = 2**22
-"""Numbers of the inputs that one forward pass of an evaluation may hold."""
-
-
-class StoppedError(Exception):
-    """Training was asked to stop; the last finished epoch is saved."""
+EVALUATED_AT_ONCE = 500
+"""Samples in one forward pass of an evaluation: the small CNN then takes some 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,6 @@ def train_epoch(
     schedule: PruningSchedule | None = None,
     first_step: int = 0,
     bar: tqdm[None] | None = None,
-    stop: threading.Event | None = None,
 ) -> Scores:
     """Train on every sample once.
 
@@ -51,7 +45,6 @@ def train_epoch(
         schedule: of pruning; None for none.
         first_step: of this epoch, in the schedule.
         bar: told of each step.
-        stop: ends the epoch by :class:`StoppedError` when set.
 
     Returns:
         The scores while training, as Keras reports them: with dropout, each batch before its step.
@@ -59,8 +52,6 @@ def train_epoch(
     losses = torch.zeros(networks.n_runs, dtype=torch.float64, device=samples.x.device)
     n_right = torch.zeros_like(losses)
     for step, indices in enumerate(torch.split(order, batch_size, dim=1), first_step):
-        if stop is not None and stop.is_set():
-            raise StoppedError
         if schedule is not None and schedule.is_update(step):
             networks.prune(schedule.sparsity(step))
         batch_losses, batch_right = networks.step(samples, indices)
@@ -76,9 +67,10 @@ def evaluate(networks: Trainable, samples: Samples) -> Scores:
     """The scores without dropout."""
     losses = torch.zeros(networks.n_runs, dtype=torch.float64, device=samples.x.device)
     n_right = torch.zeros_like(losses)
-    n_at_once = max(1, EVALUATED_AT_ONCE // samples.x[0].numel())
     for x, targets in zip(
-        torch.split(samples.x, n_at_once), torch.split(samples.targets, n_at_once), strict=True
+        torch.split(samples.x, EVALUATED_AT_ONCE),
+        torch.split(samples.targets, EVALUATED_AT_ONCE),
+        strict=True,
     ):
         outputs = networks.outputs(x)
         expected = targets.expand(networks.n_runs, *targets.shape)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clusterability.errors import InputError
 from clusterability.measuring import measure
 from clusterability.output import write_whole
 from clusterability.result import Clusterability
+from clusterability.shown import shown
 from clusterability.training.record import TrainedRun
 
 
@@ -43,6 +45,17 @@ def measure_runs(
 
 
 def measurement(run: TrainedRun, phase: str) -> Clusterability | None:
-    """What was measured of a phase, or None."""
+    """What was measured of a phase, or None.
+
+    Raises:
+        InputError: if its file is damaged.
+    """
     path = run.folder / f"{phase}-clusterability.json"
-    return Clusterability.from_json(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return Clusterability.from_json(path.read_text(encoding="utf-8", errors="replace"))
+    except (InputError, OSError) as error:
+        raise InputError(
+            f"'{shown(str(path), 200)}' cannot be read ({error}); remove it to measure again"
+        ) from None

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from clusterability.errors import InputError
+from clusterability.options import one_of
 
 Shape = tuple[int, ...]
 """Of one input, without the batch axis: (channels, height, width), or (n_features,)."""
@@ -56,9 +57,9 @@ def build(
         generator: draws the weights; by default one without a seed.
 
     Raises:
-        InputError: if the input is too small for the network's pools.
+        InputError: if there is no such network, or the input is too small for its pools.
     """
-    network = NETWORKS[name].build(shape, n_outputs, dropout)
+    network = NETWORKS[one_of("network", name, NETWORKS)].build(shape, n_outputs, dropout)
     glorot_uniform_(network, generator or np.random.default_rng())
     return network
 

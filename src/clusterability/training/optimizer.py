@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam as functional_adam
 
 EPSILON = 1e-7
 """Keras's default. Keras adds it before the bias correction of the second moment and torch after;
@@ -19,9 +18,9 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.opti
 
 
 class Adam:
-    """The same on one tensor, without what the optimizer does around its arithmetic at each step.
+    """The same on one tensor: the kernel of torch's fused Adam without what goes on around it.
 
-    That is 0.1 ms, a tenth of a step of the paper's MLP.
+    That is 0.2 ms a step, a tenth of a step of the paper's MLP.
     """
 
     def __init__(self, learning_rate: float) -> None:
@@ -36,15 +35,15 @@ class Adam:
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
-        functional_adam(
-            *([parameter], [gradient], [self.state["exp_avg"]], [self.state["exp_avg_sq"]], []),
-            [self.state["step"]],
-            fused=True,
-            amsgrad=False,
+        self.state["step"] += 1
+        moments = ([self.state["exp_avg"]], [self.state["exp_avg_sq"]])
+        torch._fused_adam_(
+            *([parameter], [gradient], *moments, [], [self.state["step"]]),
+            lr=self.learning_rate,
             beta1=0.9,
             beta2=0.999,
-            lr=self.learning_rate,
             weight_decay=0.0,
             eps=EPSILON,
+            amsgrad=False,
             maximize=False,
         )

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from clusterability.errors import InputError
-from clusterability.options import one_of
+from clusterability.options import one_of, whole
 from clusterability.shown import shown
 from clusterability.training.networks import NETWORKS
 from clusterability.training.spec import TrainingSpec
@@ -149,6 +149,8 @@ class TrainedRun:
         """
         try:
             data = json.loads(text)
+            if data["schema_version"] != SCHEMA_VERSION:
+                raise InputError(f"its schema is {data['schema_version']!r}, not {SCHEMA_VERSION}")
             return cls(
                 spec=TrainingSpec.from_dict(data["spec"]),
                 folder=folder,
@@ -158,8 +160,8 @@ class TrainedRun:
                 attempts=tuple(Attempt(**attempt) for attempt in data["attempts"]),
                 machine=dict(data["machine"]),
                 data_digest=str(data["data_digest"]),
-                shape=tuple(data["shape"]),
-                n_outputs=data["n_outputs"],
+                shape=tuple(whole("shape", side, 1) for side in data["shape"]),
+                n_outputs=whole("n_outputs", data["n_outputs"], 1),
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = str(error) if isinstance(error, InputError) else type(error).__name__

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,9 +14,11 @@ import torch
 from clusterability.datasets import Dataset, load_dataset
 from clusterability.errors import InputError
 from clusterability.options import DEVICES, find_device, one_of, whole
+from clusterability.training.fitting import check_fit, default_threads, is_worth_processes
 from clusterability.training.folders import RunFolder
 from clusterability.training.group import Data, Group
 from clusterability.training.networks import NETWORKS
+from clusterability.training.pool import affordable_workers, train_in_processes
 from clusterability.training.record import TrainedRun
 from clusterability.training.samples import samples
 from clusterability.training.spec import TrainingSpec
@@ -46,8 +46,8 @@ def train(
         out: holds the folders of all runs.
         data_dir: where data sets lie; see :func:`clusterability.datasets.load_dataset`.
         device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
-        threads: of torch; by default one a processor. They change the rounding, and with it, in
-            the long run, the weights; the record has them.
+        threads: of torch; by default one a processor, or one where the network is small. They
+            change the rounding, and with it, in the long run, the weights; the record has them.
         progress: show a bar for each phase if standard error is a terminal.
 
     Returns:
@@ -60,7 +60,9 @@ def train(
     seeds = spec.stack or (spec.seed,)
     specs = [dataclasses.replace(spec, seed=seed) for seed in seeds]
     runs = _train_all(specs, data, out, data_dir, device, threads, None, progress)
-    return runs[seeds.index(spec.seed)]
+    run = runs[seeds.index(spec.seed)]
+    _check_diverged([run])
+    return run
 
 
 def train_many(
@@ -77,9 +79,8 @@ def train_many(
 ) -> list[TrainedRun]:
     """Train the seeds ``spec.seed`` to ``spec.seed + n_runs - 1`` at once.
 
-    On a GPU the weights of MLPs are stacked into batched products. On a CPU that gains nothing over
-    one run a thread, each by itself with one thread of torch; so the numbers do not depend on
-    ``workers``.
+    On a GPU the weights of MLPs are stacked into batched products. On a CPU a process for each run,
+    with one thread of torch, is faster still; so the numbers do not depend on ``workers``.
 
     Args:
         spec: the first run.
@@ -111,7 +112,9 @@ def train_many(
     specs = [dataclasses.replace(spec, seed=seed, stack=stack) for seed in seeds]
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     threads = None if stacked or n_runs == 1 else 1
-    return _train_all(specs, data, out, data_dir, device, threads, n_workers, progress)
+    runs = _train_all(specs, data, out, data_dir, device, threads, n_workers, progress)
+    _check_diverged(runs)
+    return runs
 
 
 def _train_all(
@@ -125,41 +128,41 @@ def _train_all(
     progress: bool,
 ) -> list[TrainedRun]:
     device = find_device(one_of("device", device_name, DEVICES))
-    threads = available_workers() if threads is None else whole("threads", threads, 1, 10**4)
+    threads = None if threads is None else whole("threads", threads, 1, 10**4)
     spec = specs[0]
     if dataset is None:
         dataset = load_dataset(
             spec.dataset, seed=spec.data_seed, data_dir=data_dir, progress=progress
         )
-    _check_fit(spec, dataset)
+    check_fit(spec, dataset)
+    if threads is None:
+        threads = default_threads(spec, dataset)
     folders = [RunFolder(Path(out), spec) for spec in specs]
-    stop = threading.Event()
     with ExitStack() as locks, _settings_kept():
         for folder in folders:
             locks.enter_context(folder)
         digest = _digest(dataset)
         found = [folder.finished(digest) for folder in folders]
         groups = _groups(specs, found)
-        if groups:
+        _clear(folders, groups)
+        n_parallel = affordable_workers(min(n_workers or 1, len(groups)), dataset)
+        if (
+            n_parallel > 1
+            and device.type == "cpu"
+            and is_worth_processes(spec, dataset, len(groups))
+        ):
+            unfinished = [specs[i] for (i,) in groups]
+            train_in_processes(unfinished, dataset, digest, Path(out), n_parallel, progress)
+            found = [folder.finished(digest) for folder in folders]
+        elif groups:
             data = _data(dataset, device, digest)
-            trainings = [
-                Group(
-                    [specs[i] for i in group],
-                    [folders[i] for i in group],
-                    data,
-                    threads=threads,
-                    stop=stop,
-                    progress=progress,
-                )
-                for group in groups
-            ]
-            parallel = 1 if device.type != "cpu" or n_workers is None else n_workers
-            for group, runs in zip(groups, _each(trainings, parallel, stop), strict=True):
+            torch.set_flush_denormal(True)
+            for group in groups:
+                ours = [specs[i] for i in group], [folders[i] for i in group]
+                runs = Group(*ours, data, threads=threads, progress=progress).train()
                 for i, run in zip(group, runs, strict=True):
                     found[i] = run
-    complete = [run for run in found if run is not None]
-    _check_diverged(complete)
-    return complete
+    return [run for run in found if run is not None]
 
 
 def _groups(specs: Sequence[TrainingSpec], found: Sequence[TrainedRun | None]) -> list[list[int]]:
@@ -169,30 +172,12 @@ def _groups(specs: Sequence[TrainingSpec], found: Sequence[TrainedRun | None]) -
     return [[i] for i, run in enumerate(found) if run is None]
 
 
-def _each(
-    trainings: Sequence[Group], n_workers: int, stop: threading.Event
-) -> Iterator[list[TrainedRun]]:
-    if n_workers == 1 or len(trainings) == 1:
-        torch.set_flush_denormal(True)
-        for training in trainings:
-            yield training.train()
-        return
-    pool = ThreadPoolExecutor(n_workers, initializer=_start_worker)
-    futures = [pool.submit(training.train) for training in trainings]
-    try:
-        for future in futures:
-            yield future.result()
-    except BaseException:
-        # What is being trained ends at once: its last finished epoch is saved.
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+def _clear(folders: Sequence[RunFolder], groups: Sequence[Sequence[int]]) -> None:
+    """Remove what a run leaves that was killed between its record and its end."""
+    to_train = {i for group in groups for i in group}
+    for i, folder in enumerate(folders):
+        if i not in to_train:
+            folder.remove_checkpoint()
 
 
 @contextmanager
@@ -202,25 +187,17 @@ def _settings_kept() -> Iterator[None]:
     Moments of weights that stopped changing fade into denormal numbers, which processors compute
     with slowly; they are taken for 0 while training.
     """
-    threads = torch.get_num_threads()
+    threads, flushed = torch.get_num_threads(), _flushes_denormals()
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(flushed)
 
 
-def _check_fit(spec: TrainingSpec, dataset: Dataset) -> None:
-    is_regression = dataset.n_classes is None
-    if is_regression != NETWORKS[spec.network].regression:
-        kind = "a regression" if is_regression else "a classification"
-        fitting = [n for n, network in NETWORKS.items() if network.regression == is_regression]
-        raise InputError(
-            f"network {spec.network!r} does not fit {dataset.name!r}, which is {kind}; use one of "
-            f"{', '.join(fitting)}"
-        )
-    if spec.augment and dataset.train.x.ndim != 4:
-        raise InputError(f"augment is asked for, but {dataset.name!r} has no images; leave it out")
+def _flushes_denormals() -> bool:
+    """Whether this thread takes denormal numbers for 0; torch does not tell."""
+    return float(torch.tensor(1e-40) * 1) == 0
 
 
 def _digest(dataset: Dataset) -> str:

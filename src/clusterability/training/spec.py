@@ -6,9 +6,12 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from clusterability.errors import InputError
@@ -34,7 +37,8 @@ class TrainingSpec:
         epochs, pruning_epochs: before pruning and with it; no pruning if the latter is 0.
         initial_sparsity, final_sparsity, pruning_interval: of the cubic schedule.
         batch_size, learning_rate: of both phases.
-        augment: random rotations, shifts and flips of the images; by default for ``cifar-10``.
+        augment: random rotations, shifts and flips of the images, of a CNN; by default for
+            ``cifar-10``.
         retrain_below: train again, with other random numbers, while the n-cut of either phase is
             below this, at most ten times; 0 for never. The paper did so for L2.
         seed: of the initialization, the order of samples, dropout and augmentation.
@@ -46,7 +50,7 @@ class TrainingSpec:
         InputError: if a field cannot be used.
 
     >>> TrainingSpec("mlp", "mnist", dropout=True).name
-    'mlp-mnist-dropout-seed0-a40ce8d3'
+    'mlp-mnist-dropout-seed0-7dce2e2f'
     """
 
     network: str
@@ -70,15 +74,17 @@ class TrainingSpec:
 
     def __post_init__(self) -> None:
         network = NETWORKS[one_of("network", self.network, NETWORKS)]
+        fill = _Fill(self)
+        if isinstance(self.dataset, os.PathLike):
+            fill.set("dataset", os.fspath(self.dataset))
         if not isinstance(self.dataset, str) or not self.dataset:
             raise InputError(
                 f"dataset is {self.dataset!r}, expected a name such as mnist, or a path"
             )
-        fill = _Fill(self)
         fill.default("epochs", network.epochs)
         fill.default("pruning_epochs", network.pruning_epochs)
         fill.default("batch_size", network.batch_size)
-        fill.default("augment", self.dataset == "cifar-10")
+        fill.default("augment", self.dataset == "cifar-10" and not network.is_mlp)
         fill.default("stack", ())
         _check(self, fill)
 
@@ -131,13 +137,13 @@ class TrainingSpec:
             InputError: if there are other fields, or a field cannot be used.
         """
         known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise InputError(
-                f"the spec has a field {shown(unknown[0])!r}, expected only "
-                f"{', '.join(sorted(known))}"
-            )
         try:
+            unknown = sorted(set(data) - known)
+            if unknown:
+                raise InputError(
+                    f"the spec has a field {shown(unknown[0])!r}, expected only "
+                    f"{', '.join(sorted(known))}"
+                )
             return cls(**data)
         except TypeError as error:
             raise InputError(f"the spec cannot be read ({error}); write its fields again") from None
@@ -157,11 +163,14 @@ class _Fill:
             self.set(name, value)
 
     def number(self, name: str, expected: str, holds: Callable[[float], bool]) -> None:
-        value = getattr(self.spec, name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or not holds(value):
+        value: Any = getattr(self.spec, name)
+        number = math.nan
+        if not isinstance(value, bool) and isinstance(value, Real):
+            with suppress(OverflowError):
+                number = float(value)
+        if not math.isfinite(number) or not holds(number):
             raise InputError(f"{name} is {value!r}, expected {expected}")
-        self.set(name, float(value))
+        self.set(name, number)
 
 
 _WHOLE = (
@@ -192,8 +201,24 @@ def _check(spec: TrainingSpec, fill: _Fill) -> None:
         )
     if spec.mixed_l2 and not spec.l2:
         raise InputError("mixed_l2 is asked for without l2; give the weight l2 too")
+    if spec.augment and NETWORKS[spec.network].is_mlp:
+        raise InputError(
+            f"augment is asked for, but network {spec.network!r} takes images flattened; leave it "
+            "out, or train a CNN"
+        )
+    _check_stack(spec, fill)
+
+
+def _check_stack(spec: TrainingSpec, fill: _Fill) -> None:
+    if not isinstance(spec.stack, Sequence):
+        raise InputError(f"stack is {spec.stack!r}, expected seeds, such as (0, 1, 2)")
     fill.set("stack", tuple(whole("stack", seed, 0) for seed in spec.stack))
     if spec.stack and (spec.seed not in spec.stack or len(set(spec.stack)) < len(spec.stack)):
         raise InputError(
             f"stack is {spec.stack}, expected different seeds with the run's own, {spec.seed}"
+        )
+    if spec.stack and (not NETWORKS[spec.network].is_mlp or spec.retrain_below):
+        raise InputError(
+            f"stack is {spec.stack}, but only MLPs without retrain_below are trained in one; "
+            "leave it empty"
         )

@@ -1,0 +1,75 @@
+"""Whether a spec fits a data set, and how much work it is."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from clusterability.datasets import Dataset
+from clusterability.errors import InputError
+from clusterability.training.networks import NETWORKS
+from clusterability.training.spec import TrainingSpec
+from clusterability.workers import available_workers
+
+MUCH_WORK = 10**12
+"""Floating-point operations for which processes are started: some ten seconds in one."""
+
+SMALL_STEP = 10**7
+"""Weights times samples of a batch, below which a second thread makes a step slower."""
+
+
+def check_fit(spec: TrainingSpec, dataset: Dataset) -> None:
+    """Refuse a network that cannot be trained on the data, before anything is written.
+
+    Raises:
+        InputError: if it cannot.
+    """
+    is_regression = dataset.n_classes is None
+    if is_regression != NETWORKS[spec.network].regression:
+        kind = "a regression" if is_regression else "a classification"
+        fitting = [n for n, network in NETWORKS.items() if network.regression == is_regression]
+        raise InputError(
+            f"network {spec.network!r} does not fit {dataset.name!r}, which is {kind}; use one of "
+            f"{', '.join(fitting)}"
+        )
+    if spec.augment and dataset.train.x.ndim != 4:
+        raise InputError(f"augment is asked for, but {dataset.name!r} has no images; leave it out")
+    network = _blank(spec, dataset)
+    has_norms = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in network)
+    n_samples = len(dataset.train.x)
+    assert spec.batch_size is not None
+    if has_norms and (n_samples - 1) % spec.batch_size == 0:
+        raise InputError(
+            f"batch_size is {spec.batch_size}, which leaves one of {n_samples:,} samples to the "
+            "last batch, but batch norm needs two; give another"
+        )
+
+
+def is_worth_processes(spec: TrainingSpec, dataset: Dataset, n_runs: int) -> bool:
+    """Whether there is work for more than the seconds that it takes other processes to start.
+
+    They do not know a network that someone has added in this one.
+    """
+    if not NETWORKS[spec.network].build.__module__.startswith("clusterability."):
+        return False
+    n_epochs = sum(spec.phase_epochs(phase) for phase in range(len(spec.phases)))
+    n_steps = len(dataset.train.x) * n_epochs * n_runs
+    return 6 * _n_weights(spec, dataset) * n_steps > MUCH_WORK
+
+
+def default_threads(spec: TrainingSpec, dataset: Dataset) -> int:
+    """Threads of torch for one run alone: one a processor, unless the network is small."""
+    assert spec.batch_size is not None
+    work = _n_weights(spec, dataset) * spec.batch_size
+    return 1 if work < SMALL_STEP else available_workers()
+
+
+def _blank(spec: TrainingSpec, dataset: Dataset) -> nn.Sequential:
+    """The network, without memory for its weights."""
+    n_outputs = dataset.n_classes or dataset.train.y.shape[1]
+    with torch.device("meta"):
+        return NETWORKS[spec.network].build(dataset.train.x.shape[1:], n_outputs, spec.dropout)
+
+
+def _n_weights(spec: TrainingSpec, dataset: Dataset) -> int:
+    return sum(parameter.numel() for parameter in _blank(spec, dataset).parameters())

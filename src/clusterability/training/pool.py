@@ -1,0 +1,168 @@
+"""Several runs at once on a CPU, each in a process of one thread."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import clusterability
+from clusterability.datasets import Dataset
+from clusterability.errors import InputError
+from clusterability.tracing.memory import available_memory
+from clusterability.training.spec import TrainingSpec
+
+WORKER_MEMORY = 600 * 2**20
+"""Bytes that a process takes beside its data, most of them torch itself."""
+
+
+def train_in_processes(
+    specs: Sequence[TrainingSpec],
+    dataset: Dataset,
+    digest: str,
+    out: Path,
+    n_workers: int,
+    progress: bool,
+) -> None:
+    """Train each run to its end, ``n_workers`` at a time; the caller holds their folders' locks.
+
+    Raises:
+        InputError: of the first run that raised one, or if a process died.
+    """
+    with tempfile.TemporaryDirectory(prefix="clusterability-") as folder:
+        path = Path(folder) / "data.npz"
+        _write_data(path, dataset)
+        first = {
+            "path": str(path),
+            "n_classes": dataset.n_classes,
+            "reshuffled": dataset.reshuffled,
+            "digest": digest,
+        }
+        waiting = deque(specs)
+        with _workers(min(n_workers, len(specs))) as workers:
+
+            def work(position: int, worker: _Worker) -> None:
+                worker.ask(first)
+                while waiting:
+                    with contextlib.suppress(IndexError):  # another thread took the last
+                        spec = waiting.popleft()
+                        message = {"spec": spec.to_dict(), "out": str(out), "progress": progress}
+                        message |= {"position": position, "max_epochs": _epochs_at_once(spec)}
+                        if not worker.ask(message):
+                            waiting.append(spec)
+
+            _all(work, workers)
+
+
+def _epochs_at_once(spec: TrainingSpec) -> int:
+    """A tenth of a run: the processes take turns, so that none has the last run to itself."""
+    n_epochs = sum(spec.phase_epochs(phase) for phase in range(len(spec.phases)))
+    return -(-n_epochs // 10)
+
+
+def affordable_workers(n_workers: int, dataset: Dataset) -> int:
+    """At most so many that their copies of the data fit into the memory that there is."""
+    available = available_memory()
+    parts = [part for part in (dataset.train, dataset.test) if part is not None]
+    n_numbers = sum(part.x.size + part.y.size * (dataset.n_classes or 1) for part in parts)
+    needed = WORKER_MEMORY + 2 * 4 * n_numbers
+    return n_workers if available is None else max(1, min(n_workers, available // needed))
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "clusterability.training.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=_environment(),
+            # An interrupt from the terminal is for the parent alone.
+            start_new_session=True,
+        )
+
+    def ask(self, message: dict[str, Any]) -> bool:
+        """Send a message and wait for the answer: whether what it asks for is finished."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            code = self.process.wait()
+            raise InputError(
+                f"a process that trained ended with {code}, expected it to finish, perhaps for "
+                "want of memory; the last finished epoch is saved, so try again with fewer workers"
+            )
+        answer = json.loads(line)
+        if "input_error" in answer:
+            raise InputError(answer["input_error"])
+        if "error" in answer:
+            raise OSError(answer["error"])
+        return bool(answer["finished"])
+
+
+def _environment() -> dict[str, str]:
+    """The parent's, with which the package is found where the parent has it from."""
+    home = str(Path(clusterability.__file__).parent.parent)
+    path = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{path}" if path else home}
+
+
+@contextlib.contextmanager
+def _workers(n_workers: int) -> Iterator[list[_Worker]]:
+    workers: list[_Worker] = []
+    try:
+        while len(workers) < n_workers:
+            workers.append(_Worker())
+        yield workers
+    finally:
+        for worker in workers:
+            # The end of its input ends it, in the middle of an epoch too.
+            with contextlib.suppress(OSError):
+                assert worker.process.stdin is not None
+                worker.process.stdin.close()
+        for worker in workers:
+            worker.process.wait()
+            assert worker.process.stdout is not None
+            worker.process.stdout.close()
+
+
+def _all(work: Callable[[int, _Worker], None], workers: Sequence[_Worker]) -> None:
+    """Let every worker work, also where another fails; raise the first error at the end."""
+    pool = ThreadPoolExecutor(len(workers))
+    try:
+        futures = [pool.submit(work, *numbered) for numbered in enumerate(workers)]
+        errors = [future.exception() for future in futures]
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def _write_data(path: Path, dataset: Dataset) -> None:
+    arrays = {"x": dataset.train.x, "y": dataset.train.y}
+    if dataset.test is not None:
+        arrays |= {"test_x": dataset.test.x, "test_y": dataset.test.y}
+    try:
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+    except OSError as error:
+        raise InputError(
+            f"cannot write the data for the other processes to {str(path.parent)!r} "
+            f"({error.strerror or error}); free some space there, or use one worker"
+        ) from None

@@ -1,0 +1,93 @@
+"""A process that trains one run after the other, told which on its standard input.
+
+The interpreter's lock lets threads take turns at every operation, of which a step has dozens, so
+that two networks in two threads take nearly as long as in turn; in two processes they do not. It is
+a process of its own, not one of :mod:`multiprocessing`, so that a script which trains needs no
+``if __name__ == "__main__"``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clusterability.datasets import Dataset, Split
+from clusterability.errors import InputError
+from clusterability.tracing.file_checks import damage_named
+from clusterability.tracing.npz_files import read_npz
+from clusterability.training.folders import RunFolder
+from clusterability.training.group import Data, Group, PausedError
+from clusterability.training.samples import samples
+from clusterability.training.spec import TrainingSpec
+
+
+def main() -> None:
+    """Read the data set from the file that the first line names, then a run a line."""
+    # An interrupt is the parent's; when it is gone, the input ends, and so does this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    data: Data | None = None
+    while True:
+        message = json.loads(lines.get())
+        try:
+            if data is None:
+                data = _read_data(message)
+            else:
+                _train(message, data)
+            answer: dict[str, Any] = {"finished": True}
+        except PausedError:
+            answer = {"finished": False}
+        except InputError as error:
+            answer = {"input_error": str(error)}
+        except (OSError, MemoryError) as error:
+            answer = {"error": str(error) or "out of memory"}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _listen(lines: queue.SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        lines.put(line)
+    # The last finished epoch is saved, and a file is written whole or not at all.
+    os._exit(0)
+
+
+def _read_data(message: dict[str, Any]) -> Data:
+    path = Path(message["path"])
+    with damage_named(path):
+        arrays = read_npz(path)
+    train = Split(arrays["x"], arrays["y"])
+    test = Split(arrays["test_x"], arrays["test_y"]) if "test_x" in arrays else None
+    dataset = Dataset("data", train, test, message["n_classes"], message["reshuffled"])
+    cpu = torch.device("cpu")
+    held_out = None if test is None else samples(dataset, test, cpu)
+    return Data(samples(dataset, train, cpu), held_out, dataset.reshuffled, message["digest"])
+
+
+def _train(message: dict[str, Any], data: Data) -> None:
+    spec = TrainingSpec.from_dict(message["spec"])
+    # The parent holds the folder's lock.
+    folder = RunFolder(Path(message["out"]), spec)
+    Group(
+        [spec],
+        [folder],
+        data,
+        threads=1,
+        progress=message["progress"],
+        position=message["position"],
+    ).train(message["max_epochs"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Trains in children that are killed at random times until one finishes; see the test.
+
+A program of its own, since it forks before torch has threads.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+
+from clusterability.training import TrainingSpec, train
+from training_cases import few_digits
+
+SPEC = TrainingSpec("small-mlp", "few", epochs=3, pruning_epochs=3, dropout=True, l1=1e-4)
+
+
+def train_in_child(spec, data, out):
+    child = os.fork()
+    if child == 0:
+        try:
+            train(spec, data=data, out=out, threads=1)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return child
+
+
+def main(out, *stack):
+    spec = TrainingSpec(**SPEC.to_dict() | {"stack": [int(seed) for seed in stack]})
+    data, rng, n_killed = few_digits(), random.Random(len(stack)), 0
+    while True:
+        child = train_in_child(spec, data, out)
+        # Long enough, from time to time, to finish an epoch on a slow machine too.
+        time.sleep(rng.uniform(0.01, 0.1 + 0.2 * n_killed))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            sys.stdout.write(f"{n_killed} {os.waitstatus_to_exitcode(status)}")
+            return
+        n_killed += 1
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

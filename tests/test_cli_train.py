@@ -1,0 +1,188 @@
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from clusterability import training
+from clusterability.cli import main
+from clusterability.cli import train as command
+from clusterability.training import NETWORKS, TrainingSpec, train
+from training_cases import one_thread, weights_of  # noqa: F401
+
+DIGITS = ("--network", "small-mlp", "--dataset", "digits")
+FAST = (*DIGITS, "--epochs", "1", "--pruning-epochs", "1", "--batch-size", "400")
+SPEC = TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=1, batch_size=400)
+
+
+def parsed(*arguments):
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    return parser.parse_args(["train", *map(str, arguments)])
+
+
+def test_networks_are_those_that_exist():
+    assert tuple(NETWORKS) == command.NETWORKS
+
+
+def test_without_options_it_is_the_papers():
+    assert command._spec(parsed("--network", "vgg", "--dataset", "cifar-10")) == TrainingSpec(
+        "vgg", "cifar-10"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        (["--dropout"], {"dropout": True}),
+        (["--l1", "1e-5"], {"l1": 1e-5}),
+        (["--l2", "5e-5"], {"l2": 5e-5}),
+        (["--l2", "0.1", "--mixed-l2"], {"l2": 0.1, "mixed_l2": True}),
+        (["--epochs", "3"], {"epochs": 3}),
+        (["--pruning-epochs", "4"], {"pruning_epochs": 4}),
+        (["--no-prune"], {"pruning_epochs": 0}),
+        (["--initial-sparsity", "0.25"], {"initial_sparsity": 0.25}),
+        (["--final-sparsity", "0.75"], {"final_sparsity": 0.75}),
+        (["--batch-size", "32"], {"batch_size": 32}),
+        (["--learning-rate", "0.01"], {"learning_rate": 0.01}),
+        (["--augment"], {"augment": True}),
+        (["--no-augment"], {"augment": False}),
+        (["--retrain-below", "2.5"], {"retrain_below": 2.5}),
+        (["--seed", "6"], {"seed": 6}),
+        (["--data-seed", "8"], {"data_seed": 8}),
+    ],
+)
+def test_options_become_the_spec(options, fields):
+    found = command._spec(parsed("--network", "small-cnn", "--dataset", "cifar-10", *options))
+    assert found == TrainingSpec("small-cnn", "cifar-10", **fields)
+    plain = TrainingSpec("small-cnn", "cifar-10")
+    assert found != plain or options == ["--augment"]
+
+
+def test_the_other_options_reach_train_many(monkeypatch):
+    calls = []
+    monkeypatch.setattr(training, "train_many", lambda *a, **k: calls.append((a, k)) or [])
+    options = ["--runs", 3, "--no-stack", "--device", "cpu", "--workers", 2, "--out", "o"]
+    command.run(parsed(*DIGITS, *options, "--data-dir", "d", "--quiet"), [])
+    assert calls == [
+        (
+            (TrainingSpec("small-mlp", "digits"), 3),
+            {
+                **{"stacked": False, "out": "o", "data_dir": "d", "device": "cpu"},
+                **{"workers": 2, "progress": False},
+            },
+        )
+    ]
+
+
+def test_table_and_files(tmp_path, capsys):
+    assert main(["train", *FAST, "--out", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""  # no progress bar where there is no terminal
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0][:3] == ["seed", "network", "sparsity"]
+    assert "n-cut" not in out
+    assert rows[1][:4] == ["0", "unpruned", "0.0", "%"]
+    assert rows[2][:4] == ["0", "pruned", "90.0", "%"]
+    assert f"  {SPEC.name}" in out.splitlines()
+    names = {path.name for path in (tmp_path / SPEC.name).iterdir()} - {".lock"}
+    files = {"unpruned.safetensors", "pruned.safetensors", "curves.csv", "curves.png", "run.json"}
+    assert names == files
+    assert (tmp_path / SPEC.name / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["train", *FAST, "--out", str(tmp_path), "--measure"]) == 0
+    header, unpruned, pruned, *_ = capsys.readouterr().out.splitlines()
+    assert re.search(r" n-cut +shuffles +p +Z$", header)
+    for phase, line in (("unpruned", unpruned), ("pruned", pruned)):
+        path = tmp_path / SPEC.name / f"{phase}-clusterability.json"
+        data = json.loads(path.read_text())
+        assert f" {data['ncut']:.3f} " in line
+        assert len(data["null"]["values"]) == 50
+
+
+def test_quiet_without_pruning(tmp_path, capsys):
+    options = [*FAST[:6], "--batch-size", "400", "--no-prune", "--quiet", "--out", str(tmp_path)]
+    assert main(["train", *options]) == 0
+    assert capsys.readouterr() == ("", "")
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "unpruned.safetensors").exists()
+    assert not (folder / "pruned.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--network", "small-mpl"], "did you mean 'small-mlp'"),
+        (["--dataset", "digit"], "did you mean 'digits'"),
+        (["--dataset", "no/such.npz"], "no/such.npz"),
+        (["--l1", "-1"], "l1 is -1.0"),
+        (["--l1", "nan"], "l1 is nan"),
+        (["--l2", "inf"], "l2 is inf"),
+        (["--mixed-l2"], "without l2"),
+        (["--epochs", "0"], "epochs is 0"),
+        (["--pruning-epochs", "-1"], "pruning_epochs is -1"),
+        (["--no-prune", "--pruning-epochs", "2"], "leave out one of them"),
+        (["--final-sparsity", "1"], "final_sparsity is 1.0"),
+        (["--batch-size", "0"], "batch_size is 0"),
+        (["--learning-rate", "0"], "learning_rate is 0.0"),
+        (["--augment"], "takes images flattened"),
+        (["--network", "mlp-regression"], "does not fit 'digits'"),
+        (["--network", "vgg"], "at least 32 pixels"),
+        (["--runs", "0"], "runs is 0"),
+        (["--stack"], "several runs of an MLP"),
+        (["--workers", "0"], "workers is 0"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--learning-rate", "1e30", "--epochs", "1"], "became NaN or infinite"),
+        (["--out", os.devnull], "give another out"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, capsys, options, words):
+    assert main(["train", *DIGITS, "--out", str(tmp_path), *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_no_gpu(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["train", *FAST, "--device", "cuda", "--out", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert "no GPU" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins a process")
+def test_an_interrupt_is_prompt_and_the_run_goes_on(tmp_path):
+    # On one processor, and so in one thread: how many there are changes the rounding.
+    code = "import os, sys; from clusterability.cli import main\n"
+    code += "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nsys.exit(main())"
+    options = [*DIGITS, "--epochs", "15", "--no-prune", "--batch-size", "32"]
+    arguments = [sys.executable, "-c", code, "train", *options, "--out", tmp_path / "a"]
+    spec = TrainingSpec("small-mlp", "digits", epochs=15, pruning_epochs=0, batch_size=32)
+    checkpoint = tmp_path / "a" / spec.name / "checkpoint.safetensors"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True)
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - started < 5
+    assert process.returncode == 130
+    assert (out, err) == ("", "clusterability: interrupted; written: nothing\n")
+    assert checkpoint.exists()
+    expected = train(spec, out=tmp_path / "b", threads=1)
+    assert weights_of(train(spec, out=tmp_path / "a", threads=1)) == weights_of(expected)
+
+
+def test_help_names_every_field_of_the_spec():
+    text = command.add_parser(argparse.ArgumentParser().add_subparsers()).format_help()
+    for network in NETWORKS:
+        assert network in text
+    assert "goes on from its last finished epoch" in text

@@ -1,0 +1,138 @@
+"""Small runs, and the plain training loop that ours is compared with."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from clusterability.datasets import Dataset, Split, load_dataset
+from clusterability.training import TrainingSpec, folders
+from clusterability.training.dropout import drop_
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Of torch: on small tensors more are slower, much so on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    """Curves are drawn by tests of their own; the figure takes longer than these runs."""
+    monkeypatch.setattr(folders, "curves_png", lambda rows, _title: f"{len(rows)}".encode())
+
+
+@pytest.fixture
+def double():
+    """Twins then agree to all digits, which Adam would else not let them."""
+    torch.set_default_dtype(torch.double)
+    yield
+    torch.set_default_dtype(torch.float)
+
+
+WEIGHTS = ("unpruned.safetensors", "pruned.safetensors")
+
+
+def few_digits(n_train=150, n_test=50):
+    """The first of the shipped digits."""
+    digits = load_dataset("digits")
+    return Dataset(
+        "few",
+        Split(digits.train.x[:n_train], digits.train.y[:n_train]),
+        Split(digits.test.x[:n_test], digits.test.y[:n_test]),
+        10,
+    )
+
+
+def small_spec(**fields):
+    """Two epochs and two of pruning, on whatever data is given."""
+    return TrainingSpec(
+        **{"network": "small-mlp", "dataset": "few", "epochs": 2, "pruning_epochs": 2} | fields
+    )
+
+
+def weights_of(run):
+    """The bytes of a run's weights."""
+    return [(run.folder / name).read_bytes() for name in WEIGHTS[: len(run.spec.phases)]]
+
+
+def small_mlp(widths=(7, 6, 5, 4), rate=0.0, seed=0):
+    """An MLP whose biases are not zero."""
+    generator = torch.Generator().manual_seed(seed)
+    modules = []
+    for n_in, n_out in pairwise(widths):
+        modules += [nn.Linear(n_in, n_out), nn.ReLU()]
+        modules += [nn.Dropout(rate)] if rate else []
+    network = nn.Sequential(*modules[: -2 if rate else -1])
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / 2)
+    return network
+
+
+def naive_mask(weights, sparsity):
+    """Stable sort of all magnitudes: the smallest are pruned, the first of equal ones first."""
+    flat = np.abs(np.asarray(weights)).ravel()
+    mask = np.ones(flat.size)
+    mask[np.argsort(flat, kind="stable")[: round(sparsity * flat.size)]] = 0
+    return mask.reshape(np.shape(weights))
+
+
+def cubic(step, initial, final, begin, end):
+    """The sparsity as TF-MOT's PolynomialDecay documents it."""
+    progress = min(1.0, max(0.0, (step - begin) / (end - begin)))
+    return final + (initial - final) * (1 - progress) ** 3
+
+
+class PlainTraining:
+    """A module trained by autograd and torch.optim.Adam, with everything that ours has.
+
+    Dropout takes its masks from the same generators, by :func:`drop_` on ones.
+    """
+
+    def __init__(self, network, penalties, learning_rate):
+        self.network, self.penalties, self.learning_rate = network, penalties, learning_rate
+        self.weighted = [m for m in network if isinstance(m, nn.Linear | nn.Conv2d)]
+        self.masks = None
+        self.generator = None
+        self.start_phase()
+
+    def start_phase(self):
+        parameters = self.network.parameters()
+        self.optimizer = torch.optim.Adam(parameters, self.learning_rate, eps=1e-7)
+
+    def prune(self, sparsity):
+        self.masks = [
+            torch.from_numpy(naive_mask(m.weight.detach(), sparsity)).to(m.weight.dtype)
+            for m in self.weighted
+        ]
+        self._mask()
+
+    def _mask(self):
+        with torch.no_grad():
+            for mask, module in zip(self.masks or [], self.weighted, strict=False):
+                module.weight *= mask
+
+    def step(self, x, y):
+        self.network.train()
+        self.optimizer.zero_grad()
+        for module in self.network:
+            if isinstance(module, nn.Dropout):
+                x = x * drop_(torch.ones_like(x)[None], module.p, [self.generator])[0]
+            else:
+                x = module(x)
+        is_regression = y.dtype.is_floating_point
+        loss = nn.functional.mse_loss(x, y) if is_regression else nn.functional.cross_entropy(x, y)
+        penalty = sum(
+            p.l1 * m.weight.abs().sum() + p.l2 * m.weight.square().sum()
+            for p, m in zip(self.penalties, self.weighted, strict=True)
+        )
+        (loss + penalty).backward()
+        self.optimizer.step()
+        self._mask()
+        return loss.item() * len(y)
