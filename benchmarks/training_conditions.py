@@ -59,6 +59,9 @@ def mlp_conditions() -> list[Condition]:
             Condition(f"{dataset}-{name.lower()}", f"mlp {dataset} {arguments}", table, title, name)
             for name, arguments in regularizers.items()
         ]
+        # As the text has it.
+        arguments = f"mlp {dataset} --l2 5e-5 --retrain-below 1"
+        found.append(Condition(f"{dataset}-l2-text", arguments, table, title, "L2"))
     for title, base in [("MNIST", "mnist"), ("Fashion-MNIST", "fashion")]:
         for kind in ("same", "diff"):
             name = f"{base}-halves-{kind}"
@@ -231,22 +234,30 @@ def numbers(row: dict[str, str]) -> dict:
 
 
 def print_table(conditions: list[dict]) -> None:
-    print("condition, phase: n-cut (published), shuffles, significant, test accuracy")
+    """The means as Markdown, published ones in brackets."""
+    print("| table | condition | | n-cut | of shuffles | below all 50 | test accuracy or loss |")
+    print("|---|---|---|---|---|---|---|")
     for row in conditions:
         for phase, found in row["phases"].items():
             ours, paper = found["mean"], found["published"]
-            print(
-                f"{row['condition']:28} {phase:8} {ours['ncut']:7.3f} {_of(paper, 'ncut', 3)}"
-                f"  {ours['null_mean']:7.3f} {_of(paper, 'null_mean', 3)}"
-                f"  {ours['n_significant']}/{ours['n_runs']} {_of(paper, 'n_significant', 0)}"
-                f"  refined {ours['refined_n_significant']}/{ours['n_runs']}"
-                f"  {ours.get('test_accuracy', float('nan')):.4f} {_of(paper, 'test_accuracy', 3)}"
-                f"  loss {ours.get('test_loss', float('nan')):.3f} {_of(paper, 'test_loss', 3)}"
-            )
+            is_loss = "test_accuracy" not in ours
+            test, digits = ("test_loss", 3) if is_loss else ("test_accuracy", 3)
+            of_paper = f" (of {paper['n_runs']:.0f}: {paper['n_significant']:.0f})"
+            cells = [
+                row["table"],
+                row["condition"],
+                phase,
+                f"{ours['ncut']:.3f}{_of(paper, 'ncut', 3)}",
+                f"{ours['null_mean']:.3f}{_of(paper, 'null_mean', 3)}",
+                f"{ours['n_significant']} of {ours['n_runs']}"
+                + (of_paper if "n_significant" in paper else ""),
+                f"{ours[test]:.{digits}f}{_of(paper, test, digits)}" if test in ours else "",
+            ]
+            print(f"| {' | '.join(cells)} |")
 
 
 def _of(paper: dict, name: str, digits: int) -> str:
-    return f"({paper[name]:.{digits}f})" if name in paper else "(-)"
+    return f" ({paper[name]:.{digits}f})" if name in paper else ""
 
 
 if __name__ == "__main__":

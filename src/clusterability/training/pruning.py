@@ -88,13 +88,13 @@ def prune(weights: Tensor, sparsity: float) -> Tensor:
     if n_pruned == 0:
         return torch.ones_like(weights)
     threshold = _order_statistic(magnitudes, n_pruned)
-    mask = (magnitudes > threshold).to(weights.dtype)
+    mask = magnitudes > threshold
     n_kept = magnitudes.shape[1] - n_pruned
     for run in torch.nonzero(mask.sum(1) != n_kept).flatten().tolist():
         tied = torch.nonzero(magnitudes[run] == threshold[run]).flatten()
         n_more = n_kept - int(mask[run].sum())
-        mask[run, tied[len(tied) - n_more :]] = 1
-    return mask.view_as(weights)
+        mask[run, tied[len(tied) - n_more :]] = True
+    return mask.view_as(weights).to(weights.dtype)
 
 
 def _order_statistic(magnitudes: Tensor, rank: int) -> Tensor:
