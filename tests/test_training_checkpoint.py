@@ -7,6 +7,8 @@ from clusterability.errors import InputError
 from clusterability.training.checkpoint import (
     FILE,
     Checkpoint,
+    check_place,
+    damage_named,
     read_checkpoint,
     write_checkpoint,
 )
@@ -84,3 +86,40 @@ def test_damaged(tmp_path):
         with pytest.raises(InputError, match=r"is damaged .* remove it to train") as error:
             read_checkpoint(tmp_path, "d")
         assert "\n" not in str(error.value)
+
+
+ROWS = [ROW, ROW, ROW]
+PLACE = {"curves": [ROWS, []], "phases": [{"unpruned": SCORES}, {}], "epoch": 1}
+
+
+def test_a_place_that_training_comes_to():
+    check_place(dataclasses.replace(some(), **PLACE), [2, 1], 2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"phase": 2}, "phase is 2, expected at most 1"),
+        ({"phase": "1"}, "phase is '1'"),
+        ({"epoch": 0}, "epoch is 0"),
+        ({"epoch": 2}, "epoch is 2, expected at most 1"),
+        ({"attempt": -1}, "attempt is -1"),
+        ({"threads": 0}, "threads is 0"),
+        ({"curves": [ROWS[1:], []]}, "curves do not end at epoch 1"),
+        ({"phases": [{}, {}]}, "curves do not end"),
+        ({"curves": [], "phases": [], "diverged": []}, "curves do not end"),
+        ({"diverged": [None]}, "ValueError"),
+        ({"curves": None}, "TypeError"),
+    ],
+)
+def test_places_that_it_does_not_come_to(tmp_path, fields, words):
+    checkpoint = dataclasses.replace(some(), **(PLACE | fields))
+    with pytest.raises(InputError, match=words) as error, damage_named(tmp_path):
+        check_place(checkpoint, [2, 1], 2)
+    assert "is damaged" in str(error.value)
+
+
+def test_a_lack_of_memory_is_no_damage(tmp_path):
+    for kind in (MemoryError, torch.OutOfMemoryError):
+        with pytest.raises(kind), damage_named(tmp_path):
+            raise kind

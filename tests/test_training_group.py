@@ -84,6 +84,7 @@ def test_huge_learning_rate(tmp_path, network):
     folder = tmp_path / spec.name
     assert finite(folder / "last-good.safetensors")
     assert not (folder / "unpruned.safetensors").exists()
+    assert not (folder / "curves.csv").exists()
     assert not (folder / "checkpoint.safetensors").exists()
     assert refused(tmp_path, spec, data=few_digits(80, 10)) == message  # and it is not tried again
 
@@ -135,7 +136,51 @@ def test_one_of_a_stack_diverges_and_the_others_go_on(tmp_path, monkeypatch, at_
     folder = tmp_path / expected[1].spec.name
     assert finite(folder / "last-good.safetensors")
     assert (folder / "unpruned.safetensors").exists() == (at_step == 7)
+    curves = folder / "curves.csv"
+    n_rows = len(curves.read_text().splitlines()) - 1 if curves.exists() else 0
+    assert n_rows == {2: 0, 4: 1, 7: 3}[at_step]
     assert not (folder / "pruned.safetensors").exists()
+
+
+def without_first(tensors):
+    return dict(list(tensors.items())[1:])
+
+
+def of_one_number(tensors):
+    return {name: value.flatten()[:1].clone() for name, value in tensors.items()}
+
+
+def doubled(tensors):
+    return {name: value.double() for name, value in tensors.items()}
+
+
+def with_another(tensors):
+    return {**tensors, "network.other": torch.ones(2)}
+
+
+@pytest.mark.parametrize("network", ["small-mlp", "small-cnn"])
+def test_a_checkpoint_with_other_tensors_is_refused(tmp_path, monkeypatch, network):
+    class StoppedError(Exception):
+        pass
+
+    def stop_when_pruned(self):
+        save(self)
+        if self.phase == 1:
+            raise StoppedError
+
+    spec, save = small_spec(network=network, epochs=1, batch_size=50), group.Group._save
+    monkeypatch.setattr(group.Group, "_save", stop_when_pruned)
+    with pytest.raises(StoppedError):
+        trained(tmp_path, spec)
+    path = tmp_path / spec.name / "checkpoint.safetensors"
+    whole = load_file(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    for change in (without_first, of_one_number, doubled, with_another):
+        save_file(change(whole), path, metadata)
+        with pytest.raises(InputError, match=r"is damaged .* remove it to train") as error:
+            trained(tmp_path, spec)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

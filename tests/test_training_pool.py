@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -94,6 +95,20 @@ def test_what_a_child_cannot_do_is_said_once(tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "_write_data", lambda path, _data: path.write_bytes(b"no archive"))
     with pytest.raises(InputError, match=r"data\.npz. is truncated, corrupt"):
         train_many(spec, 2, data=data, out=tmp_path, workers=2)
+
+
+@pytest.mark.usefixtures("in_processes")
+def test_the_data_leave_the_disk_before_the_training(tmp_path, monkeypatch):
+    def ask(worker, message):
+        lying.append(("spec" in message, len(list((tmp_path / "temporary").iterdir()))))
+        return question(worker, message)
+
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    lying, question = [], pool._Worker.ask
+    monkeypatch.setattr(pool._Worker, "ask", ask)
+    train_many(small_spec(), 2, data=few_digits(), out=tmp_path / "out", workers=2)
+    assert set(lying) == {(False, 1), (True, 0)}
 
 
 @pytest.mark.usefixtures("in_processes")

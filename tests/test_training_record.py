@@ -72,10 +72,17 @@ def test_no_such_phase_and_damaged_weights(run, tmp_path):
             (tmp_path / "pruned.safetensors").write_bytes(content)
         with pytest.raises(InputError, match=r"cannot be read .* train the run again"):
             other.network("pruned")
+    other = dataclasses.replace(run, shape=(10**13,))
+    with pytest.raises(InputError, match=r"cannot be read .* train the run again"):
+        other.network("pruned")
 
 
 def changed(data, **fields):
     return json.dumps({**data, **fields})
+
+
+def with_score(data, **fields):
+    return {**data["phases"], "pruned": {**data["phases"]["pruned"], **fields}}
 
 
 def test_damaged_records(run):
@@ -88,6 +95,13 @@ def test_damaged_records(run):
         changed(data, spec={**data["spec"], "epochs": -1}),
         changed(data, phases={"unpruned": {}}),
         changed(data, phases=[]),
+        changed(data, phases={}),
+        changed(data, phases={"../pruned": data["phases"]["pruned"]}),
+        changed(data, phases=with_score(data, train_loss="0.5")),
+        changed(data, phases=with_score(data, sparsity=None)),
+        changed(data, phases=with_score(data, test_loss=float("nan"))),
+        changed(data, curves=[{**data["curves"][0], "phase": 1}]),
+        changed(data, attempts=[{"phase": "pruned", "ncut": "1"}]),
         changed(data, curves=[{"phase": "unpruned"}]),
         changed(data, curves=None),
         changed(data, attempts=[3]),

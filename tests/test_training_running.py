@@ -236,6 +236,22 @@ def infinite():
     return Dataset("inf", Split(x, np.arange(20) % 4), None, 4)
 
 
+@pytest.mark.parametrize("network", ["small-mlp", "small-cnn"])
+def test_torchs_modes_do_not_matter(tmp_path, network):
+    spec = small_spec(network=network, dropout=True, epochs=1, pruning_epochs=1, batch_size=50)
+    expected = weights_of(trained(tmp_path / "plain", spec))
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            assert weights_of(trained(tmp_path / mode.__name__, spec)) == expected
+            assert not torch.is_grad_enabled()
+    torch.set_default_dtype(torch.double)
+    try:
+        assert weights_of(trained(tmp_path / "double", spec)) == expected
+        assert torch.get_default_dtype() == torch.double
+    finally:
+        torch.set_default_dtype(torch.float)
+
+
 IMAGES = dataset_from_arrays(np.arange(66 * 64).reshape(66, 1, 8, 8) % 256, np.arange(66) % 3)
 TABULAR = dataset_from_arrays(np.ones((6, 3)), np.arange(6) % 3)
 MISFITS = [
@@ -248,6 +264,7 @@ MISFITS = [
     (TrainingSpec("small-cnn", "x"), TABULAR, "train an MLP on it"),
     (TrainingSpec("vgg", "x"), IMAGES, "at least 32 pixels"),
     (TrainingSpec("small-cnn", "x", augment=True), TABULAR, "has no images"),
+    (TrainingSpec("mlp", "x"), (np.ones((6, 3)), np.arange(6) % 3), r"dataset_from_arrays\(x, y\)"),
     (TrainingSpec("mlp", "no-such-set"), None, "there is no data set 'no-such-set'"),
     (TrainingSpec("mlp", "digit"), None, "did you mean 'digits'"),
 ]

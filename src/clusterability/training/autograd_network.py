@@ -127,11 +127,10 @@ class AutogradNetwork:
             parts[part][rest] = value
         self.network.load_state_dict(parts["network"])
         self.start_phase()
-        parameters = list(self.network.parameters())
-        for name, value in parts["adam"].items():
-            index, _, moment = name.partition(".")
-            parameter = parameters[int(index)]
-            self.optimizer.state[parameter][moment] = _laid_as(parameter, value)
+        for i, parameter in enumerate(self.network.parameters() if parts["adam"] else ()):
+            for moment in ("step", "exp_avg", "exp_avg_sq"):
+                value = parts["adam"][f"{i}.{moment}"]
+                self.optimizer.state[parameter][moment] = _laid_as(parameter, value)
         masks = [parts["mask"][str(i)] for i in range(len(parts["mask"]))]
         self.masks = [
             _laid_as(module.weight, mask)

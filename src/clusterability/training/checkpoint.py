@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.options import whole
 from clusterability.output import write_whole
 from clusterability.shown import shown
 from clusterability.training.record import Attempt, EpochScores, PhaseScores
@@ -71,7 +75,7 @@ def read_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
     path = folder / FILE
     if not path.exists():
         return None
-    try:
+    with damage_named(folder):
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             described: dict[str, Any] = json.loads(file.metadata()["checkpoint"])
             state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
@@ -82,15 +86,46 @@ def read_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
         ]
         described["attempts"] = [Attempt(**attempt) for attempt in described["attempts"]]
         checkpoint = Checkpoint(state=state, **described)
-    # What the library raises on damaged files is not documented.
-    except Exception as error:
-        raise InputError(
-            f"'{shown(str(path), 200)}' is damaged ({type(error).__name__}); remove it to train "
-            "the run from its beginning"
-        ) from None
     if checkpoint.digest != digest:
         raise InputError(
             f"'{shown(str(path), 200)}' belongs to other data or another spec; remove it to train "
             "the run from its beginning, or name the data that it was begun with"
         )
     return checkpoint
+
+
+def check_place(checkpoint: Checkpoint, n_epochs: Sequence[int], n_runs: int) -> None:
+    """Refuse a place that ``n_runs`` trainings with so many epochs in each phase never come to.
+
+    Raises:
+        InputError: if it is one.
+    """
+    phase = whole("phase", checkpoint.phase, 0, len(n_epochs) - 1)
+    epoch = whole("epoch", checkpoint.epoch, 1, n_epochs[phase])
+    whole("attempt", checkpoint.attempt, 0)
+    whole("threads", checkpoint.threads, 1)
+    done = (sum(n_epochs[:phase]) + epoch, phase)
+    runs = list(zip(checkpoint.curves, checkpoint.phases, checkpoint.diverged, strict=True))
+    going_on = [(len(rows), len(phases)) for rows, phases, diverged in runs if diverged is None]
+    if len(runs) != n_runs or any(of_run != done for of_run in going_on):
+        raise InputError(f"its curves do not end at epoch {epoch}")
+
+
+@contextmanager
+def damage_named(folder: Path) -> Iterator[None]:
+    """Turn whatever the folder's checkpoint raises into one sentence that names it.
+
+    Raises:
+        InputError: in place of any error but a lack of memory.
+    """
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    # What the library raises on damaged files is not documented, and a file may hold anything.
+    except Exception as error:
+        reason = str(error) if isinstance(error, InputError) else type(error).__name__
+        raise InputError(
+            f"'{shown(str(folder / FILE), 200)}' is damaged ({reason}); remove it to train the run "
+            "from its beginning"
+        ) from None

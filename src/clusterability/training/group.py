@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from clusterability import __version__
+from clusterability.errors import InputError
 from clusterability.measuring import measure
 from clusterability.training.augmentation import draw_transformations
 from clusterability.training.autograd_network import AutogradNetwork
-from clusterability.training.checkpoint import Checkpoint
+from clusterability.training.checkpoint import Checkpoint, check_place, damage_named
 from clusterability.training.folders import RunFolder
 from clusterability.training.loop import Scores, evaluate, sparsities, train_epoch
 from clusterability.training.mlp_stack import MLPStack
@@ -111,7 +112,8 @@ class Group:
         self.epochs_left = math.inf if max_epochs is None else max_epochs
         checkpoint = self.folders[0].read_checkpoint(self._digest())
         if checkpoint is not None:
-            self._restore(checkpoint)
+            with damage_named(self.folders[0].path):
+                self._restore(checkpoint)
         torch.set_num_threads(self.threads)
         while not self._is_over():
             self._train_phase()
@@ -157,12 +159,17 @@ class Group:
         return AutogradNetwork(network, each, spec.learning_rate, self.device)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
+        n_epochs = [self.spec.phase_epochs(phase) for phase in range(len(self.spec.phases))]
+        check_place(checkpoint, n_epochs, len(self.specs))
         self._begin(checkpoint.attempt)
         self.phase, self.epoch = checkpoint.phase, checkpoint.epoch
         self.curves, self.phases = checkpoint.curves, checkpoint.phases
         self.diverged, self.attempts = checkpoint.diverged, checkpoint.attempts
-        self.seconds, self.threads = checkpoint.seconds, checkpoint.threads
+        self.seconds, self.threads = float(checkpoint.seconds), checkpoint.threads
         self.networks.load_state(checkpoint.state)
+        # Copies broadcast and convert, so that other shapes and types would be taken.
+        if _kinds(self.networks.state()) != _kinds(checkpoint.state):
+            raise InputError("its tensors are those of another network")
         self.good = self._weights()
 
     def _save(self) -> None:
@@ -294,6 +301,8 @@ class Group:
     def _note_divergence(self, run: int) -> None:
         self.diverged[run] = f"{self.spec.phases[self.phase]}, epoch {self.epoch}"
         self.folders[run].write_weights("last-good", self.good[run])
+        if self.curves[run]:
+            self.folders[run].write_curves(self.curves[run])
         with torch.no_grad():
             for kernels in self.networks.kernels:
                 kernels[run].zero_()
@@ -380,3 +389,7 @@ class Group:
             "numpy": np.__version__,
             "python": platform.python_version(),
         }
+
+
+def _kinds(state: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (value.shape, value.dtype) for name, value in state.items()}

@@ -177,11 +177,12 @@ class MLPStack:
         """Go back to a state that :meth:`state` gave."""
         self.parameter.copy_(state["parameter"])
         self.start_phase()
-        for name in ("step", "exp_avg", "exp_avg_sq"):
-            if name in state:
-                self.adam.state[name] = state[name].clone().to(self.parameter.device)
-        mask = state.get("mask")
-        self.mask = None if mask is None else mask.clone().to(self.parameter.device)
+        if "step" in state:
+            self.adam.state["step"] = state["step"].clone().to(self.parameter.device)
+            for name in ("exp_avg", "exp_avg_sq"):
+                self.adam.state[name] = torch.empty_like(self.parameter).copy_(state[name])
+        mask, kept = state.get("mask"), self.parameter.new_empty(self.n_kernel_weights)
+        self.mask = None if mask is None else kept.copy_(mask)
 
     def weights(self, run: int) -> dict[str, Tensor]:
         """The state dict of one network, on the CPU."""

@@ -39,29 +39,20 @@ def train_in_processes(
     Raises:
         InputError: of the first run that raised one, or if a process died.
     """
-    with tempfile.TemporaryDirectory(prefix="clusterability-") as folder:
-        path = Path(folder) / "data.npz"
-        _write_data(path, dataset)
-        first = {
-            "path": str(path),
-            "n_classes": dataset.n_classes,
-            "reshuffled": dataset.reshuffled,
-            "digest": digest,
-        }
-        waiting = deque(specs)
-        with _workers(min(n_workers, len(specs))) as workers:
+    waiting = deque(specs)
 
-            def work(position: int, worker: _Worker) -> None:
-                worker.ask(first)
-                while waiting:
-                    with contextlib.suppress(IndexError):  # another thread took the last
-                        spec = waiting.popleft()
-                        message = {"spec": spec.to_dict(), "out": str(out), "progress": progress}
-                        message |= {"position": position, "max_epochs": _epochs_at_once(spec)}
-                        if not worker.ask(message):
-                            waiting.append(spec)
+    def work(position: int, worker: _Worker) -> None:
+        while waiting:
+            with contextlib.suppress(IndexError):  # another thread took the last
+                spec = waiting.popleft()
+                message = {"spec": spec.to_dict(), "out": str(out), "progress": progress}
+                message |= {"position": position, "max_epochs": _epochs_at_once(spec)}
+                if not worker.ask(message):
+                    waiting.append(spec)
 
-            _all(work, workers)
+    with _workers(min(n_workers, len(specs))) as workers:
+        _hand_out(dataset, digest, workers)
+        _all(work, workers)
 
 
 def _epochs_at_once(spec: TrainingSpec) -> int:
@@ -140,7 +131,7 @@ def _workers(n_workers: int) -> Iterator[list[_Worker]]:
             worker.process.stdout.close()
 
 
-def _all(work: Callable[[int, _Worker], None], workers: Sequence[_Worker]) -> None:
+def _all(work: Callable[[int, _Worker], object], workers: Sequence[_Worker]) -> None:
     """Let every worker work, also where another fails; raise the first error at the end."""
     pool = ThreadPoolExecutor(len(workers))
     try:
@@ -153,6 +144,20 @@ def _all(work: Callable[[int, _Worker], None], workers: Sequence[_Worker]) -> No
     for error in errors:
         if error is not None:
             raise error
+
+
+def _hand_out(dataset: Dataset, digest: str, workers: Sequence[_Worker]) -> None:
+    """Give the data to each, through a file that is gone before the training begins."""
+    with tempfile.TemporaryDirectory(prefix="clusterability-") as folder:
+        path = Path(folder) / "data.npz"
+        _write_data(path, dataset)
+        message = {
+            "path": str(path),
+            "n_classes": dataset.n_classes,
+            "reshuffled": dataset.reshuffled,
+            "digest": digest,
+        }
+        _all(lambda _, worker: worker.ask(message), workers)
 
 
 def _write_data(path: Path, dataset: Dataset) -> None:

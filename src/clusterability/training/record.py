@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors.torch import load_file
 from torch import nn
@@ -18,6 +20,8 @@ from clusterability.training.networks import NETWORKS
 from clusterability.training.spec import TrainingSpec
 
 SCHEMA_VERSION = 1
+
+Row = TypeVar("Row", "EpochScores", "PhaseScores", "Attempt")
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,10 @@ class TrainedRun:
             InputError: if there is no such phase, or its file is damaged.
         """
         one_of("phase", phase, self.phases)
-        network = NETWORKS[self.spec.network].build(self.shape, self.n_outputs, self.spec.dropout)
+        made = NETWORKS[self.spec.network].build
         path = self.folder / f"{phase}.safetensors"
         try:
+            network = made(self.shape, self.n_outputs, self.spec.dropout)
             network.load_state_dict(load_file(path))
         # What the library raises on damaged files is not documented.
         except Exception as error:
@@ -151,21 +156,48 @@ class TrainedRun:
             data = json.loads(text)
             if data["schema_version"] != SCHEMA_VERSION:
                 raise InputError(f"its schema is {data['schema_version']!r}, not {SCHEMA_VERSION}")
+            spec, diverged = TrainingSpec.from_dict(data["spec"]), data["diverged"]
+            n_phases = len(spec.phases) if diverged is None else len(data["phases"])
+            if tuple(data["phases"]) != spec.phases[:n_phases]:
+                raise InputError(f"its phases are not {' and '.join(spec.phases)}")
             return cls(
-                spec=TrainingSpec.from_dict(data["spec"]),
+                spec=spec,
                 folder=folder,
-                phases={name: PhaseScores(**value) for name, value in data["phases"].items()},
-                curves=tuple(EpochScores(**row) for row in data["curves"]),
-                diverged=data["diverged"],
-                attempts=tuple(Attempt(**attempt) for attempt in data["attempts"]),
+                phases={name: _row(PhaseScores, value) for name, value in data["phases"].items()},
+                curves=tuple(_row(EpochScores, row) for row in data["curves"]),
+                diverged=None if diverged is None else str(diverged),
+                attempts=tuple(_row(Attempt, attempt) for attempt in data["attempts"]),
                 machine=dict(data["machine"]),
                 data_digest=str(data["data_digest"]),
                 shape=tuple(whole("shape", side, 1) for side in data["shape"]),
                 n_outputs=whole("n_outputs", data["n_outputs"], 1),
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             reason = str(error) if isinstance(error, InputError) else type(error).__name__
             raise InputError(
                 f"'{shown(str(folder / 'run.json'), 200)}' is no record of a run ({reason}); "
                 "remove its folder to train the run again"
             ) from None
+
+
+def _row(kind: Callable[..., Row], fields: dict[str, Any]) -> Row:
+    """Scores whose fields have the types that they are declared with."""
+    row = kind(**fields)
+    for field in dataclasses.fields(row):
+        value, declared = getattr(row, field.name), str(field.type)
+        if declared == "str":
+            fits = isinstance(value, str)
+        elif value is None:
+            fits = "None" in declared
+        else:
+            fits = type(value) in (int, float) and math.isfinite(value)
+        if not fits:
+            raise InputError(f"{field.name} is {shown(repr(value))}, expected {declared}")
+    return row

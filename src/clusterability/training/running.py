@@ -134,6 +134,11 @@ def _train_all(
         dataset = load_dataset(
             spec.dataset, seed=spec.data_seed, data_dir=data_dir, progress=progress
         )
+    elif not isinstance(dataset, Dataset):
+        raise InputError(
+            f"data is of type {type(dataset).__name__}, expected a Dataset; make one with "
+            "clusterability.datasets.dataset_from_arrays(x, y)"
+        )
     check_fit(spec, dataset)
     if threads is None:
         threads = default_threads(spec, dataset)
@@ -182,22 +187,26 @@ def _clear(folders: Sequence[RunFolder], groups: Sequence[Sequence[int]]) -> Non
 
 @contextmanager
 def _settings_kept() -> Iterator[None]:
-    """Leave torch's settings as they were.
+    """Train in float32 and with gradients, and leave torch's settings as they were.
 
     Moments of weights that stopped changing fade into denormal numbers, which processors compute
     with slowly; they are taken for 0 while training.
     """
     threads, flushed = torch.get_num_threads(), _flushes_denormals()
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
     try:
-        yield
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
     finally:
+        torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
         torch.set_flush_denormal(flushed)
 
 
 def _flushes_denormals() -> bool:
     """Whether this thread takes denormal numbers for 0; torch does not tell."""
-    return float(torch.tensor(1e-40) * 1) == 0
+    return float(torch.tensor(1e-40, dtype=torch.float32) * 1) == 0
 
 
 def _digest(dataset: Dataset) -> str:
