@@ -12,7 +12,7 @@ import pytest
 from clusterability import training
 from clusterability.cli import main
 from clusterability.cli import train as command
-from clusterability.training import NETWORKS, TrainingSpec, train
+from clusterability.training import NETWORKS, TrainingSpec, group, train
 from training_cases import one_thread, weights_of  # noqa: F401
 
 DIGITS = ("--network", "small-mlp", "--dataset", "digits")
@@ -67,14 +67,15 @@ def test_options_become_the_spec(options, fields):
 def test_the_other_options_reach_train_many(monkeypatch):
     calls = []
     monkeypatch.setattr(training, "train_many", lambda *a, **k: calls.append((a, k)) or [])
-    options = ["--runs", 3, "--no-stack", "--device", "cpu", "--workers", 2, "--out", "o"]
+    options = ["--runs", 3, "--no-stack", "--device", "cpu", "--workers", 2, "--threads", 3]
+    options += ["--out", "o"]
     command.run(parsed(*DIGITS, *options, "--data-dir", "d", "--quiet"), [])
     assert calls == [
         (
             (TrainingSpec("small-mlp", "digits"), 3),
             {
                 **{"stacked": False, "out": "o", "data_dir": "d", "device": "cpu"},
-                **{"workers": 2, "progress": False},
+                **{"threads": 3, "workers": 2, "progress": False},
             },
         )
     ]
@@ -186,3 +187,20 @@ def test_help_names_every_field_of_the_spec():
     for network in NETWORKS:
         assert network in text
     assert "goes on from its last finished epoch" in text
+
+
+def test_one_that_diverges_does_not_hide_the_others(tmp_path, capsys, monkeypatch):
+    note = group.Group._note
+
+    def diverge(self, scores, test, seconds):
+        if self.spec.seed == 1:
+            scores.loss[0] = float("inf")
+        note(self, scores, test, seconds)
+
+    monkeypatch.setattr(group.Group, "_note", diverge)
+    options = ["--runs", "3", "--workers", "1", "--out", str(tmp_path)]
+    assert main(["train", *FAST, *options]) == 2
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[1:5]] == ["0", "0", "2", "2"]
+    assert "seed1" in err
+    assert err.count("\n") == 1

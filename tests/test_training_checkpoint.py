@@ -66,7 +66,7 @@ def test_none(tmp_path):
 
 def test_of_another_run(tmp_path):
     write_checkpoint(tmp_path, some())
-    with pytest.raises(InputError, match=r"other data or another spec; remove it"):
+    with pytest.raises(InputError, match=r"other data, another spec or .*; name those"):
         read_checkpoint(tmp_path, "e")
 
 

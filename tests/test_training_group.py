@@ -127,7 +127,7 @@ def test_one_of_a_stack_diverges_and_the_others_go_on(tmp_path, monkeypatch, at_
     diverging(monkeypatch, 1, at_step)
     with pytest.raises(InputError, match="seed1-") as error:
         train_many(spec, 3, stacked=True, data=data, out=tmp_path, device="cpu")
-    assert "others" not in str(error.value)
+    assert "more" not in str(error.value)
     for run in (expected[0], expected[2]):
         found = tmp_path / run.spec.name
         for name, content in zip(("unpruned", "pruned"), weights_of(run), strict=True):
@@ -210,7 +210,7 @@ def test_other_runs_go_on(tmp_path, monkeypatch, workers):
 
 
 def test_several_that_diverge_are_counted(tmp_path):
-    with pytest.raises(InputError, match=r"seed0-\w+ \(and 2 others\) became NaN"):
+    with pytest.raises(InputError, match=r"seed0-\w+ \(and of 2 more\) became NaN"):
         train_many(small_spec(learning_rate=1e30), 3, data=few_digits(), out=tmp_path, workers=1)
 
 

@@ -43,3 +43,10 @@ def test_damaged_measurement(run, content):
     with pytest.raises(InputError, match="remove it to measure again") as error:
         measure_runs([run], n_shuffles=2, workers=1)
     assert "\n" not in str(error.value)
+
+
+def test_a_measurement_of_weights_that_are_gone_goes_too(run, tmp_path):
+    measure_runs([run], n_shuffles=2, workers=1)
+    (run.folder / "pruned.safetensors").unlink()
+    again = train(run.spec, data=few_digits(), out=tmp_path, threads=1)
+    assert measurement(again, "pruned") is None

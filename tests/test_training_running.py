@@ -9,6 +9,7 @@ from clusterability.datasets import Dataset, Split, dataset_from_arrays, load_da
 from clusterability.errors import InputError
 from clusterability.training import NETWORKS, TrainingSpec, group, running, train, train_many
 from clusterability.training.randomness import Randomness, Use
+from clusterability.training.running import DivergedError
 from training_cases import few_digits, no_figures, one_thread, small_spec, weights_of  # noqa: F401
 
 
@@ -305,3 +306,44 @@ def test_impossible_requests(tmp_path, fields, words):
 
 def test_every_network_can_be_named():
     assert all(TrainingSpec(name, "mnist").network == name for name in NETWORKS)
+
+
+def test_a_lack_of_memory_is_one_sentence(tmp_path, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to\nmore")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "placed", fail)
+        with pytest.raises(InputError, match=r"not enough memory .*; train fewer runs in a stack"):
+            trained(tmp_path, small_spec())
+
+    def other(*_arguments, **_options):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(running, "placed", other)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        trained(tmp_path, small_spec())
+
+
+def test_several_runs_with_threads_of_their_own(tmp_path, monkeypatch):
+    data, spec = few_digits(), small_spec()
+    for parallel in (False, True):
+        monkeypatch.setattr(running, "is_worth_processes", lambda *_, p=parallel: p)
+        out = tmp_path / str(parallel)
+        runs = train_many(spec, 2, data=data, out=out, threads=2, workers=2)
+        assert [run.machine["threads"] for run in runs] == [2, 2]
+
+
+def test_those_that_did_not_diverge_come_with_the_error(tmp_path, monkeypatch):
+    diverge = group.Group._note
+
+    def note(self, scores, test, seconds):
+        if self.spec.seed == 1:
+            scores.loss[0] = float("nan")
+        diverge(self, scores, test, seconds)
+
+    monkeypatch.setattr(group.Group, "_note", note)
+    with pytest.raises(DivergedError, match="seed1-") as caught:
+        train_many(small_spec(), 3, data=few_digits(), out=tmp_path, workers=1)
+    assert [bool(run.diverged) for run in caught.value.runs] == [False, True, False]
+    assert [len(run.phases) for run in caught.value.runs] == [2, 0, 2]

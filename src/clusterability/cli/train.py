@@ -105,6 +105,7 @@ def _add_how_long(parser: argparse.ArgumentParser) -> None:
 def _add_where(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("where").add_argument
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default auto)")
+    add("--threads", type=int, metavar="N", help="of torch, for each run; they change the rounding")
     add("--workers", type=int, metavar="N", help="runs at a time (default one a processor)")
     add("--out", default="runs", metavar="DIR", help="folder for the runs' folders (default runs)")
     add("--data-dir", metavar="DIR", help="where data sets lie")
@@ -119,26 +120,41 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, written: list[str]) -> None:
     """Train the runs, measure them if asked, and print a table."""
-    from clusterability.training import train_many
+    from clusterability.training.running import DivergedError
 
-    spec = _spec(args)
-    runs = train_many(
-        spec,
-        args.runs,
-        stacked=args.stack,
-        out=args.out,
-        data_dir=args.data_dir,
-        device=args.device,
-        workers=args.workers,
-        progress=not args.quiet,
-    )
+    try:
+        runs = _trained(args)
+    except DivergedError as error:
+        _finish([trained for trained in error.runs if trained.phases], args, written)
+        raise
+    _finish(runs, args, written)
+
+
+def _finish(runs: list[TrainedRun], args: argparse.Namespace, written: list[str]) -> None:
+    """Measure what was trained, if asked, and print the table."""
     written += [str(trained.folder) for trained in runs]
     if args.measure:
         from clusterability.training.measured import measure_runs
 
         measure_runs(runs, workers=args.workers, device=args.device, progress=not args.quiet)
-    if not args.quiet and sys.stdout is not None:
+    if runs and not args.quiet and sys.stdout is not None:
         print(_table(runs))
+
+
+def _trained(args: argparse.Namespace) -> list[TrainedRun]:
+    from clusterability.training import train_many
+
+    return train_many(
+        _spec(args),
+        args.runs,
+        stacked=args.stack,
+        out=args.out,
+        data_dir=args.data_dir,
+        device=args.device,
+        threads=args.threads,
+        workers=args.workers,
+        progress=not args.quiet,
+    )
 
 
 def _spec(args: argparse.Namespace) -> TrainingSpec:

@@ -88,8 +88,9 @@ def read_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
         checkpoint = Checkpoint(state=state, **described)
     if checkpoint.digest != digest:
         raise InputError(
-            f"'{shown(str(path), 200)}' belongs to other data or another spec; remove it to train "
-            "the run from its beginning, or name the data that it was begun with"
+            f"'{shown(str(path), 200)}' belongs to other data, another spec or another kind of "
+            "device; name those that it was begun with, or remove it to train the run from its "
+            "beginning"
         )
     return checkpoint
 

@@ -19,7 +19,7 @@ from clusterability.shown import shown
 from clusterability.training import checkpoint
 from clusterability.training.checkpoint import Checkpoint
 from clusterability.training.curves import curves_csv, curves_png
-from clusterability.training.record import EpochScores, TrainedRun
+from clusterability.training.record import EpochScores, TrainedRun, measurement_path
 from clusterability.training.spec import TrainingSpec
 
 RECORD = "run.json"
@@ -108,7 +108,9 @@ class RunFolder:
             os.unlink(self.path / checkpoint.FILE)
 
     def write_weights(self, name: str, weights: dict[str, Tensor]) -> None:
-        """Write a state dict as NAME.safetensors."""
+        """Write a state dict as NAME.safetensors; what was measured of others goes."""
+        with suppress(FileNotFoundError):
+            os.unlink(measurement_path(self.path, name))
         write_whole(self.path / f"{name}.safetensors", safetensors.torch.save(weights))
 
     def write_curves(self, rows: Sequence[EpochScores]) -> None:

@@ -7,7 +7,6 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,37 +28,11 @@ from clusterability.training.objective import penalties, total_penalty
 from clusterability.training.pruning import PruningSchedule
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.record import Attempt, EpochScores, PhaseScores, TrainedRun
-from clusterability.training.samples import Samples
+from clusterability.training.samples import Data
 from clusterability.training.spec import TrainingSpec
 from clusterability.training.trainable import Trainable
 
 MAX_ATTEMPTS = 10
-
-
-@dataclass(frozen=True)
-class Data:
-    """What all runs of one call are trained on.
-
-    Args:
-        train, test: the parts, on the device.
-        reshuffled: whether each epoch has an order of its own.
-        digest: SHA-256 of the arrays.
-    """
-
-    train: Samples
-    test: Samples | None
-    reshuffled: bool
-    digest: str
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one input."""
-        return tuple(self.train.x.shape[1:])
-
-    @property
-    def n_outputs(self) -> int:
-        """Classes, or targets of a regression."""
-        return self.train.targets.shape[1]
 
 
 class PausedError(Exception):
@@ -190,7 +163,9 @@ class Group:
         )
 
     def _digest(self) -> str:
-        return "-".join([*(spec.digest for spec in self.specs), self.data.digest])
+        # Dropout's random numbers depend on the kind of device.
+        device = [] if self.device.type == "cpu" else [self.device.type]
+        return "-".join([*(spec.digest for spec in self.specs), self.data.digest, *device])
 
     def _is_over(self) -> bool:
         return all(self.diverged)

@@ -9,7 +9,7 @@ from clusterability.measuring import measure
 from clusterability.output import write_whole
 from clusterability.result import Clusterability
 from clusterability.shown import shown
-from clusterability.training.record import TrainedRun
+from clusterability.training.record import TrainedRun, measurement_path
 
 
 def measure_runs(
@@ -40,7 +40,7 @@ def measure_runs(
                     progress=progress,
                     name=f"{run.spec.name}/{phase}",
                 )
-                path = run.folder / f"{phase}-clusterability.json"
+                path = measurement_path(run.folder, phase)
                 write_whole(path, (result.to_json() + "\n").encode())
 
 
@@ -50,7 +50,7 @@ def measurement(run: TrainedRun, phase: str) -> Clusterability | None:
     Raises:
         InputError: if its file is damaged.
     """
-    path = run.folder / f"{phase}-clusterability.json"
+    path = measurement_path(run.folder, phase)
     if not path.exists():
         return None
     try:

@@ -29,9 +29,11 @@ WORKER_MEMORY = 600 * 2**20
 def train_in_processes(
     specs: Sequence[TrainingSpec],
     dataset: Dataset,
-    digest: str,
     out: Path,
     n_workers: int,
+    *,
+    digest: str,
+    threads: int,
     progress: bool,
 ) -> None:
     """Train each run to its end, ``n_workers`` at a time; the caller holds their folders' locks.
@@ -40,14 +42,14 @@ def train_in_processes(
         InputError: of the first run that raised one, or if a process died.
     """
     waiting = deque(specs)
+    always = {"out": str(out), "threads": threads, "progress": progress}
 
     def work(position: int, worker: _Worker) -> None:
         while waiting:
             with contextlib.suppress(IndexError):  # another thread took the last
                 spec = waiting.popleft()
-                message = {"spec": spec.to_dict(), "out": str(out), "progress": progress}
-                message |= {"position": position, "max_epochs": _epochs_at_once(spec)}
-                if not worker.ask(message):
+                message = {"spec": spec.to_dict(), "position": position, **always}
+                if not worker.ask(message | {"max_epochs": _epochs_at_once(spec)}):
                     waiting.append(spec)
 
     with _workers(min(n_workers, len(specs))) as workers:

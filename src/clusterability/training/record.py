@@ -24,6 +24,11 @@ SCHEMA_VERSION = 1
 Row = TypeVar("Row", "EpochScores", "PhaseScores", "Attempt")
 
 
+def measurement_path(folder: Path, phase: str) -> Path:
+    """Where it is said how clusterable the network of a phase is."""
+    return folder / f"{phase}-clusterability.json"
+
+
 @dataclass(frozen=True)
 class EpochScores:
     """One line of the curves.

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from clusterability.datasets import Dataset, load_dataset
 from clusterability.errors import InputError
 from clusterability.options import DEVICES, find_device, one_of, whole
+from clusterability.shown import shown
 from clusterability.training.fitting import check_fit, default_threads, is_worth_processes
 from clusterability.training.folders import RunFolder
-from clusterability.training.group import Data, Group
+from clusterability.training.group import Group
 from clusterability.training.networks import NETWORKS
 from clusterability.training.pool import affordable_workers, train_in_processes
 from clusterability.training.record import TrainedRun
-from clusterability.training.samples import samples
+from clusterability.training.samples import data_digest, placed
 from clusterability.training.spec import TrainingSpec
 from clusterability.workers import available_workers
+
+
+class DivergedError(InputError):
+    """The loss of some runs became NaN or infinite; the others are finished.
+
+    Args:
+        runs: all of them.
+    """
+
+    def __init__(self, runs: Sequence[TrainedRun]) -> None:
+        diverged = [run for run in runs if run.diverged]
+        run, more = diverged[0], len(diverged) - 1
+        others = f" (and of {more} more)" if more else ""
+        super().__init__(
+            f"the loss of {run.spec.name}{others} became NaN or infinite ({run.diverged}); its "
+            "last good weights are in last-good.safetensors in its folder; lower the learning rate "
+            "or the penalties, or scale the data"
+        )
+        self.runs = list(runs)
 
 
 def train(
@@ -74,6 +92,7 @@ def train_many(
     out: str | Path = "runs",
     data_dir: str | Path | None = None,
     device: str = "auto",
+    threads: int | None = None,
     workers: int | None = None,
     progress: bool = False,
 ) -> list[TrainedRun]:
@@ -87,12 +106,15 @@ def train_many(
         n_runs: how many.
         stacked: whether the weights are stacked; by default where that is faster.
         data, out, data_dir, device, progress: see :func:`train`.
+        threads: of torch, for each run; by default as :func:`train` for one run or a stack, and one
+            for each of several.
         workers: runs at the same time on a CPU, by default one a processor.
 
     Returns:
         The records by seed.
 
     Raises:
+        DivergedError: if the loss of any became NaN, when the others are finished.
         InputError: as :func:`train`.
     """
     n_runs = whole("runs", n_runs, 1, 10**5)
@@ -111,7 +133,8 @@ def train_many(
     stack = seeds if stacked else ()
     specs = [dataclasses.replace(spec, seed=seed, stack=stack) for seed in seeds]
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
-    threads = None if stacked or n_runs == 1 else 1
+    if threads is None and not stacked and n_runs > 1:
+        threads = 1
     runs = _train_all(specs, data, out, data_dir, device, threads, n_workers, progress)
     _check_diverged(runs)
     return runs
@@ -143,24 +166,24 @@ def _train_all(
     if threads is None:
         threads = default_threads(spec, dataset)
     folders = [RunFolder(Path(out), spec) for spec in specs]
-    with ExitStack() as locks, _settings_kept():
+    with ExitStack() as locks, _settings_kept(), _memory_named():
         for folder in folders:
             locks.enter_context(folder)
-        digest = _digest(dataset)
+        digest = data_digest(dataset)
         found = [folder.finished(digest) for folder in folders]
         groups = _groups(specs, found)
         _clear(folders, groups)
         n_parallel = affordable_workers(min(n_workers or 1, len(groups)), dataset)
-        if (
-            n_parallel > 1
-            and device.type == "cpu"
-            and is_worth_processes(spec, dataset, len(groups))
-        ):
+        parallel = n_parallel > 1 and device.type == "cpu"
+        if parallel and is_worth_processes(spec, dataset, len(groups)):
             unfinished = [specs[i] for (i,) in groups]
-            train_in_processes(unfinished, dataset, digest, Path(out), n_parallel, progress)
+            where = Path(out), n_parallel
+            train_in_processes(
+                unfinished, dataset, *where, digest=digest, threads=threads, progress=progress
+            )
             found = [folder.finished(digest) for folder in folders]
         elif groups:
-            data = _data(dataset, device, digest)
+            data = placed(dataset, device, digest)
             torch.set_flush_denormal(True)
             for group in groups:
                 ours = [specs[i] for i in group], [folders[i] for i in group]
@@ -204,32 +227,26 @@ def _settings_kept() -> Iterator[None]:
         torch.set_flush_denormal(flushed)
 
 
+@contextmanager
+def _memory_named() -> Iterator[None]:
+    """Say in a sentence that there is not enough memory, which torch says in many."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "alloc" not in str(error):
+            raise
+        reason = shown(str(error).splitlines()[0], 160)
+        raise InputError(
+            f"there is not enough memory ({reason}); train fewer runs in a stack, smaller batches, "
+            "or on another device"
+        ) from None
+
+
 def _flushes_denormals() -> bool:
     """Whether this thread takes denormal numbers for 0; torch does not tell."""
     return float(torch.tensor(1e-40, dtype=torch.float32) * 1) == 0
 
 
-def _digest(dataset: Dataset) -> str:
-    digest = hashlib.sha256(repr((dataset.n_classes, dataset.reshuffled)).encode())
-    for part in (dataset.train, dataset.test):
-        for array in () if part is None else (part.x, part.y):
-            digest.update(repr((array.shape, array.dtype.str)).encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _data(dataset: Dataset, device: torch.device, digest: str) -> Data:
-    test = None if dataset.test is None else samples(dataset, dataset.test, device)
-    return Data(samples(dataset, dataset.train, device), test, dataset.reshuffled, digest)
-
-
 def _check_diverged(runs: Sequence[TrainedRun]) -> None:
-    diverged = [run for run in runs if run.diverged]
-    if diverged:
-        run = diverged[0]
-        more = f" (and {len(diverged) - 1} others)" if len(diverged) > 1 else ""
-        raise InputError(
-            f"the loss of {run.spec.name}{more} became NaN or infinite ({run.diverged}); its last "
-            "good weights are in last-good.safetensors in its folder; lower the learning rate or "
-            "the penalties, or scale the data"
-        )
+    if any(run.diverged for run in runs):
+        raise DivergedError(runs)

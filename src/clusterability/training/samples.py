@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,3 +39,45 @@ def samples(dataset: Dataset, split: Split, device: torch.device) -> Samples:
         return Samples(x, y.to(torch.float32), True)
     classes = torch.nn.functional.one_hot(y.to(torch.int64), dataset.n_classes)
     return Samples(x, classes.to(torch.float32), False)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What all runs of one call are trained on.
+
+    Args:
+        train, test: the parts, on the device.
+        reshuffled: whether each epoch has an order of its own.
+        digest: SHA-256 of the arrays.
+    """
+
+    train: Samples
+    test: Samples | None
+    reshuffled: bool
+    digest: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return tuple(self.train.x.shape[1:])
+
+    @property
+    def n_outputs(self) -> int:
+        """Classes, or targets of a regression."""
+        return self.train.targets.shape[1]
+
+
+def placed(dataset: Dataset, device: torch.device, digest: str) -> Data:
+    """Both parts of a data set on a device."""
+    test = None if dataset.test is None else samples(dataset, dataset.test, device)
+    return Data(samples(dataset, dataset.train, device), test, dataset.reshuffled, digest)
+
+
+def data_digest(dataset: Dataset) -> str:
+    """SHA-256 of all arrays, their shapes and types, and how they are used."""
+    digest = hashlib.sha256(repr((dataset.n_classes, dataset.reshuffled)).encode())
+    for part in (dataset.train, dataset.test):
+        for array in () if part is None else (part.x, part.y):
+            digest.update(repr((array.shape, array.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

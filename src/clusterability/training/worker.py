@@ -24,8 +24,8 @@ from clusterability.errors import InputError
 from clusterability.tracing.file_checks import damage_named
 from clusterability.tracing.npz_files import read_npz
 from clusterability.training.folders import RunFolder
-from clusterability.training.group import Data, Group, PausedError
-from clusterability.training.samples import samples
+from clusterability.training.group import Group, PausedError
+from clusterability.training.samples import Data, placed
 from clusterability.training.spec import TrainingSpec
 
 
@@ -70,9 +70,7 @@ def _read_data(message: dict[str, Any]) -> Data:
     train = Split(arrays["x"], arrays["y"])
     test = Split(arrays["test_x"], arrays["test_y"]) if "test_x" in arrays else None
     dataset = Dataset("data", train, test, message["n_classes"], message["reshuffled"])
-    cpu = torch.device("cpu")
-    held_out = None if test is None else samples(dataset, test, cpu)
-    return Data(samples(dataset, train, cpu), held_out, dataset.reshuffled, message["digest"])
+    return placed(dataset, torch.device("cpu"), message["digest"])
 
 
 def _train(message: dict[str, Any], data: Data) -> None:
@@ -83,7 +81,7 @@ def _train(message: dict[str, Any], data: Data) -> None:
         [spec],
         [folder],
         data,
-        threads=1,
+        threads=message["threads"],
         progress=message["progress"],
         position=message["position"],
     ).train(message["max_epochs"])
