@@ -77,7 +77,8 @@ def train(
     """
     seeds = spec.stack or (spec.seed,)
     specs = [dataclasses.replace(spec, seed=seed) for seed in seeds]
-    runs = _train_all(specs, data, out, data_dir, device, threads, None, progress)
+    with _training_settings():
+        runs = _train_all(specs, data, out, data_dir, device, threads, None, progress)
     run = runs[seeds.index(spec.seed)]
     _check_diverged([run])
     return run
@@ -135,7 +136,8 @@ def train_many(
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     if threads is None and not stacked and n_runs > 1:
         threads = 1
-    runs = _train_all(specs, data, out, data_dir, device, threads, n_workers, progress)
+    with _training_settings():
+        runs = _train_all(specs, data, out, data_dir, device, threads, n_workers, progress)
     _check_diverged(runs)
     return runs
 
@@ -166,7 +168,7 @@ def _train_all(
     if threads is None:
         threads = default_threads(spec, dataset)
     folders = [RunFolder(Path(out), spec) for spec in specs]
-    with ExitStack() as locks, _settings_kept(), _memory_named():
+    with ExitStack() as locks, _memory_named():
         for folder in folders:
             locks.enter_context(folder)
         digest = data_digest(dataset)
@@ -184,7 +186,6 @@ def _train_all(
             found = [folder.finished(digest) for folder in folders]
         elif groups:
             data = placed(dataset, device, digest)
-            torch.set_flush_denormal(True)
             for group in groups:
                 ours = [specs[i] for i in group], [folders[i] for i in group]
                 runs = Group(*ours, data, threads=threads, progress=progress).train()
@@ -209,15 +210,17 @@ def _clear(folders: Sequence[RunFolder], groups: Sequence[Sequence[int]]) -> Non
 
 
 @contextmanager
-def _settings_kept() -> Iterator[None]:
+def _training_settings() -> Iterator[None]:
     """Train in float32 and with gradients, and leave torch's settings as they were.
 
-    Moments of weights that stopped changing fade into denormal numbers, which processors compute
-    with slowly; they are taken for 0 while training.
+    Moments of weights that stopped changing fade into denormal numbers, with which processors
+    compute slowly, so that an epoch takes 1.4 times as long; they are taken for 0 while training.
+    The threads of torch's pool do so if it is begun after this, by the first large tensor.
     """
     threads, flushed = torch.get_num_threads(), _flushes_denormals()
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
+    torch.set_flush_denormal(True)
     try:
         with torch.inference_mode(False), torch.enable_grad():
             yield
