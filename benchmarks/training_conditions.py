@@ -242,18 +242,22 @@ def print_table(conditions: list[dict]) -> None:
             ours, paper = found["mean"], found["published"]
             is_loss = "test_accuracy" not in ours
             test, digits = ("test_loss", 3) if is_loss else ("test_accuracy", 3)
-            of_paper = f" (of {paper['n_runs']:.0f}: {paper['n_significant']:.0f})"
             cells = [
                 row["table"],
                 row["condition"],
                 phase,
                 f"{ours['ncut']:.3f}{_of(paper, 'ncut', 3)}",
                 f"{ours['null_mean']:.3f}{_of(paper, 'null_mean', 3)}",
-                f"{ours['n_significant']} of {ours['n_runs']}"
-                + (of_paper if "n_significant" in paper else ""),
+                f"{ours['n_significant']} of {ours['n_runs']}{_significant(paper)}",
                 f"{ours[test]:.{digits}f}{_of(paper, test, digits)}" if test in ours else "",
             ]
             print(f"| {' | '.join(cells)} |")
+
+
+def _significant(paper: dict) -> str:
+    if "n_significant" not in paper:
+        return ""
+    return f" ({paper['n_significant']:.0f} of {paper['n_runs']:.0f})"
 
 
 def _of(paper: dict, name: str, digits: int) -> str:
