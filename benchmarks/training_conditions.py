@@ -199,6 +199,7 @@ def described_run(run: TrainedRun, phase: str) -> dict:
         "null_std": found.plain.null.std,
         "p_value": found.plain.p_value,
         "z_score": found.plain.z_score,
+        "effective_clusters": found.plain.effective_clusters,
         "refined_ncut": found.refined.ncut,
         "refined_null_mean": found.refined.null.mean,
         "refined_null_std": found.refined.null.std,

@@ -68,7 +68,7 @@ def one_of(name: str, value: Any, known: Collection[str]) -> str:
     """Refuse a value that is not among the known, and name the nearest of these."""
     if isinstance(value, str) and value in known:
         return value
-    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(f"{name} is {value!r}, expected one of {', '.join(known)}{hint}")
 

@@ -2,7 +2,15 @@
 
 from clusterability.training.networks import NETWORKS, build
 from clusterability.training.record import TrainedRun
-from clusterability.training.running import train, train_many
+from clusterability.training.running import DivergedError, train, train_many
 from clusterability.training.spec import TrainingSpec
 
-__all__ = ["NETWORKS", "TrainedRun", "TrainingSpec", "build", "train", "train_many"]
+__all__ = [
+    "NETWORKS",
+    "DivergedError",
+    "TrainedRun",
+    "TrainingSpec",
+    "build",
+    "train",
+    "train_many",
+]
