@@ -138,7 +138,9 @@ def _finish(runs: list[TrainedRun], args: argparse.Namespace, written: list[str]
 
         measure_runs(runs, workers=args.workers, device=args.device, progress=not args.quiet)
     if runs and not args.quiet and sys.stdout is not None:
-        print(_table(runs))
+        from clusterability.training.table import runs_table
+
+        print(runs_table(runs))
 
 
 def _trained(args: argparse.Namespace) -> list[TrainedRun]:
@@ -184,9 +186,3 @@ def _spec(args: argparse.Namespace) -> TrainingSpec:
         seed=args.seed,
         data_seed=args.data_seed,
     )
-
-
-def _table(runs: list[TrainedRun]) -> str:
-    from clusterability.training.table import runs_table
-
-    return runs_table(runs)

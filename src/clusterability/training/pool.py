@@ -1,4 +1,4 @@
-"""Several runs at once on a CPU, each in a process of one thread."""
+"""Several runs at once on a CPU, in processes that take turns."""
 
 from __future__ import annotations
 

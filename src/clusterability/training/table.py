@@ -12,7 +12,7 @@ Row = list[str]
 
 
 def runs_table(runs: Sequence[TrainedRun]) -> str:
-    """A line for each phase of each run, their means where there are several, and the folders."""
+    """A line for each phase of each run, and the folders."""
     rows = [_row(run, phase) for run in runs for phase in run.phases]
     names = ["seed", "network", "sparsity", "train loss", "test loss"]
     names += ["train acc.", "test acc."] if _has_accuracy(runs) else []
