@@ -214,7 +214,7 @@ def _training_settings() -> Iterator[None]:
     """Train in float32 and with gradients, and leave torch's settings as they were.
 
     Moments of weights that stopped changing fade into denormal numbers, with which processors
-    compute slowly, so that an epoch takes 1.4 times as long; they are taken for 0 while training.
+    compute slowly; they are taken for 0 while training.
     The threads of torch's pool do so if it is begun after this, by the first large tensor.
     """
     threads, flushed = torch.get_num_threads(), _flushes_denormals()
