@@ -21,6 +21,7 @@ from torch import Tensor
 from clusterability import krylov, lapack
 from clusterability.eigenproblem import BipartiteProblem, GeneralProblem
 from clusterability.graph import NeuronGraph
+from clusterability.weak_rows import recompute_weak_rows
 
 DENSE_SIDE = 1000
 """Up to this size of the symmetric problem LAPACK is faster on a CPU than the block iteration."""
@@ -71,7 +72,8 @@ def spectral_embedding(
     values, vectors = problem.finish(_solve(problem, n_wanted, dtype, rngs))
     if dtype == torch.float32 and bool((values[..., -1] < SMALLEST_IN_FLOAT32).any()):
         values, vectors = problem.finish(_solve(problem, n_wanted, torch.float64, rngs))
-    return Embedding(1 - values, vectors * inverse_root(degrees)[..., None], degrees)
+    rows = vectors * inverse_root(degrees)[..., None]
+    return Embedding(1 - values, recompute_weak_rows(graph, degrees, values, rows), degrees)
 
 
 def eigenproblem(graph: NeuronGraph, degrees: Tensor) -> BipartiteProblem | GeneralProblem:
