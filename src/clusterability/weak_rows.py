@@ -22,9 +22,9 @@ from torch import Tensor
 
 from clusterability.graph import NeuronGraph, matmul, transposed_matmul
 
-WEAK = 4e-6
+WEAK = 1e-6
 """Share of the graph's volume below which a neuron is weak. An error of 2e-6 in u, which the block
-iteration leaves, is at this degree 0.1 % of a typical row, whose entries are 1 / sqrt(volume)."""
+iteration leaves, is at this degree 0.2 % of a typical row, whose entries are 1 / sqrt(volume)."""
 
 RESOLVED = 1e-3
 """An entry of a unit eigenvector above this stands out from the solver's error and is kept. Weak
