@@ -12,18 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from clusterability.errors import InputError
 from clusterability.tracing.scales import Scale, Total
 
 INPUT = -1
 """In place of a weight operation's number: the network's input."""
-
-MOST_TERMS = 1024
-"""Terms that averaging over different neurons may make before it is refused."""
 
 MOST_ELEMENTS = 2**27
 """Elements of labels that may be laid out in full: 1 GB."""
@@ -114,7 +109,7 @@ def moved(
             inputs = [given if i == place else nothing.expand(s) for i, s in enumerate(sizes)]
             labels = move(*inputs)
             if bool(labels.any()):
-                terms.append(Term(_repeating(labels).expand(shape), term.origin))
+                terms.append(Term(mark_repeats(labels).expand(shape), term.origin))
     return Value(tuple(shape), tuple(terms))
 
 
@@ -231,136 +226,8 @@ def multiplied(value: Value, factor: float) -> Value:
     return Value(value.shape, tuple(terms))
 
 
-def mixed(
-    value: Value, axes: Sequence[int], shape: Sequence[int], *, is_mean: bool = False
-) -> Value:
-    """A value whose elements along some whole axes are averaged or picked from.
-
-    Where one neuron fills these axes, as a channel does, it fills them after too. Otherwise all
-    elements along the axes reach every element after, those that hold the same together.
-
-    Args:
-        value: what goes in.
-        axes: axes that are mixed; their lengths may change.
-        shape: of what comes out, with as many axes.
-        is_mean: whether each element counts by its share.
-
-    Raises:
-        InputError: if that makes too many terms.
-    """
-    axes = [axis % len(shape) for axis in axes]
-
-    def columns(labels: Tensor) -> Tensor:
-        last = labels.movedim(axes, tuple(range(-len(axes), 0))).flatten(-len(axes))
-        for axis in sorted(axes):
-            last = last.unsqueeze(axis)
-        return last
-
-    return _spread(value, axes, tuple(shape), columns, is_mean)
-
-
-def fills(value: Value, axes: Sequence[int]) -> bool:
-    """Whether along these axes every element of a neuron is that neuron's."""
-    for term in value.terms:
-        filled = term.labels.amax(dim=list(axes), keepdim=True)
-        if term.origin.operation != INPUT and not bool(
-            ((term.labels == 0) | (term.labels == filled)).all()
-        ):
-            return False
-    return True
-
-
-@dataclass(frozen=True)
-class Window:
-    """What a pooling operation looks at along one axis."""
-
-    size: int
-    stride: int
-    padding: int = 0
-    dilation: int = 1
-
-
-def windowed(
-    value: Value, windows: Sequence[Window], shape: Sequence[int], *, is_mean: bool = False
-) -> Value:
-    """A value whose last axes are pooled, a window an axis; otherwise like :func:`mixed`."""
-    n = len(windows)
-    axes = list(range(len(shape) - n, len(shape)))
-
-    def columns(labels: Tensor) -> Tensor:
-        for axis, window in zip(axes, windows, strict=True):
-            reach = (window.size - 1) * window.dilation + 1
-            needed = (shape[axis] - 1) * window.stride + reach
-            after = max(0, needed - labels.shape[axis] - window.padding)
-            pads = [0, 0] * (len(shape) - 1 - axis) + [window.padding, after]
-            labels = torch.nn.functional.pad(labels, pads)
-        for axis, window in zip(axes, windows, strict=True):
-            reach = (window.size - 1) * window.dilation + 1
-            labels = labels.unfold(axis, reach, window.stride).narrow(axis, 0, shape[axis])
-            labels = labels[..., :: window.dilation]
-        return labels.flatten(-n)
-
-    return _spread(value, axes, tuple(shape), columns, is_mean)
-
-
-def _spread(
-    value: Value,
-    axes: list[int],
-    shape: tuple[int, ...],
-    columns: Callable[[Tensor], Tensor],
-    is_mean: bool,
-) -> Value:
-    """Args: columns, (..., n) all labels that reach an element, of its shape or broadcasting."""
-    terms: list[Term] = []
-    inputs = [term for term in value.terms if term.origin.operation == INPUT]
-    if inputs:  # mixed inputs are new inputs
-        terms += network_input(shape).terms
-    for term in value.terms:
-        if term.origin.operation == INPUT:
-            continue
-        labels = term.labels
-        filled = labels.amax(dim=axes, keepdim=True)
-        if bool(((labels == 0) | (labels == filled)).all()):
-            terms.append(Term(filled.expand(shape), term.origin))
-            continue
-        distinct, counts = _distinct(columns(labels))
-        if len(distinct) + len(terms) > MOST_TERMS:
-            raise InputError(f"it joins {len(distinct)} different neurons")
-        for column, count in zip(distinct, counts, strict=True):
-            factor = term.origin.factor * (count / sum(counts) if is_mean else 1)
-            origin = replace(term.origin, factor=factor)
-            terms.append(Term(_repeating(column).expand(shape), origin))
-    return Value(shape, tuple(terms))
-
-
-def _distinct(columns: Tensor) -> tuple[list[Tensor], list[int]]:
-    """Different slices along the last axis, and how often each comes."""
-    if columns.numel() > MOST_ELEMENTS:
-        raise InputError(f"it joins neurons in {columns.numel()} combinations")
-    flat = columns.flatten(0, -2)
-    _, first, counts = np.unique(flat.numpy(), axis=1, return_index=True, return_counts=True)
-    order = np.argsort(first)
-    return [columns[..., first[i]] for i in order], [int(counts[i]) for i in order]
-
-
-def reduced(value: Value, axes: Sequence[int], keepdim: bool, *, is_mean: bool = False) -> Value:
-    """A value averaged, summed or picked from over whole axes.
-
-    Raises:
-        InputError: if too many neurons are joined.
-    """
-    n_axes = len(value.shape)
-    axes = sorted(axis % n_axes for axis in axes)
-    kept = [1 if axis in axes else size for axis, size in enumerate(value.shape)]
-    whole = mixed(value, axes, kept, is_mean=is_mean)
-    if keepdim:
-        return whole
-    shape = tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
-    return Value(shape, tuple(Term(t.labels.squeeze(axes), t.origin) for t in whole.terms))
-
-
-def _repeating(labels: Tensor) -> Tensor:
-    """The same labels, with stride 0 along every axis where they repeat."""
+def mark_repeats(labels: Tensor) -> Tensor:
+    """Return the same labels, with stride 0 along every axis where they repeat."""
     shape = labels.shape
     for axis in range(labels.ndim):
         first = labels.narrow(axis, 0, min(1, labels.shape[axis]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from clusterability.errors import InputError
+from clusterability.tracing.mixing import PoolingWindow, fills, mixed, reduced, windowed
 from clusterability.tracing.operations.registry import Call, numbers, rule
-from clusterability.tracing.provenance import Value, Window, chosen, fills, mixed, reduced, windowed
+from clusterability.tracing.provenance import Value, chosen
 
 
 def _pooled(call: Call, n_axes: int) -> Value:
@@ -19,19 +20,19 @@ def _pooled(call: Call, n_axes: int) -> Value:
         raise call.refusal(str(error)) from None
 
 
-def _windows(call: Call, value: Value, n_axes: int) -> list[Window]:
+def _windows(call: Call, value: Value, n_axes: int) -> list[PoolingWindow]:
     if "kernel_size" not in call.arguments or "fractional" in call.operation:
         sizes = list(zip(value.shape[-n_axes:], call.shape[-n_axes:], strict=True))
         if "fractional" in call.operation or any(before % after for before, after in sizes):
             raise InputError("its windows differ, and hold different neurons")
-        return [Window(before // after, before // after) for before, after in sizes]
+        return [PoolingWindow(before // after, before // after) for before, after in sizes]
     given = {
         name: numbers(call.arguments.get(name)) or [default]
         for name, default in (("kernel_size", 1), ("stride", 0), ("padding", 0), ("dilation", 1))
     }
     filled = {name: list(n) * n_axes if len(n) == 1 else list(n) for name, n in given.items()}
     return [
-        Window(size, stride or size, padding, dilation)
+        PoolingWindow(size, stride or size, padding, dilation)
         for size, stride, padding, dilation in zip(*filled.values(), strict=True)
     ]
 
