@@ -44,12 +44,12 @@ def test_commands_with_output(block, tmp_path):
 
 
 def test_commands_without_output_have_known_options():
-    from clusterability.cli import _parser
+    from clusterability.cli import command_parser
 
     for block in fenced("console"):
         for line in block.values[0].splitlines():
             if line.startswith("clusterability") and "--help" not in line:
-                assert _parser().parse_args(shlex.split(line)[1:]).run
+                assert command_parser().parse_args(shlex.split(line)[1:]).run
 
 
 def test_links_lead_somewhere():
