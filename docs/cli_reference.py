@@ -17,7 +17,7 @@ PAGE = Path(__file__).parent / "cli.md"
 
 NOTE = "<!-- Written by docs/cli_reference.py: change the parsers, then run `make generate`. -->"
 
-REPEATS = {
+REPEATS: dict[int | str | None, str] = {
     None: "{}",
     "?": "[{}]",
     "*": "[{} ...]",
@@ -38,19 +38,16 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield _prose(parser.description or "")
     yield f"```text\n{_usage(parser)}\n```"
     for group in parser._action_groups:
-        actions = [a for a in group._group_actions if not _has_commands(a)]
+        actions = [a for a in group._group_actions if a.nargs != argparse.PARSER]
         rows = [(_spelling(action), _help(action, parser)) for action in actions]
         if rows:
             yield _table(group.title or "", rows)
     yield from _epilog(parser.epilog or "")
-    for action in filter(_has_commands, parser._actions):
-        for name, child in action.choices.items():
-            yield f"## {parser.prog} {name}"
-            yield from _command(child)
-
-
-def _has_commands(action: argparse.Action) -> bool:
-    return isinstance(action, argparse._SubParsersAction)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, child in action.choices.items():
+                yield f"## {parser.prog} {name}"
+                yield from _command(child)
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:
