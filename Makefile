@@ -1,13 +1,17 @@
-# make demo   measure the network that the package ships, with a figure
-# make test   every check: format, lint, types, import layers, tests and doctests
-# Both make their own virtual environment first. PYTHON=python3.12 chooses another interpreter.
+# make demo      measure the network that the package ships, with a figure
+# make check     the quick checks: format, lint, types, import layers and the tests not marked slow
+# make test      every check
+# make docs      the documentation as a site, in build/docs
+# make generate  write what is written into docs/: the command's reference, the structure's figures
+# make format    format the code, and mend what the linter can
+# All make their own virtual environment first. PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test format clean
+.PHONY: demo check test lint docs generate format clean
 
 demo: $(VENV)/.installed
 	mkdir -p demo-output
@@ -15,12 +19,25 @@ demo: $(VENV)/.installed
 	    --json demo-output/result.json --csv demo-output/labels.csv --figure demo-output/sheet.png
 	@echo "Written: demo-output/result.json, labels.csv, sheet.png"
 
-test: $(VENV)/.installed-dev
+check: lint
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test: lint
+	$(BIN)/pytest -n 2
+
+lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2
+
+docs: generate
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
+	@echo "Written: build/docs/index.html"
+
+generate: $(VENV)/.installed-dev
+	$(BIN)/python docs/cli_reference.py
+	$(BIN)/python docs/structure.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

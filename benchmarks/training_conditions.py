@@ -173,12 +173,12 @@ def described(condition: Condition, args: argparse.Namespace, published: dict) -
 
 
 def finished_runs(condition: Condition, args: argparse.Namespace) -> list[TrainedRun]:
-    from clusterability.cli import _parser
+    from clusterability.cli import command_parser
     from clusterability.cli.train import _spec
 
     found = []
     for seed in range(args.runs):
-        spec = _spec(_parser().parse_args([*words(condition), "--seed", str(seed)]))
+        spec = _spec(command_parser().parse_args([*words(condition), "--seed", str(seed)]))
         folder = args.out / spec.name
         if (folder / "run.json").exists():
             run = TrainedRun.from_json((folder / "run.json").read_text(), folder)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from clusterability import Clusterability, measure
-from clusterability.cli import _parser, main
+from clusterability.cli import command_parser, main
 from clusterability.nulls import NULLS
 from clusterability.options import DEVICES, ISOLATED
 from clusterability.ties import TIES
@@ -53,7 +53,7 @@ def test_help_is_quick_and_leaves_heavy_libraries_alone():
 
 
 def test_choices_are_those_that_exist():
-    actions = _parser()._subparsers._group_actions[0].choices["measure"]._actions
+    actions = command_parser()._subparsers._group_actions[0].choices["measure"]._actions
     choices = {action.dest: action.choices for action in actions if action.choices}
     assert choices == {
         "null": tuple(NULLS),

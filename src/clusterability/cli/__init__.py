@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code, 2 for a user's mistake."""
     written: list[str] = []
     try:
-        args = _parser().parse_args(arguments)
+        args = command_parser().parse_args(arguments)
         args.run(args, written)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -50,7 +50,7 @@ def _leave_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clusterability",
         description="How far a trained neural network falls apart into clusters of neurons, "

@@ -31,7 +31,7 @@ class TrainingSpec:
         network: ``mlp``, ``mlp-regression``, ``small-mlp``, ``small-cnn`` or ``vgg``.
         dataset: a name of :data:`clusterability.datasets.DATASETS`, or the path of an ``.npz``.
         dropout: with the paper's rates.
-        l1, l2: weights of sum |w| and of sum w^2 over the kernels, as in Keras (no half).
+        l1, l2: weights of ``sum |w|`` and ``sum w^2`` over the kernels, as in Keras (no half).
         mixed_l2: the published L2 runs' form: L1 on the first layer and L2 on the others, both
             with the weight ``l2``.
         epochs, pruning_epochs: before pruning and with it; no pruning if the latter is 0.
