@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clusterability import toy
 from clusterability.graph import Block, Layer, NeuronGraph
+from clusterability.toy import grouped_convolutions
 
 Array = NDArray[np.float64]
 
@@ -77,22 +79,6 @@ def low_rank(n_source: int, n_target: int, rank: int, seed: int = 0) -> NeuronGr
 TRIANGLE = [(0, 1), (1, 2), (0, 2)]
 
 
-def grouped_convolutions() -> NeuronGraph:
-    """A chain of a grouped block, a depthwise one, and two copies of a full one."""
-    rng = np.random.default_rng(0)
-    supports = [np.kron(np.eye(2), np.ones((3, 4))), np.eye(8), np.ones((8, 5))]
-    layers = (Layer("a", 6), Layer("b", 8), Layer("c", 8), Layer("d", 5))
-    blocks = [
-        Block(
-            *(i, i + 1, torch.tensor(rng.random(s.shape) * s, dtype=torch.float32)),
-            *(torch.tensor(s == 1) if i < 2 else None, f"kernel{i}"),
-        )
-        for i, s in enumerate(supports)
-    ]
-    blocks.append(Block(1, 3, 2 * blocks[2].strengths, None, "kernel2"))
-    return NeuronGraph(layers, tuple(blocks))
-
-
 def awkward_graphs() -> dict[str, NeuronGraph]:
     """Small graphs (at most 60 neurons), each of which has broken some implementation."""
     lonely = random_chain([8, 6, 5], 3)
@@ -110,9 +96,9 @@ def awkward_graphs() -> dict[str, NeuronGraph]:
         "two separate chains": joined([4, 5, 6, 3], [(0, 1), (2, 3)], 6),
         "rank one": low_rank(9, 7, 1),
         "all equal": chain_of(np.ones((6, 5)), np.ones((5, 6))),
-        "path": chain_of([[1.0]], [[1.0]], [[1.0]], [[1.0]]),
-        "star": chain_of(np.ones((1, 7))),
-        "matching": chain_of(np.eye(5)),
+        "path": toy.path(5),
+        "star": toy.star(7),
+        "matching": toy.matching(5),
         "1 x 3": chain_of([[1.0, 2.0, 3.0]]),
         "1 x 1": chain_of([[2.0]]),
         "one layer": joined([12], [(0, 0)], 9, density=0.5),

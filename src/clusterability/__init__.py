@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clusterability import toy
     from clusterability.cut import normalized_cut
     from clusterability.errors import InputError
     from clusterability.graph import Block, Layer, NeuronGraph
@@ -27,6 +28,8 @@ _HOMES = {
     "normalized_cut": "cut",
 }
 
+_MODULES = ("toy",)
+
 __all__ = [
     "Block",
     "Clusterability",
@@ -37,10 +40,13 @@ __all__ = [
     "measure",
     "neuron_graph",
     "normalized_cut",
+    "toy",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
