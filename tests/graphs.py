@@ -115,6 +115,19 @@ def awkward_graphs() -> dict[str, NeuronGraph]:
 AWKWARD = awkward_graphs()
 
 
+def batch_like(graph: NeuronGraph, shape: tuple[int, ...], seed: int = 0) -> NeuronGraph:
+    """A batch of graphs with the zeros of this one, and other strengths in each."""
+    flat = graph.flat_strengths()
+    factors = np.random.default_rng(seed).uniform(0.5, 2, (*shape, graph.n_strengths))
+    return graph.with_flat_strengths(flat * torch.tensor(factors).to(flat.dtype))
+
+
+def one_by_one(batch: NeuronGraph) -> list[NeuronGraph]:
+    """The graphs of a batch, the last of its leading axes running fastest."""
+    flat = batch.flat_strengths().reshape(-1, batch.n_strengths)
+    return [batch.with_flat_strengths(row) for row in flat]
+
+
 def naive_adjacency(graph: NeuronGraph) -> Array:
     """A as one dense array."""
     adjacency = np.zeros((graph.n_neurons, graph.n_neurons))

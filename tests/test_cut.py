@@ -9,15 +9,18 @@ import plain_pipeline
 from clusterability import embedding as embedding_module
 from clusterability.cut import Spectrum, normalized_cut, spectrum, volumes_and_cuts
 from clusterability.errors import InputError
+from clusterability.graph import NeuronGraph
 from clusterability.workers import single_threaded_libraries
 from graphs import (
     AWKWARD,
     TRIANGLE,
+    batch_like,
     chain_of,
     joined,
     low_rank,
     naive_adjacency,
     naive_ncut,
+    one_by_one,
     random_chain,
     uneven,
 )
@@ -132,7 +135,8 @@ def test_gradient_by_finite_differences(pairs):
     [
         (torch.zeros(4, dtype=torch.long), r"must be 5 integers, one a neuron, got torch.int64 of"),
         (torch.zeros(5), "got torch.float32"),
-        (torch.zeros(1, 5, dtype=torch.long), r"of shape \(1, 5\)"),
+        (torch.zeros(5, 1, dtype=torch.long), r"of shape \(5, 1\)"),
+        (torch.tensor(0), r"of shape \(\)"),
         (torch.full((5,), -1), "no neuron in any cluster"),
         (torch.tensor([0, 0, 1, 0, 0]), "only isolated neurons; give these the label -1"),
     ],
@@ -147,6 +151,76 @@ def test_gaps_in_the_labels_count_nothing():
     graph = random_chain([3, 2])
     near, far = np.array([0, 1, 0, 1, 0]), np.array([2, 9, 2, 9, 2])
     assert float(normalized_cut(graph, near)) == pytest.approx(float(normalized_cut(graph, far)))
+
+
+def several_labels(graph, shape, k):
+    """(*shape, n_neurons), drawn anew for each graph; for large k some clusters stay empty."""
+    each = [live_labels(graph, k, seed) for seed in range(int(np.prod(shape)))]
+    return torch.tensor(np.stack(each)).view(*shape, graph.n_neurons)
+
+
+@pytest.mark.parametrize("k", [1, 3, 7])
+@pytest.mark.parametrize("shape", [(3,), (2, 2)])
+@pytest.mark.parametrize("name", AWKWARD)
+def test_a_batch_equals_a_loop_gradients_too(name, shape, k):
+    batch = batch_like(AWKWARD[name], shape)
+    flat = batch.flat_strengths().double().requires_grad_()
+    batch = batch.with_flat_strengths(flat)
+    own = several_labels(AWKWARD[name], shape, k)
+    graphs, each = one_by_one(batch), own.view(-1, batch.n_neurons)
+    for labels, rows in ((own, each), (each[0], each[:1].expand(len(graphs), -1))):
+        found = normalized_cut(batch, labels)
+        expected = torch.stack([normalized_cut(g, r) for g, r in zip(graphs, rows, strict=True)])
+        assert found.shape == shape
+        torch.testing.assert_close(found, expected.view(shape))
+        weights = torch.arange(1.0, len(graphs) + 1).double()
+        (gradient,) = torch.autograd.grad(weights @ found.flatten(), flat)
+        (looped,) = torch.autograd.grad(weights @ expected, flat)
+        assert gradient.isfinite().all()
+        torch.testing.assert_close(gradient, looped, atol=1e-9, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_volumes_and_cuts_of_a_batch_equal_a_loop(name):
+    batch = batch_like(AWKWARD[name], (3,))
+    labels = several_labels(AWKWARD[name], (3,), 4)
+    volumes, cuts = volumes_and_cuts(batch, labels, 4)
+    assert volumes.shape == cuts.shape == (3, 4)
+    for i, graph in enumerate(one_by_one(batch)):
+        one = volumes_and_cuts(graph, labels[i], 4)
+        torch.testing.assert_close((volumes[i], cuts[i]), one)
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_several_partitions_of_one_graph(name):
+    graph = AWKWARD[name]
+    labels = several_labels(graph, (2, 2), 3)
+    found = normalized_cut(graph, labels)
+    expected = [float(normalized_cut(graph, row)) for row in labels.view(4, -1)]
+    assert found.shape == (2, 2)
+    assert found.flatten().tolist() == pytest.approx(expected)
+
+
+def test_a_cluster_of_isolated_neurons_in_one_graph_of_a_batch_is_refused():
+    graph = NeuronGraph.chain([torch.tensor([[[1.0], [1.0]], [[1.0], [0.0]]])])
+    with pytest.raises(InputError, match="only isolated neurons"):
+        normalized_cut(graph, [0, 1, 0])
+    assert normalized_cut(graph, [[0, 1, 0], [0, -1, 1]]).tolist() == [1 / 3 + 1, 2]
+    # Cluster 1 is empty in the second graph, which says nothing about it.
+    assert normalized_cut(graph, [[0, 1, 0], [0, -1, 0]]).tolist() == [1 / 3 + 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[0, 0, 0]] * 2, r"labels of shape \(2, 3\) .* of shape \(4,\); give \(3,\), .*\(4, 3\)"),
+        ([[0, 0, 0]] * 3 + [[-1, -1, -1]], "no neuron in any cluster"),
+        ([0, 0], "must be 3 integers"),
+    ],
+)
+def test_labels_that_do_not_fit_a_batch_are_refused(labels, message):
+    with pytest.raises(InputError, match=message):
+        normalized_cut(NeuronGraph.chain([torch.ones(4, 2, 1)]), labels)
 
 
 def all_partitions(n, k):

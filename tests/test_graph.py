@@ -1,19 +1,25 @@
 from dataclasses import replace
+from functools import partial
 
 import networkx
 import numpy as np
 import pytest
 import torch
 
+from clusterability.cut import spectrum
 from clusterability.errors import InputError
-from clusterability.graph import Block, Layer, NeuronGraph, matmul
+from clusterability.graph import Block, Layer, NeuronGraph, matmul, transposed_matmul
+from clusterability.nulls import NULLS, without_isolated
+from clusterability.packed import pack
 from graphs import (
     AWKWARD,
     TRIANGLE,
+    batch_like,
     chain_of,
     grouped_convolutions,
     joined,
     naive_adjacency,
+    one_by_one,
     random_chain,
 )
 
@@ -44,16 +50,82 @@ def test_offsets_and_counts():
     assert graph.device == torch.device("cpu")
 
 
-def test_a_batch_holds_what_its_graphs_hold():
-    graphs = [random_chain([6, 5, 4], seed) for seed in range(3)]
-    flat = torch.stack([graph.flat_strengths() for graph in graphs])
-    batch = graphs[0].with_flat_strengths(flat)
-    vectors = torch.randn(3, 15, 2, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("shape", [(3,), (2, 2)])
+@pytest.mark.parametrize("name", AWKWARD)
+def test_a_batch_equals_a_loop_over_its_graphs(name, shape):
+    batch = batch_like(AWKWARD[name], shape)
+    graphs = one_by_one(batch)
+    n = batch.n_neurons
+    own = torch.tensor(np.random.default_rng(0).standard_normal((*shape, n, 2)))
+    each = own.view(-1, n, 2)
+    assert batch.batch_shape == shape
     assert batch.n_strengths == graphs[0].n_strengths
-    assert batch.degrees().shape == (3, 15)
-    for i, graph in enumerate(graphs):
-        torch.testing.assert_close(batch.degrees()[i], graph.degrees())
-        torch.testing.assert_close(batch.product(vectors)[i], graph.product(vectors[i]))
+    assert batch.two_coloring() == graphs[0].two_coloring()
+    degrees = torch.stack([graph.degrees(torch.float64) for graph in graphs])
+    products = torch.stack([g.product(x) for g, x in zip(graphs, each, strict=True)])
+    shared = torch.stack([graph.product(each[0]) for graph in graphs])
+    for found, expected in (
+        (batch.degrees(torch.float64), degrees),
+        (batch.product(own), products),
+        (batch.product(each[0]), shared),
+    ):
+        assert found.shape[: len(shape)] == shape
+        torch.testing.assert_close(found.flatten(0, len(shape) - 1), expected)
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_one_graph_takes_a_batch_of_vectors(name):
+    graph = AWKWARD[name]
+    vectors = torch.tensor(np.random.default_rng(0).standard_normal((3, graph.n_neurons, 2)))
+    expected = torch.stack([graph.product(each) for each in vectors])
+    torch.testing.assert_close(graph.product(vectors), expected)
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_the_flat_strengths_of_a_batch_round_trip(name):
+    batch = batch_like(AWKWARD[name], (2, 2))
+    blocks = NeuronGraph(batch.layers, batch.blocks)  # the same without the flat tensor
+    assert torch.equal(blocks.flat_strengths(), batch.flat_strengths())
+    assert blocks.to("meta").batch_shape == (2, 2)
+
+
+def test_a_chain_of_batches():
+    strengths = [torch.rand(2, 3, 4, 5), torch.rand(2, 3, 5, 6)]
+    batch = NeuronGraph.chain(strengths)
+    assert batch.layer_sizes == [4, 5, 6]
+    assert batch.batch_shape == (2, 3)
+    one = NeuronGraph.chain([block[1, 2] for block in strengths])
+    torch.testing.assert_close(batch.degrees()[1, 2], one.degrees())
+    assert NeuronGraph.chain([torch.ones(2, 3)]).batch_shape == ()
+
+
+def test_leading_axes_that_differ_are_refused():
+    with pytest.raises(InputError, match=r"different leading axes, \(2,\) and \(3,\); a batch"):
+        NeuronGraph.chain([torch.ones(3, 4, 5), torch.ones(2, 5, 6)])
+    with pytest.raises(InputError, match=r"different leading axes, \(\) and \(3,\)"):
+        NeuronGraph.chain([torch.ones(3, 4, 5), torch.ones(5, 6)])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        NeuronGraph.to_scipy,
+        NeuronGraph.to_networkx,
+        NeuronGraph.check_single,
+        pack,
+        without_isolated,
+        *(partial(null, rng=np.random.default_rng(0)) for null in NULLS.values()),
+        partial(spectrum, n_eigenvalues=2, rng=np.random.default_rng(0)),
+    ],
+)
+def test_functions_of_one_graph_refuse_a_batch(function):
+    graph = random_chain([3, 4, 2])
+    function(graph)
+    with pytest.raises(
+        InputError, match=r"one graph, got a batch of shape \(2, 5\); take one"
+    ) as e:
+        function(batch_like(graph, (2, 5)))
+    assert "graph.flat_strengths()[0, 0]" in str(e.value)
 
 
 @pytest.mark.parametrize("name", AWKWARD)
@@ -177,6 +249,10 @@ def test_matmul_converts_piece_by_piece_to_the_same_product():
     left = torch.tensor(rng.random((2101, 1500)), dtype=torch.float32)
     right = torch.tensor(rng.random((1500, 2)))
     torch.testing.assert_close(matmul(left, right), left.double() @ right)
+    torch.testing.assert_close(transposed_matmul(left.mT, right), left.double() @ right)
+    several = right.expand(3, -1, -1)
+    for product in (matmul(left, several), transposed_matmul(left.mT, several)):
+        torch.testing.assert_close(product, (left.double() @ right).expand(3, -1, -1))
     assert matmul(left[None], right[None]).shape == (1, 2101, 2)
 
 
@@ -212,6 +288,11 @@ A, B = Layer("a", 2), Layer("b", 3)
         ((A, B), Block(0, 1, torch.ones(3, 2)), r"shape \(3, 2\), expected \(2, 3\)"),
         ((A, B), Block(0, 1, torch.ones(2, 3, dtype=torch.int64)), "torch.int64, not floats"),
         ((A, Layer("b", 0)), Block(0, 1, torch.ones(2, 0)), "a layer has no neurons"),
+        (
+            (A, B),
+            Block(0, 1, torch.ones(0, 2, 3)),
+            r"shape \(0, 2, 3\), a batch of no graphs; give",
+        ),
     ],
 )
 def test_blocks_that_do_not_fit_are_refused(layers, block, message):

@@ -63,6 +63,22 @@ def test_gradient_is_finite_where_a_slice_is_zero(name):
     assert kernels.grad.isfinite().all()
 
 
+def test_the_subgradient_of_l1_at_zero_is_zero():
+    kernels = torch.tensor([[[3.0, 0.0, -2.0], [0.0, -0.0, 0.0]]], requires_grad=True)
+    l1(kernels).sum().backward()
+    assert kernels.grad.tolist() == [[[1, 0, -1], [0, 0, 0]]]
+
+
+@pytest.mark.parametrize("name", ["l1", "l2"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_entrywise_norms_keep_half_precision(name, dtype):
+    kernels = torch.randn(3, 2, 3, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    norms = KERNEL_NORMS[name](kernels)
+    assert norms.dtype == dtype
+    expected = torch.from_numpy(naive_norm(name, kernels.double().numpy()))
+    torch.testing.assert_close(norms, expected.to(dtype))
+
+
 @pytest.mark.parametrize("name", KERNEL_NORMS)
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 def test_bad_values_come_through(name, bad):

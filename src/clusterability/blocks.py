@@ -71,8 +71,12 @@ def check_block(block: Block, layers: tuple[Layer, ...]) -> None:
     shape = tuple(strengths.shape)
     if shape[-2:] != expected:
         raise InputError(f"{block_name(block, layers)} has shape {shape}, expected {expected}")
-    if 0 in shape:
+    if 0 in expected:
         raise InputError(f"{block_name(block, layers)} is empty: a layer has no neurons")
+    if 0 in shape:
+        raise InputError(
+            f"{block_name(block, layers)} has shape {shape}, a batch of no graphs; give one or more"
+        )
     if strengths.dtype not in _FLOATS:
         raise InputError(f"{block_name(block, layers)} holds {strengths.dtype}, not floats")
     if support is not None and (

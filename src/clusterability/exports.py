@@ -26,6 +26,9 @@ def to_scipy(graph: NeuronGraph) -> scipy.sparse.csr_array:
 
     Isolated neurons keep their empty row and column. Blocks that join the same layers add up.
 
+    Raises:
+        InputError: if it is a batch of graphs.
+
     >>> import torch
     >>> from clusterability.graph import NeuronGraph
     >>> to_scipy(NeuronGraph.chain([torch.tensor([[1.0, 0.0], [2.0, 3.0]])])).toarray()
@@ -43,7 +46,7 @@ def to_networkx(graph: NeuronGraph) -> networkx.Graph:
     """A networkx graph: neurons 0..N-1 with ``layer`` (its name), edges with ``weight``.
 
     Raises:
-        InputError: if networkx is not installed.
+        InputError: if networkx is not installed, or it is a batch of graphs.
     """
     try:
         import networkx
@@ -93,6 +96,7 @@ def labels_csv(result: Clusterability, refined: bool = False) -> str:
 
 
 def _above_diagonal(graph: NeuronGraph) -> scipy.sparse.csr_array:
+    graph.check_single()
     rows: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
     columns: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
     strengths: list[NDArray[np.float64]] = [np.zeros(0)]

@@ -41,13 +41,14 @@ class NeuronGraph:
 
     Neurons are numbered layer by layer. The adjacency matrix A holds every block twice, once on
     either side of the diagonal; several blocks may join the same two layers and then add up. A
-    block U within one layer lies above the diagonal and is there as U + U'.
+    block U within one layer lies above the diagonal and is there as U + U'. Blocks with leading
+    axes make a batch: one graph for each index along these axes, which are the same in all blocks.
 
     Source: section 1.1 of Filan et al. (2021).
 
     Raises:
-        InputError: if a block does not fit its layers. What the blocks hold is checked by
-            :meth:`check_strengths`.
+        InputError: if a block does not fit its layers or the other blocks. The strengths' values
+            are checked by :meth:`check_strengths`.
 
     >>> graph = NeuronGraph.chain([torch.tensor([[1.0, 0.0], [2.0, 3.0]])])
     >>> graph.degrees()
@@ -67,21 +68,32 @@ class NeuronGraph:
         if len(devices) > 1:
             listed = ", ".join(sorted(map(str, devices)))
             raise InputError(f"blocks lie on several devices ({listed}); move them to one")
+        batches = {tuple(block.strengths.shape[:-2]) for block in self.blocks}
+        if len(batches) > 1:
+            listed = " and ".join(map(str, sorted(batches)))
+            raise InputError(
+                f"blocks have different leading axes, {listed}; a batch of graphs has the same "
+                "leading axes in all blocks"
+            )
 
     @classmethod
     def chain(cls, strengths: Sequence[Tensor], names: Sequence[str] | None = None) -> NeuronGraph:
         """Build a chain of layers, each joined to the next.
 
         Args:
-            strengths: one (n_source, n_target) tensor a block, in order.
+            strengths: one (..., n_source, n_target) tensor a block, in order; leading axes, the
+                same in all, make a batch of graphs.
             names: one name a layer; by default ``layer0``, ``layer1``, ...
+
+        Raises:
+            InputError: if the blocks do not fit each other, or the names do not fit them.
         """
         if not strengths:
             raise InputError("a chain needs at least one block of strengths, got none")
         for block in strengths:
-            if block.ndim != 2:
-                raise InputError(f"a block must be 2-D, got shape {tuple(block.shape)}")
-        sizes = [strengths[0].shape[0], *(block.shape[1] for block in strengths)]
+            if block.ndim < 2:
+                raise InputError(f"a block must be at least 2-D, got shape {tuple(block.shape)}")
+        sizes = [strengths[0].shape[-2], *(block.shape[-1] for block in strengths)]
         names = names if names is not None else [f"layer{i}" for i in range(len(sizes))]
         if len(names) != len(sizes):
             raise InputError(
@@ -110,6 +122,11 @@ class NeuronGraph:
         return sum(block.n_strengths for block in self.blocks)
 
     @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Leading axes of all blocks; () for one graph."""
+        return tuple(self.blocks[0].strengths.shape[:-2]) if self.blocks else ()
+
+    @property
     def device(self) -> torch.device:
         return self.blocks[0].strengths.device if self.blocks else torch.device("cpu")
 
@@ -124,7 +141,10 @@ class NeuronGraph:
         return self._joined(parts, -1)
 
     def product(self, vectors: Tensor) -> Tensor:
-        """A @ vectors, for vectors of shape (..., n_neurons, m), in their precision."""
+        """A @ vectors, for vectors of shape (..., n_neurons, m), in their precision.
+
+        Leading axes of the vectors and of the graph are broadcast.
+        """
         pieces = torch.split(vectors, self.layer_sizes, dim=-2)
         parts: list[Tensor | None] = [None] * len(self.layers)
         for block in self.blocks:
@@ -208,6 +228,19 @@ class NeuronGraph:
         )
         return NeuronGraph(self.layers, blocks, flat)
 
+    def check_single(self) -> None:
+        """Refuse a batch of graphs.
+
+        Raises:
+            InputError: if the blocks have leading axes.
+        """
+        if self.batch_shape:
+            first = ", ".join("0" for _ in self.batch_shape)
+            raise InputError(
+                f"expected one graph, got a batch of shape {self.batch_shape}; take one out of it, "
+                f"as graph.with_flat_strengths(graph.flat_strengths()[{first}]) does"
+            )
+
     def check_strengths(self) -> None:
         """Refuse strengths that no graph can have.
 
@@ -254,8 +287,8 @@ def row_and_column_sums(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Ten
 
 
 def matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """matrix @ vectors in the precision of ``vectors``."""
-    if not _in_pieces(matrix, vectors.dtype):
+    """matrix @ vectors in the precision of ``vectors``; leading axes are broadcast."""
+    if vectors.ndim > 2 or not _in_pieces(matrix, vectors.dtype):
         return matrix.to(vectors.dtype) @ vectors
     image = vectors.new_empty(matrix.shape[0], vectors.shape[1])
     for span, piece in _converted_pieces(matrix, vectors.dtype):
@@ -265,7 +298,7 @@ def matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 def transposed_matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
     """matrix' @ vectors, like :func:`matmul`; taken as (vectors' @ matrix)', which is faster."""
-    if not _in_pieces(matrix, vectors.dtype):
+    if vectors.ndim > 2 or not _in_pieces(matrix, vectors.dtype):
         return (vectors.mT @ matrix.to(vectors.dtype)).mT
     image = vectors.new_zeros(vectors.shape[1], matrix.shape[1])
     for span, piece in _converted_pieces(matrix, vectors.dtype):

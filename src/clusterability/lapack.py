@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numba.extending import get_cython_function_address
 from numpy.typing import NDArray
-from scipy.linalg import cython_lapack
 
 Matrix = NDArray[np.float32] | NDArray[np.float64]
 
@@ -21,15 +21,9 @@ Matrix = NDArray[np.float32] | NDArray[np.float64]
 @cache
 def _routine(name: str) -> Any:
     """The LAPACK routine ``name`` as a ctypes function; all its arguments are pointers."""
-    capsule = cython_lapack.__pyx_capi__[name]
-    get_name = ctypes.pythonapi.PyCapsule_GetName
-    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype = ctypes.c_void_p
-    get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
     n_arguments = 21
     signature = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arguments)
-    return signature(get_pointer(capsule, get_name(capsule)))
+    return signature(get_cython_function_address("scipy.linalg.cython_lapack", name))
 
 
 def largest_eigenpairs(matrix: Matrix, n_wanted: int) -> tuple[Matrix, Matrix]:

@@ -162,7 +162,11 @@ def without_isolated(graph: NeuronGraph) -> NeuronGraph:
 
     The published null drops isolated neurons *before* it shuffles. That is not exact: it tells the
     shuffles which rows and columns the observed network left empty.
+
+    Raises:
+        InputError: if it is a batch of graphs.
     """
+    graph.check_single()
     alive = graph.degrees() > 0
     if bool(alive.all()):
         return graph

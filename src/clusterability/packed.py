@@ -35,7 +35,12 @@ class PackedGraph:
 
 
 def pack(graph: NeuronGraph) -> PackedGraph:
-    """Pack one graph. No copy is made of strengths that already lie flat, as a shuffle's do."""
+    """Pack one graph. No copy is made of strengths that already lie flat, as a shuffle's do.
+
+    Raises:
+        InputError: if it is a batch of graphs.
+    """
+    graph.check_single()
     sizes = graph.layer_sizes
     rows, position = [], 0
     for block in graph.blocks:

@@ -34,7 +34,7 @@ def block_generators(graph: NeuronGraph, rng: np.random.Generator) -> Iterator[n
         rng: must be used for nothing else before the last block is done.
 
     Raises:
-        InputError: if copies of a kernel differ in shape or in support.
+        InputError: if copies of a kernel differ in shape or in support, or it is a batch of graphs.
 
     >>> graph = NeuronGraph.chain([torch.ones(2, 2), torch.ones(2, 2)])
     >>> copies = NeuronGraph(graph.layers, tuple(replace(b, kernel="conv") for b in graph.blocks))
@@ -43,6 +43,7 @@ def block_generators(graph: NeuronGraph, rng: np.random.Generator) -> Iterator[n
     >>> first == second
     True
     """
+    graph.check_single()
     originals: dict[str, tuple[Block, Any]] = {}
     for block in graph.blocks:
         if block.kernel is None:
