@@ -104,8 +104,8 @@ def write_api_pages(_: Sphinx) -> None:
     for page in folder.glob("*.md"):
         page.unlink()
     for name, package in public_packages().items():
-        page = API_PAGE.format(name=name, data="\n".join(describe_data(package)))
-        (folder / f"{name}.md").write_text(page, encoding="utf-8")
+        text = API_PAGE.format(name=name, data="\n".join(describe_data(package)))
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def add_contents(_: Sphinx, page: str, source: list[str]) -> None:

@@ -60,7 +60,8 @@ class Figures:
 
 def count(folder: Path) -> Figures:
     """Count the files, lines and functions of the package in a folder."""
-    file_lines, n_comments, functions = {}, 0, []
+    file_lines, n_comments = {}, 0
+    functions: list[Function] = []
     for path in sorted(folder.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         file_lines[path.relative_to(folder)] = len(text.splitlines())
