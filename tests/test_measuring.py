@@ -5,14 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import plain_pipeline
-from clusterability import measure
+from clusterability import Settings, measure
 from clusterability import measuring as module
+from clusterability.conventions import CONVENTIONS, Conventions, Starts
 from clusterability.cut import normalized_cut
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.nulls import NULLS
+from clusterability.registries import TIES
 from clusterability.result import Clusterability
 from clusterability.workers import single_threaded_libraries
 from graphs import (
@@ -48,7 +51,7 @@ def run(graph=GRAPH, n_clusters=4, n_shuffles=6, **options):
 def numbers(result):
     """All that a result says, less what may differ from run to run."""
     data = result.to_dict()
-    del data["seconds"], data["settings"]["workers"]
+    del data["seconds"]
     return data
 
 
@@ -61,15 +64,19 @@ def check(result):
     """What is true of every result."""
     graph = result.graph
     degrees = graph.degrees(torch.float64).numpy()
-    assert result.lower_bound <= result.refined.ncut + 1e-12
-    assert result.refined.ncut <= result.plain.ncut
+    offset = result.settings.volume_offset
+    if not offset:
+        assert result.lower_bound <= result.refined.ncut + 1e-12
+        assert result.refined.ncut <= result.plain.ncut
     for part in (result.plain, result.refined):
         n_clusters = len(part.clusters)
         assert part.labels.shape == (graph.n_neurons,)
         assert np.array_equal(part.labels < 0, degrees == 0)
         assert set(part.labels.tolist()) - {-1} == set(range(n_clusters))
-        assert part.ncut == pytest.approx(float(normalized_cut(graph, part.labels)), abs=1e-6)
-        assert part.ncut == pytest.approx(naive_ncut(naive_adjacency(graph), part.labels), abs=1e-6)
+        in_torch = normalized_cut(graph, part.labels, offset)
+        assert part.ncut == pytest.approx(float(in_torch), abs=1e-6)
+        naive = naive_ncut(naive_adjacency(graph), part.labels, offset)
+        assert part.ncut == pytest.approx(naive, abs=1e-6)
         assert part.ncut == pytest.approx(sum(cluster.cut for cluster in part.clusters), abs=1e-6)
         for label, cluster in enumerate(part.clusters):
             members = part.labels == label
@@ -95,8 +102,8 @@ def check(result):
 def test_a_result_is_consistent(result):
     check(result)
     assert len(result.null_distribution) == 6
-    assert result.settings.n_init == 5
-    assert result.settings.n_init_policy == "given"
+    assert result.settings.n_init == result.n_init == 5
+    assert result.n_init_policy == "given"
     assert (result.settings.seed, result.settings.null) == (3, "layer")
     assert result.device == "cpu"
     assert [layer.n_neurons for layer in result.layers] == SIZES
@@ -105,10 +112,10 @@ def test_a_result_is_consistent(result):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"isolated": "drop-after"}, {"null": "nonzero"}, {"graph": grouped_convolutions()}]
+    [{}, {"isolated": "drop-first"}, {"null": "nonzero"}, {"volume_offset": 5.0}]
     + [{"graph": joined([40], [(0, 0)], density=0.2), "null": null} for null in NULLS]
-    + [{"graph": grouped_convolutions(), "ties": "tied", "null": null} for null in NULLS],
-    ids=str,
+    + [{"graph": grouped_convolutions(), "ties": t, "null": n} for t in TIES for n in NULLS],
+    ids=lambda options: str({k: v for k, v in options.items() if k != "graph"}),
 )
 def test_the_same_for_any_number_of_workers(options):
     first = numbers(run(**options))
@@ -136,10 +143,10 @@ def test_more_shuffles_add_to_the_first(result):
 
 
 def test_ties_change_shuffles_of_copies_and_nothing_else(result):
-    assert result.settings.ties == "independent"
-    tied = run(seed=3, ties="tied")
-    assert tied.settings.ties == "tied"
-    assert tied.plain.null == result.plain.null
+    assert result.settings.ties == "tied"
+    independent = run(seed=3, ties="independent")
+    assert independent.settings.ties == "independent"
+    assert independent.plain.null == result.plain.null
     copies = grouped_convolutions()
     alone, together = (run(copies, ties=ties, n_shuffles=20) for ties in ("independent", "tied"))
     for each in (alone, together):
@@ -153,10 +160,12 @@ def test_copies_that_lose_different_neurons_are_refused():
     copies = joined([6, 5, 5], [(0, 1), (0, 2)])
     copies.blocks[1].strengths[:, 2] = 0
     named = replace(copies, blocks=tuple(replace(b, kernel="conv") for b in copies.blocks))
-    with pytest.raises(InputError, match=r"lose different neurons.*isolated"):
-        run(named, ties="tied")
-    check(run(named, ties="tied", isolated="drop-after"))
-    check(run(named))
+    with pytest.raises(InputError, match=r"lose different neurons.*isolated.*ties"):
+        run(named, isolated="drop-first")
+    check(run(named, ties="independent", isolated="drop-first"))
+    check(run(named, conventions="published"))
+    for null in NULLS:  # the zeros of these copies lie at different places
+        check(run(named, null=null))
 
 
 def test_graphs_without_layers_and_planted_clusters():
@@ -398,12 +407,105 @@ def test_arguments_are_checked_before_the_network(options):
 
 
 def test_starts_of_kmeans_by_the_number_of_live_neurons(monkeypatch):
-    monkeypatch.setattr(module, "MANY_NEURONS", 18)
-    seen = [run(random_chain(sizes), n_init=None, n_shuffles=0) for sizes in ([10, 8], [10, 9])]
-    assert [result.settings.n_init for result in seen] == [25, 100]
-    assert seen[0].settings.n_init_policy == "25 up to 18 neurons, 100 above"
+    few = Conventions(starts=Starts(3, 7, many_above=18))
+    monkeypatch.setitem(CONVENTIONS, "few", few)
+    options = {"n_init": None, "n_shuffles": 0, "conventions": "few"}
+    seen = [run(random_chain(sizes), **options) for sizes in ([10, 8], [10, 9])]
+    assert [result.n_init for result in seen] == [3, 7]
+    assert [result.settings.n_init for result in seen] == [None, None]
+    assert seen[0].n_init_policy == "3 up to 18 neurons, 7 above"
     lonely = torch.cat([random_chain([10, 8]).blocks[0].strengths, torch.zeros(9, 8)])
-    assert run(NeuronGraph.chain([lonely]), n_init=None, n_shuffles=0).settings.n_init == 25
+    assert run(NeuronGraph.chain([lonely]), **options).n_init == 3
+
+
+def test_the_papers_starts_are_those_of_imagenet_for_a_thousand_outputs():
+    options = {"n_init": None, "n_shuffles": 0, "conventions": "paper"}
+    models = [
+        nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, n_outputs))
+        for n_outputs in (10, 1000)
+    ]
+    assert [run(model, **options).n_init for model in models] == [10, 100]
+    # Weights alone do not tell what comes out.
+    assert run(models[1].state_dict(), **options).n_init == 10
+
+
+def test_choices_by_name_and_as_a_record_are_the_same():
+    settings = Settings(n_clusters=3, n_shuffles=2, conventions="published", ties="tied", n_init=4)
+    result = measure(GRAPH, device="cpu", workers=1, **settings.choices())
+    assert result.settings == settings
+    again = measure(GRAPH, device="cpu", workers=1, **result.settings.choices())
+    assert numbers(again) == numbers(result)
+
+
+def test_an_unknown_choice_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match=r"settings is 'kernal_norm'.*did you mean 'kernel_norm'"):
+        run(kernal_norm="l1")
+
+
+def with_a_weak_corner(scale=1.0, dtype=torch.float32):
+    """Two planted clusters, and three neurons whose connections are 1e-12 of the others'."""
+    blocks = [torch.full((9, 9), 0.01, dtype=dtype), torch.full((9, 9), 0.01, dtype=dtype)]
+    for block in blocks:
+        for part, strength in ((slice(0, 4), 1.0), (slice(4, 8), 0.5)):
+            block[part, part] = strength
+        block[8], block[:, 8] = 0, 0
+        block[8, 8], block[8, 7] = 1e-12, 1e-12
+    return NeuronGraph.chain([scale * block for block in blocks])
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype"), [(1.0, torch.float32), (1e30, torch.float64), (1e-25, torch.float64)]
+)
+def test_with_an_offset_a_cluster_of_tiny_volume_counts_nothing(scale, dtype):
+    graph = with_a_weak_corner(scale, dtype)
+    options = {"n_clusters": 3, "n_shuffles": 3, "seed": 1}
+    plain = run(graph, **options)
+    offset = run(graph, volume_offset=1e-8 * scale, **options)
+    for name in ("plain", "refined"):
+        one, other = getattr(plain, name), getattr(offset, name)
+        assert np.array_equal(one.labels, other.labels)
+        assert other.ncut == pytest.approx(sum(cluster.cut for cluster in other.clusters))
+        naive = naive_adjacency(graph)
+        expected = naive_ncut(naive, other.labels, 1e-8 * scale)
+        assert other.ncut == pytest.approx(expected, abs=1e-6)
+        in_torch = normalized_cut(graph, other.labels, volume_offset=1e-8 * scale)
+        assert float(in_torch) == pytest.approx(expected, abs=1e-9)
+    tiny = [i for i, cluster in enumerate(plain.clusters) if cluster.volume_share < 1e-10]
+    lost = sum(plain.clusters[i].cut for i in tiny)
+    assert lost > 0.9
+    assert all(offset.clusters[i].cut < 1e-3 for i in tiny)
+    assert plain.ncut - offset.ncut == pytest.approx(lost, abs=1e-3)
+    assert offset.lower_bound == plain.lower_bound
+    warning = f"the volume of {len(tiny)} of 3 clusters is below volume_offset"
+    assert any(warning in text for text in offset.warnings)
+
+
+def test_an_offset_changes_the_n_cuts_of_shuffles_too_and_nothing_else():
+    plain, offset = run(seed=3), run(seed=3, volume_offset=20.0)
+    for name in ("plain", "refined"):
+        one, other = getattr(plain, name), getattr(offset, name)
+        assert np.array_equal(one.labels, other.labels)
+        assert all(a > b > 0 for a, b in zip(one.null.values, other.null.values, strict=True))
+    assert numbers(run(seed=3, volume_offset=0.0)) == numbers(plain)
+
+
+@pytest.mark.parametrize("conventions", CONVENTIONS)
+@pytest.mark.parametrize("null", NULLS)
+def test_sparse_copies_under_all_conventions(conventions, null):
+    """Skips whose copies lose different neurons, and whose shuffles lose others again."""
+    copies = joined([14, 12, 12, 12], [(0, 1), (0, 2), (0, 3), (2, 3)], seed=5, density=0.07)
+    first = copies.blocks[0].strengths
+    scales = torch.tensor(np.random.default_rng(0).random((2, 12)) * ([1, 0] * 6)).float()
+    strengths = [first, first * scales[0], first * scales[1], copies.blocks[3].strengths]
+    blocks = tuple(
+        replace(b, strengths=s, kernel="conv" if i < 3 else None)
+        for i, (b, s) in enumerate(zip(copies.blocks, strengths, strict=True))
+    )
+    graph = replace(copies, blocks=blocks)
+    n_live = int((graph.degrees() > 0).sum())
+    assert n_live < graph.n_neurons
+    for n_clusters in (2, n_live):
+        check(run(graph, n_clusters, conventions=conventions, null=null))
 
 
 def test_memory_bounds_the_workers_and_nothing_else(monkeypatch, result):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clusterability.arguments import number
 from clusterability.eigenproblem import SMALLEST_EIGENVALUE
 from clusterability.embedding import spectral_embedding
 from clusterability.errors import InputError
@@ -29,13 +30,16 @@ def volumes_and_cuts(graph: NeuronGraph, labels: Tensor, n_clusters: int) -> tup
     return volumes, volumes - inside
 
 
-def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
+def normalized_cut(
+    graph: NeuronGraph, labels: Tensor | np.ndarray, volume_offset: float = 0.0
+) -> Tensor:
     """n-cut(X_1, ..., X_k) = sum_i W(X_i, not X_i) / vol(X_i), a scalar, float64, differentiable.
 
     Args:
         graph: one graph.
         labels: (n_neurons,) integers; negative for neurons in no cluster, such as isolated ones.
             Empty clusters count nothing.
+        volume_offset: added to each vol(X_i); 1e-8 in the published numbers.
 
     Raises:
         InputError: if the labels do not fit, or a cluster has no connections.
@@ -46,6 +50,7 @@ def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
     >>> normalized_cut(path, torch.tensor([0, 0, 1]))
     tensor(1.3333, dtype=torch.float64)
     """
+    volume_offset = number("volume_offset", volume_offset)
     try:
         labels = torch.as_tensor(labels, device=graph.device)
     except (TypeError, ValueError, RuntimeError):
@@ -64,7 +69,7 @@ def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
     volumes, cuts = volumes_and_cuts(graph, labels, len(used))
     if bool((volumes <= 0).any()):
         raise InputError("a cluster holds only isolated neurons; give these the label -1")
-    return (cuts / volumes).sum()
+    return (cuts / (volumes + volume_offset)).sum()
 
 
 @dataclass(frozen=True)
