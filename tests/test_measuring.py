@@ -1,16 +1,13 @@
-import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import plain_pipeline
 from clusterability import Settings, measure
 from clusterability import measuring as module
-from clusterability.conventions import CONVENTIONS, Conventions, Starts
 from clusterability.cut import normalized_cut
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
@@ -25,16 +22,13 @@ from graphs import (
     grouped_convolutions,
     joined,
     low_rank,
-    naive_adjacency,
     naive_ncut,
     random_chain,
     side_by_side,
     uneven,
 )
+from measurements import GRAPH, SIZES, check, numbers, run
 from results import planted
-
-SIZES = [30, 20, 16, 6]
-GRAPH = random_chain(SIZES, density=0.12)
 
 
 @pytest.fixture(autouse=True)
@@ -43,60 +37,9 @@ def _one_thread():
         yield
 
 
-def run(graph=GRAPH, n_clusters=4, n_shuffles=6, **options):
-    options = {"device": "cpu", "workers": 1, "n_init": 5, **options}
-    return measure(graph, n_clusters, n_shuffles, **options)
-
-
-def numbers(result):
-    """All that a result says, less what may differ from run to run."""
-    data = result.to_dict()
-    del data["seconds"]
-    return data
-
-
 @pytest.fixture(scope="module")
 def result():
     return run(seed=3)
-
-
-def check(result):
-    """What is true of every result."""
-    graph = result.graph
-    degrees = graph.degrees(torch.float64).numpy()
-    offset = result.settings.volume_offset
-    if not offset:
-        assert result.lower_bound <= result.refined.ncut + 1e-12
-        assert result.refined.ncut <= result.plain.ncut
-    for part in (result.plain, result.refined):
-        n_clusters = len(part.clusters)
-        assert part.labels.shape == (graph.n_neurons,)
-        assert np.array_equal(part.labels < 0, degrees == 0)
-        assert set(part.labels.tolist()) - {-1} == set(range(n_clusters))
-        in_torch = normalized_cut(graph, part.labels, offset)
-        assert part.ncut == pytest.approx(float(in_torch), abs=1e-6)
-        naive = naive_ncut(naive_adjacency(graph), part.labels, offset)
-        assert part.ncut == pytest.approx(naive, abs=1e-6)
-        assert part.ncut == pytest.approx(sum(cluster.cut for cluster in part.clusters), abs=1e-6)
-        for label, cluster in enumerate(part.clusters):
-            members = part.labels == label
-            assert cluster.size == members.sum() == sum(cluster.neurons_per_layer)
-            share = degrees[members].sum() / degrees.sum()
-            assert cluster.volume_share == pytest.approx(share)
-            assert 0 <= cluster.cut <= 1
-        shares = np.array([cluster.volume_share for cluster in part.clusters])
-        assert shares.sum() == pytest.approx(1)
-        assert part.effective_clusters == pytest.approx(math.prod(shares**-shares))
-        assert 1 - 1e-9 <= part.effective_clusters <= n_clusters + 1e-9
-        if part.null is not None:
-            values = np.array(part.null.values)
-            assert part.p_value == ((values <= part.ncut + 1e-9).sum() + 1) / (values.size + 1)
-            if part.z_score is not None:
-                assert part.z_score == pytest.approx((part.ncut - values.mean()) / values.std())
-    volumes = [cluster.volume_share for cluster in result.clusters]
-    assert volumes == sorted(volumes, reverse=True)
-    assert sum(layer.n_isolated for layer in result.layers) == (degrees == 0).sum()
-    assert json.loads(result.to_json())["ncut"] == result.ncut
 
 
 def test_a_result_is_consistent(result):
@@ -406,29 +349,6 @@ def test_arguments_are_checked_before_the_network(options):
         run(chain_of([[math.nan]]), **options)
 
 
-def test_starts_of_kmeans_by_the_number_of_live_neurons(monkeypatch):
-    few = Conventions(starts=Starts(3, 7, many_above=18))
-    monkeypatch.setitem(CONVENTIONS, "few", few)
-    options = {"n_init": None, "n_shuffles": 0, "conventions": "few"}
-    seen = [run(random_chain(sizes), **options) for sizes in ([10, 8], [10, 9])]
-    assert [result.n_init for result in seen] == [3, 7]
-    assert [result.settings.n_init for result in seen] == [None, None]
-    assert seen[0].n_init_policy == "3 up to 18 neurons, 7 above"
-    lonely = torch.cat([random_chain([10, 8]).blocks[0].strengths, torch.zeros(9, 8)])
-    assert run(NeuronGraph.chain([lonely]), **options).n_init == 3
-
-
-def test_the_papers_starts_are_those_of_imagenet_for_a_thousand_outputs():
-    options = {"n_init": None, "n_shuffles": 0, "conventions": "paper"}
-    models = [
-        nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, n_outputs))
-        for n_outputs in (10, 1000)
-    ]
-    assert [run(model, **options).n_init for model in models] == [10, 100]
-    # Weights alone do not tell what comes out.
-    assert run(models[1].state_dict(), **options).n_init == 10
-
-
 def test_choices_by_name_and_as_a_record_are_the_same():
     settings = Settings(n_clusters=3, n_shuffles=2, conventions="published", ties="tied", n_init=4)
     result = measure(GRAPH, device="cpu", workers=1, **settings.choices())
@@ -440,72 +360,6 @@ def test_choices_by_name_and_as_a_record_are_the_same():
 def test_an_unknown_choice_is_refused_with_the_nearest():
     with pytest.raises(InputError, match=r"settings is 'kernal_norm'.*did you mean 'kernel_norm'"):
         run(kernal_norm="l1")
-
-
-def with_a_weak_corner(scale=1.0, dtype=torch.float32):
-    """Two planted clusters, and three neurons whose connections are 1e-12 of the others'."""
-    blocks = [torch.full((9, 9), 0.01, dtype=dtype), torch.full((9, 9), 0.01, dtype=dtype)]
-    for block in blocks:
-        for part, strength in ((slice(0, 4), 1.0), (slice(4, 8), 0.5)):
-            block[part, part] = strength
-        block[8], block[:, 8] = 0, 0
-        block[8, 8], block[8, 7] = 1e-12, 1e-12
-    return NeuronGraph.chain([scale * block for block in blocks])
-
-
-@pytest.mark.parametrize(
-    ("scale", "dtype"), [(1.0, torch.float32), (1e30, torch.float64), (1e-25, torch.float64)]
-)
-def test_with_an_offset_a_cluster_of_tiny_volume_counts_nothing(scale, dtype):
-    graph = with_a_weak_corner(scale, dtype)
-    options = {"n_clusters": 3, "n_shuffles": 3, "seed": 1}
-    plain = run(graph, **options)
-    offset = run(graph, volume_offset=1e-8 * scale, **options)
-    for name in ("plain", "refined"):
-        one, other = getattr(plain, name), getattr(offset, name)
-        assert np.array_equal(one.labels, other.labels)
-        assert other.ncut == pytest.approx(sum(cluster.cut for cluster in other.clusters))
-        naive = naive_adjacency(graph)
-        expected = naive_ncut(naive, other.labels, 1e-8 * scale)
-        assert other.ncut == pytest.approx(expected, abs=1e-6)
-        in_torch = normalized_cut(graph, other.labels, volume_offset=1e-8 * scale)
-        assert float(in_torch) == pytest.approx(expected, abs=1e-9)
-    tiny = [i for i, cluster in enumerate(plain.clusters) if cluster.volume_share < 1e-10]
-    lost = sum(plain.clusters[i].cut for i in tiny)
-    assert lost > 0.9
-    assert all(offset.clusters[i].cut < 1e-3 for i in tiny)
-    assert plain.ncut - offset.ncut == pytest.approx(lost, abs=1e-3)
-    assert offset.lower_bound == plain.lower_bound
-    warning = f"the volume of {len(tiny)} of 3 clusters is below volume_offset"
-    assert any(warning in text for text in offset.warnings)
-
-
-def test_an_offset_changes_the_n_cuts_of_shuffles_too_and_nothing_else():
-    plain, offset = run(seed=3), run(seed=3, volume_offset=20.0)
-    for name in ("plain", "refined"):
-        one, other = getattr(plain, name), getattr(offset, name)
-        assert np.array_equal(one.labels, other.labels)
-        assert all(a > b > 0 for a, b in zip(one.null.values, other.null.values, strict=True))
-    assert numbers(run(seed=3, volume_offset=0.0)) == numbers(plain)
-
-
-@pytest.mark.parametrize("conventions", CONVENTIONS)
-@pytest.mark.parametrize("null", NULLS)
-def test_sparse_copies_under_all_conventions(conventions, null):
-    """Skips whose copies lose different neurons, and whose shuffles lose others again."""
-    copies = joined([14, 12, 12, 12], [(0, 1), (0, 2), (0, 3), (2, 3)], seed=5, density=0.07)
-    first = copies.blocks[0].strengths
-    scales = torch.tensor(np.random.default_rng(0).random((2, 12)) * ([1, 0] * 6)).float()
-    strengths = [first, first * scales[0], first * scales[1], copies.blocks[3].strengths]
-    blocks = tuple(
-        replace(b, strengths=s, kernel="conv" if i < 3 else None)
-        for i, (b, s) in enumerate(zip(copies.blocks, strengths, strict=True))
-    )
-    graph = replace(copies, blocks=blocks)
-    n_live = int((graph.degrees() > 0).sum())
-    assert n_live < graph.n_neurons
-    for n_clusters in (2, n_live):
-        check(run(graph, n_clusters, conventions=conventions, null=null))
 
 
 def test_memory_bounds_the_workers_and_nothing_else(monkeypatch, result):
