@@ -18,8 +18,9 @@ from sklearn.cluster import KMeans
 
 from clusterability import neuron_graph
 from clusterability.embedding import eigenproblem, spectral_embedding
-from clusterability.evaluation import Draw, Policy, evaluate
-from clusterability.nulls import NULLS, without_isolated
+from clusterability.evaluation import Draw, evaluate
+from clusterability.nulls import without_isolated
+from clusterability.settings import Settings
 from clusterability.sources import network_from_name
 from clusterability.workers import single_threaded_libraries
 from environment import environment
@@ -70,9 +71,9 @@ def product_rate() -> float:
 
 
 def step_seconds(graph) -> dict[str, float]:
-    policy = Policy(NULLS["layer"], N_CLUSTERS, N_INIT)
+    settings = Settings(n_clusters=N_CLUSTERS, n_init=N_INIT)
     seeds = np.random.SeedSequence(0).spawn(N_GRAPHS + 1)
-    runs = [evaluate(graph, policy, Draw(seed, shuffled=True)).seconds for seed in seeds][1:]
+    runs = [evaluate(graph, settings, Draw(seed, shuffled=True)).seconds for seed in seeds][1:]
     return {step: float(np.median([run[step] for run in runs])) for step in runs[0]}
 
 

@@ -46,8 +46,9 @@ def main() -> None:
 def compare(pool: ProcessPoolExecutor, name: str, args: argparse.Namespace) -> dict[str, object]:
     graph = neuron_graph(network_from_name(name))
     blocks = [block.strengths.numpy() for block in graph.blocks]
-    result = measure(graph, args.clusters, args.shuffles)
-    n_init = result.settings.n_init
+    # The plain pipeline drops isolated neurons first, as published.
+    result = measure(graph, args.clusters, args.shuffles, conventions="published")
+    n_init = result.n_init
     plain = [
         pool.submit(plain_pipeline.ncut, blocks, args.clusters, n_init, seed)
         for seed in range(args.seeds)

@@ -142,7 +142,7 @@ def naive_adjacency(graph: NeuronGraph) -> Array:
     return adjacency
 
 
-def naive_ncut(adjacency: Array, labels: NDArray[np.integer]) -> float:
+def naive_ncut(adjacency: Array, labels: NDArray[np.integer], volume_offset: float = 0.0) -> float:
     """n-cut by its definition, one pair of neurons at a time."""
     total = 0.0
     n = len(labels)
@@ -153,7 +153,7 @@ def naive_ncut(adjacency: Array, labels: NDArray[np.integer]) -> float:
                 if labels[i] == label:
                     volume += adjacency[i, j]
                     cut += adjacency[i, j] * (labels[j] != label)
-        total += cut / volume
+        total += cut / (volume + volume_offset)
     return total
 
 

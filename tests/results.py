@@ -16,8 +16,8 @@ from clusterability.result import (
     Clustering,
     LayerSummary,
     NullDistribution,
-    Settings,
 )
+from clusterability.settings import Settings
 
 
 def planted(
@@ -89,6 +89,7 @@ def result_of(
     warnings: Sequence[str] = (),
     eigenvalues: Sequence[float] = (0.0, 0.3, 0.4, 0.7),
     shift: float = 0.0,
+    **choices: object,
 ) -> Clusterability:
     plain = clustering(graph, labels, null)
     refined = clustering(graph, labels, null if refined_null is None else refined_null, shift)
@@ -99,18 +100,6 @@ def result_of(
         for layer, (a, b) in zip(graph.layers, bounds, strict=True)
     )
     k = len(plain.clusters)
-    settings = Settings(
-        n_clusters=k,
-        n_shuffles=len(null),
-        null="permute",
-        isolated="drop",
-        kernel_norm="l1",
-        include=(),
-        n_init=25,
-        n_init_policy="auto",
-        seed=0,
-        workers=1,
-    )
     return Clusterability(
         network=network,
         plain=plain,
@@ -120,7 +109,9 @@ def result_of(
         layers=layers,
         n_components=n_components,
         warnings=tuple(warnings),
-        settings=settings,
+        settings=Settings(n_clusters=max(k, 2), n_shuffles=len(null), **choices),
+        n_init=25,
+        n_init_policy="25 up to 2,000 neurons, 100 above",
         version="0.1.0",
         device="cpu",
         seconds={"total": 1.0},

@@ -1,4 +1,5 @@
 import argparse
+import dataclasses
 import json
 import os
 import re
@@ -12,7 +13,9 @@ import pytest
 from clusterability import training
 from clusterability.cli import main
 from clusterability.cli import train as command
-from clusterability.training import NETWORKS, TrainingSpec, group, train
+from clusterability.records import choice_of
+from clusterability.settings import Settings
+from clusterability.training import NETWORKS, TrainingSpec, group, measured, train
 from training_cases import one_thread, weights_of  # noqa: F401
 
 DIGITS = ("--network", "small-mlp", "--dataset", "digits")
@@ -20,14 +23,14 @@ FAST = (*DIGITS, "--epochs", "1", "--pruning-epochs", "1", "--batch-size", "400"
 SPEC = TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=1, batch_size=400)
 
 
+def flags_of(record):
+    return [choice_of(f).flag for f in dataclasses.fields(record) if choice_of(f).flag]
+
+
 def parsed(*arguments):
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
     return parser.parse_args(["train", *map(str, arguments)])
-
-
-def test_networks_are_those_that_exist():
-    assert tuple(NETWORKS) == command.NETWORKS
 
 
 def test_without_options_it_is_the_papers():
@@ -97,12 +100,34 @@ def test_table_and_files(tmp_path, capsys):
     assert (tmp_path / SPEC.name / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert main(["train", *FAST, "--out", str(tmp_path), "--measure"]) == 0
     header, unpruned, pruned, *_ = capsys.readouterr().out.splitlines()
-    assert re.search(r" n-cut +shuffles +p +Z$", header)
+    assert re.search(r" n-cut +shuffles +effect +p +Z$", header)
     for phase, line in (("unpruned", unpruned), ("pruned", pruned)):
         path = tmp_path / SPEC.name / f"{phase}-clusterability.json"
         data = json.loads(path.read_text())
         assert f" {data['ncut']:.3f} " in line
         assert len(data["null"]["values"]) == 50
+
+
+def test_measured_by_any_settings_and_anew_where_they_differ(tmp_path, capsys, monkeypatch):
+    fast = ["--clusters", "4", "--starts", "1", "--shuffles", "3"]
+    arguments = ["train", *FAST[:6], "--no-prune", "--out", str(tmp_path), "--seed", "5"]
+    arguments += ["--batch-size", "400", "--measure", *fast]
+    spec = TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=0, batch_size=400, seed=5)
+    path = tmp_path / spec.name / "unpruned-clusterability.json"
+    found = []
+    measure_really = measured.measure
+    monkeypatch.setattr(
+        measured, "measure", lambda *a, **k: found.append(k) or measure_really(*a, **k)
+    )
+    for more in ([], [], ["--conventions", "published", "--ties", "tied"], ["--null", "nonzero"]):
+        assert main([*arguments, *more]) == 0
+        settings = json.loads(path.read_text())["settings"]
+        assert (settings["n_clusters"], settings["n_shuffles"], settings["seed"]) == (4, 3, 5)
+        assert settings["n_init"] == 1
+    assert len(found) == 3
+    assert (found[1]["conventions"], found[1]["ties"]) == ("published", "tied")
+    assert settings["null"] == "nonzero"
+    assert capsys.readouterr().err == ""
 
 
 def test_quiet_without_pruning(tmp_path, capsys):
@@ -120,19 +145,26 @@ def test_quiet_without_pruning(tmp_path, capsys):
         (["--network", "small-mpl"], "did you mean 'small-mlp'"),
         (["--dataset", "digit"], "did you mean 'digits'"),
         (["--dataset", "no/such.npz"], "no/such.npz"),
-        (["--l1", "-1"], "l1 is -1.0"),
+        (["--l1", "-1"], "l1 is -1,"),
         (["--l1", "nan"], "l1 is nan"),
         (["--l2", "inf"], "l2 is inf"),
         (["--mixed-l2"], "without l2"),
         (["--epochs", "0"], "epochs is 0"),
         (["--pruning-epochs", "-1"], "pruning_epochs is -1"),
         (["--no-prune", "--pruning-epochs", "2"], "leave out one of them"),
-        (["--final-sparsity", "1"], "final_sparsity is 1.0"),
+        (["--final-sparsity", "1"], "final_sparsity is 1,"),
         (["--batch-size", "0"], "batch_size is 0"),
-        (["--learning-rate", "0"], "learning_rate is 0.0"),
+        (["--learning-rate", "0"], "learning_rate is 0,"),
         (["--augment"], "takes images flattened"),
         (["--network", "mlp-regression"], "does not fit 'digits'"),
         (["--network", "vgg"], "at least 32 pixels"),
+        (["--epochs", "ten"], "epochs is 'ten', expected a whole number"),
+        (["--l1", "much"], "l1 is 'much', expected a number of at least 0"),
+        (["--runs", "two"], "runs is 'two'"),
+        (["--device", "gpu"], "device is 'gpu', expected one of auto, cpu, cuda"),
+        (["--shuffles", "10"], "--shuffles says how to measure, but --measure is not there"),
+        (["--measure", "--conventions", "publish"], "did you mean 'published'"),
+        (["--measure", "--volume-offset", "-1"], "volume_offset is -1, expected a number"),
         (["--runs", "0"], "runs is 0"),
         (["--stack"], "several runs of an MLP"),
         (["--workers", "0"], "workers is 0"),
@@ -184,6 +216,9 @@ def test_an_interrupt_is_prompt_and_the_run_goes_on(tmp_path):
 
 def test_help_names_every_field_of_the_spec():
     text = command.add_parser(argparse.ArgumentParser().add_subparsers()).format_help()
+    flags = {flag for record in (TrainingSpec, Settings) for flag in flags_of(record)}
+    assert len(flags) == 27
+    assert all(f"{flag} " in text or f"{flag}," in text for flag in flags)
     for network in NETWORKS:
         assert network in text
     assert "goes on from its last finished epoch" in text

@@ -147,6 +147,23 @@ def test_labels_that_do_not_fit_are_refused(labels, message):
         normalized_cut(graph, labels)
 
 
+def test_an_offset_is_added_to_each_volume():
+    path = chain_of([[1.0]], [[1.0]], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1])  # volumes 3 and 1, cuts 1 and 1
+    assert float(normalized_cut(path, labels, 1.0)) == 1 / 4 + 1 / 2
+    assert float(normalized_cut(path, labels, volume_offset=0)) == pytest.approx(4 / 3)
+    tiny = chain_of([[1e-12]], [[1.0]], dtype=torch.float64)
+    labels = torch.tensor([0, 1, 1])
+    assert float(normalized_cut(tiny, labels)) == pytest.approx(1)
+    assert float(normalized_cut(tiny, labels, 1e-8)) == pytest.approx(0, abs=2e-4)
+
+
+@pytest.mark.parametrize("offset", [-1e-8, float("nan"), float("inf"), "1e-8", None, True])
+def test_offsets_that_are_none_are_refused(offset):
+    with pytest.raises(InputError, match=r"volume_offset is .*, expected a number of at least 0"):
+        normalized_cut(random_chain([3, 2]), np.array([0, 1, 0, 1, 0]), offset)
+
+
 def test_gaps_in_the_labels_count_nothing():
     graph = random_chain([3, 2])
     near, far = np.array([0, 1, 0, 1, 0]), np.array([2, 9, 2, 9, 2])

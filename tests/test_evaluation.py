@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from clusterability.evaluation import Draw, Policy, evaluate, evaluate_batch
+from clusterability.evaluation import Draw, evaluate, evaluate_batch
 from clusterability.nulls import NULLS
+from clusterability.settings import Settings
 from clusterability.workers import single_threaded_libraries
 from graphs import TRIANGLE, joined, random_chain, side_by_side
 
@@ -33,10 +34,10 @@ def flat(graph):
 @pytest.mark.parametrize("null", NULLS)
 def test_a_batch_of_evaluations_equals_one_by_one(graph, null):
     graph, draws = flat(graph), draws_of(5)
-    policy = Policy(NULLS[null], n_clusters=3, n_init=10)
-    together = evaluate_batch(graph, policy, draws, torch.device("cpu"), 2)
+    settings = Settings(null=null, n_clusters=3, n_init=10)
+    together = evaluate_batch(graph, settings, draws, torch.device("cpu"), 2)
     for draw, batched in zip(draws, together, strict=True):
-        alone = evaluate(graph, policy, draw)
+        alone = evaluate(graph, settings, draw)
         assert np.array_equal(batched.labels < 0, alone.labels < 0)
         assert batched.refined.ncut == pytest.approx(alone.refined.ncut, abs=1e-3)
         assert batched.refined.refined_ncut == pytest.approx(alone.refined.refined_ncut, abs=1e-3)
@@ -46,19 +47,19 @@ def test_a_batch_of_evaluations_equals_one_by_one(graph, null):
 def test_a_batch_of_larger_networks_is_as_good_as_one_by_one():
     """The block iteration draws random numbers that LAPACK does not need: other starts follow."""
     graph, draws = flat(random_chain([230, 160, 20], 2, density=0.1)), draws_of(4)
-    policy = Policy(NULLS["layer"], n_clusters=5, n_init=20)
-    together = evaluate_batch(graph, policy, draws, torch.device("cpu"), 2)
-    alone = [evaluate(graph, policy, draw) for draw in draws]
+    settings = Settings(n_clusters=5, n_init=20)
+    together = evaluate_batch(graph, settings, draws, torch.device("cpu"), 2)
+    alone = [evaluate(graph, settings, draw) for draw in draws]
     for batched, single in zip(together, alone, strict=True):
         assert batched.refined.refined_ncut == pytest.approx(single.refined.refined_ncut, abs=0.1)
 
 
 def test_batches_may_be_cut_into_pieces(monkeypatch):
     graph, draws = flat(GRAPH), draws_of(5)
-    policy = Policy(NULLS["layer"], n_clusters=3, n_init=4)
-    whole = evaluate_batch(graph, policy, draws, torch.device("cpu"), 2)
+    settings = Settings(n_clusters=3, n_init=4)
+    whole = evaluate_batch(graph, settings, draws, torch.device("cpu"), 2)
     monkeypatch.setattr("clusterability.evaluation._batch_size", lambda *_: 2)
-    pieces = evaluate_batch(graph, policy, draws, torch.device("cpu"), 1)
+    pieces = evaluate_batch(graph, settings, draws, torch.device("cpu"), 1)
     assert len(pieces) == 5
     for one, other in zip(whole, pieces, strict=True):
         assert one.refined.ncut == pytest.approx(other.refined.ncut, abs=1e-6)
@@ -66,7 +67,7 @@ def test_batches_may_be_cut_into_pieces(monkeypatch):
 
 def test_a_batch_of_a_network_with_a_single_output():
     graph, draws = flat(random_chain([12, 1])), draws_of(2)
-    policy = Policy(NULLS["layer"], n_clusters=2, n_init=2)
-    together = evaluate_batch(graph, policy, draws, torch.device("cpu"), 1)
+    settings = Settings(n_clusters=2, n_init=2)
+    together = evaluate_batch(graph, settings, draws, torch.device("cpu"), 1)
     for draw, batched in zip(draws, together, strict=True):
-        assert np.array_equal(batched.labels, evaluate(graph, policy, draw).labels)
+        assert np.array_equal(batched.labels, evaluate(graph, settings, draw).labels)

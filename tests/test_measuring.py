@@ -1,4 +1,3 @@
-import json
 import math
 from dataclasses import replace
 
@@ -7,12 +6,13 @@ import pytest
 import torch
 
 import plain_pipeline
-from clusterability import measure
+from clusterability import Settings, measure
 from clusterability import measuring as module
 from clusterability.cut import normalized_cut
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.nulls import NULLS
+from clusterability.registries import TIES
 from clusterability.result import Clusterability
 from clusterability.workers import single_threaded_libraries
 from graphs import (
@@ -22,16 +22,13 @@ from graphs import (
     grouped_convolutions,
     joined,
     low_rank,
-    naive_adjacency,
     naive_ncut,
     random_chain,
     side_by_side,
     uneven,
 )
+from measurements import GRAPH, SIZES, check, numbers, run
 from results import planted
-
-SIZES = [30, 20, 16, 6]
-GRAPH = random_chain(SIZES, density=0.12)
 
 
 @pytest.fixture(autouse=True)
@@ -40,63 +37,16 @@ def _one_thread():
         yield
 
 
-def run(graph=GRAPH, n_clusters=4, n_shuffles=6, **options):
-    options = {"device": "cpu", "workers": 1, "n_init": 5, **options}
-    return measure(graph, n_clusters, n_shuffles, **options)
-
-
-def numbers(result):
-    """All that a result says, less what may differ from run to run."""
-    data = result.to_dict()
-    del data["seconds"], data["settings"]["workers"]
-    return data
-
-
 @pytest.fixture(scope="module")
 def result():
     return run(seed=3)
 
 
-def check(result):
-    """What is true of every result."""
-    graph = result.graph
-    degrees = graph.degrees(torch.float64).numpy()
-    assert result.lower_bound <= result.refined.ncut + 1e-12
-    assert result.refined.ncut <= result.plain.ncut
-    for part in (result.plain, result.refined):
-        n_clusters = len(part.clusters)
-        assert part.labels.shape == (graph.n_neurons,)
-        assert np.array_equal(part.labels < 0, degrees == 0)
-        assert set(part.labels.tolist()) - {-1} == set(range(n_clusters))
-        assert part.ncut == pytest.approx(float(normalized_cut(graph, part.labels)), abs=1e-6)
-        assert part.ncut == pytest.approx(naive_ncut(naive_adjacency(graph), part.labels), abs=1e-6)
-        assert part.ncut == pytest.approx(sum(cluster.cut for cluster in part.clusters), abs=1e-6)
-        for label, cluster in enumerate(part.clusters):
-            members = part.labels == label
-            assert cluster.size == members.sum() == sum(cluster.neurons_per_layer)
-            share = degrees[members].sum() / degrees.sum()
-            assert cluster.volume_share == pytest.approx(share)
-            assert 0 <= cluster.cut <= 1
-        shares = np.array([cluster.volume_share for cluster in part.clusters])
-        assert shares.sum() == pytest.approx(1)
-        assert part.effective_clusters == pytest.approx(math.prod(shares**-shares))
-        assert 1 - 1e-9 <= part.effective_clusters <= n_clusters + 1e-9
-        if part.null is not None:
-            values = np.array(part.null.values)
-            assert part.p_value == ((values <= part.ncut + 1e-9).sum() + 1) / (values.size + 1)
-            if part.z_score is not None:
-                assert part.z_score == pytest.approx((part.ncut - values.mean()) / values.std())
-    volumes = [cluster.volume_share for cluster in result.clusters]
-    assert volumes == sorted(volumes, reverse=True)
-    assert sum(layer.n_isolated for layer in result.layers) == (degrees == 0).sum()
-    assert json.loads(result.to_json())["ncut"] == result.ncut
-
-
 def test_a_result_is_consistent(result):
     check(result)
     assert len(result.null_distribution) == 6
-    assert result.settings.n_init == 5
-    assert result.settings.n_init_policy == "given"
+    assert result.settings.n_init == result.n_init == 5
+    assert result.n_init_policy == "given"
     assert (result.settings.seed, result.settings.null) == (3, "layer")
     assert result.device == "cpu"
     assert [layer.n_neurons for layer in result.layers] == SIZES
@@ -105,10 +55,10 @@ def test_a_result_is_consistent(result):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"isolated": "drop-after"}, {"null": "nonzero"}, {"graph": grouped_convolutions()}]
+    [{}, {"isolated": "drop-first"}, {"null": "nonzero"}, {"volume_offset": 5.0}]
     + [{"graph": joined([40], [(0, 0)], density=0.2), "null": null} for null in NULLS]
-    + [{"graph": grouped_convolutions(), "ties": "tied", "null": null} for null in NULLS],
-    ids=str,
+    + [{"graph": grouped_convolutions(), "ties": t, "null": n} for t in TIES for n in NULLS],
+    ids=lambda options: str({k: v for k, v in options.items() if k != "graph"}),
 )
 def test_the_same_for_any_number_of_workers(options):
     first = numbers(run(**options))
@@ -136,10 +86,10 @@ def test_more_shuffles_add_to_the_first(result):
 
 
 def test_ties_change_shuffles_of_copies_and_nothing_else(result):
-    assert result.settings.ties == "independent"
-    tied = run(seed=3, ties="tied")
-    assert tied.settings.ties == "tied"
-    assert tied.plain.null == result.plain.null
+    assert result.settings.ties == "tied"
+    independent = run(seed=3, ties="independent")
+    assert independent.settings.ties == "independent"
+    assert independent.plain.null == result.plain.null
     copies = grouped_convolutions()
     alone, together = (run(copies, ties=ties, n_shuffles=20) for ties in ("independent", "tied"))
     for each in (alone, together):
@@ -153,10 +103,12 @@ def test_copies_that_lose_different_neurons_are_refused():
     copies = joined([6, 5, 5], [(0, 1), (0, 2)])
     copies.blocks[1].strengths[:, 2] = 0
     named = replace(copies, blocks=tuple(replace(b, kernel="conv") for b in copies.blocks))
-    with pytest.raises(InputError, match=r"lose different neurons.*isolated"):
-        run(named, ties="tied")
-    check(run(named, ties="tied", isolated="drop-after"))
-    check(run(named))
+    with pytest.raises(InputError, match=r"lose different neurons.*isolated.*ties"):
+        run(named, isolated="drop-first")
+    check(run(named, ties="independent", isolated="drop-first"))
+    check(run(named, conventions="published"))
+    for null in NULLS:  # the zeros of these copies lie at different places
+        check(run(named, null=null))
 
 
 def test_graphs_without_layers_and_planted_clusters():
@@ -309,11 +261,25 @@ def test_blocks_of_several_precisions_and_scales():
     blocks = [torch.ones(3, 4, dtype=torch.float64) * 1e30, torch.ones(4, 2, dtype=torch.float32)]
     blocks[0][0, 1] = 5e30
     with pytest.raises(InputError, match="'layer1' and 'layer2' holds only zeros, or strengths so"):
-        run(NeuronGraph.chain([blocks[0], blocks[1] * 1e-30]), 2)
+        run(NeuronGraph.chain([blocks[0], blocks[1].double() * 1e-60]), 2)
     even = [blocks[0] / 1e30, blocks[1]]
     single = [block.float() for block in even]
     first, second = (run(NeuronGraph.chain(each), 2) for each in (even, single))
     assert numbers(first) == numbers(second)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("low", [1e-30, 1e-36])
+def test_strengths_from_the_smallest_to_the_largest_in_one_network(dtype, low):
+    """Two parts, each with two planted groups: one of strengths near 1e30, one near 1e-30."""
+    strengths = torch.zeros(24, 24, dtype=dtype)
+    group = torch.arange(12) % 2
+    inside = torch.where(group[:, None] == group, 1.0, 0.01).to(dtype)
+    strengths[:12, :12], strengths[12:, 12:] = inside * 1e30, inside * low
+    result = run(NeuronGraph.chain([strengths]), n_clusters=4)
+    # Half of each group's twelve neurons lie in either layer: of 6.06 in all, 0.06 is cut.
+    assert result.refined.ncut == pytest.approx(4 * 0.06 / 6.06, rel=1e-4)
+    assert all(layer.n_isolated == 0 for layer in result.layers)
 
 
 def test_torch_gets_its_threads_back():
@@ -397,13 +363,17 @@ def test_arguments_are_checked_before_the_network(options):
         run(chain_of([[math.nan]]), **options)
 
 
-def test_starts_of_kmeans_by_the_number_of_live_neurons(monkeypatch):
-    monkeypatch.setattr(module, "MANY_NEURONS", 18)
-    seen = [run(random_chain(sizes), n_init=None, n_shuffles=0) for sizes in ([10, 8], [10, 9])]
-    assert [result.settings.n_init for result in seen] == [25, 100]
-    assert seen[0].settings.n_init_policy == "25 up to 18 neurons, 100 above"
-    lonely = torch.cat([random_chain([10, 8]).blocks[0].strengths, torch.zeros(9, 8)])
-    assert run(NeuronGraph.chain([lonely]), n_init=None, n_shuffles=0).settings.n_init == 25
+def test_choices_by_name_and_as_a_record_are_the_same():
+    settings = Settings(n_clusters=3, n_shuffles=2, conventions="published", ties="tied", n_init=4)
+    result = measure(GRAPH, device="cpu", workers=1, **settings.choices())
+    assert result.settings == settings
+    again = measure(GRAPH, device="cpu", workers=1, **result.settings.choices())
+    assert numbers(again) == numbers(result)
+
+
+def test_an_unknown_choice_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match=r"settings is 'kernal_norm'.*did you mean 'kernel_norm'"):
+        run(kernal_norm="l1")
 
 
 def test_memory_bounds_the_workers_and_nothing_else(monkeypatch, result):

@@ -141,12 +141,57 @@ def test_names_without_copies_change_no_number():
         assert torch.equal(null(named, rng(5)).flat_strengths(), expected)
 
 
-def test_copies_with_other_zeros_cannot_be_tied_by_nonzero():
+def test_copies_with_other_zeros_are_permuted_alike_and_keep_them():
+    strengths = torch.arange(1.0, 31.0).view(5, 6)
+    zeros = [torch.zeros(5, 6, dtype=torch.bool) for _ in range(3)]
+    zeros[0][2], zeros[1][2, :4], zeros[1][0] = True, True, True
+    zeros[0][4, 0] = zeros[1][4, 0] = zeros[2][4, 0] = True
+    blocks = tuple(
+        Block(0, i, i * strengths.masked_fill(zero, 0), None, "conv")
+        for i, zero in enumerate(zeros, 1)
+    )
+    layers = (Layer("a", 5), *(Layer(name, 6) for name in "bcd"))
+    shuffled = shuffle_nonzero(flat(NeuronGraph(layers, blocks)), rng(3)).blocks
+    kinds = {}
+    for place in range(30):
+        kind = tuple(bool(zero.view(-1)[place]) for zero in zeros)
+        kinds.setdefault(kind, []).append(place)
+    assert len(kinds) == 5
+    moved = 0
+    for kind, places in kinds.items():
+        for i, is_zero in enumerate(kind):
+            before, after = (b[i].strengths.view(-1)[places] for b in (blocks, shuffled))
+            assert torch.equal(after == 0, torch.full((len(places),), is_zero))
+            assert torch.equal(after.sort().values, before.sort().values)
+            moved += int((after != before).sum())
+    assert moved > 30
+    for i in (1, 2):
+        both = ~zeros[0] & ~zeros[i]
+        factor = shuffled[i].strengths[both] / shuffled[0].strengths[both]
+        assert torch.allclose(factor, torch.tensor(i + 1.0))
+
+
+def test_copies_with_other_zeros_share_one_null_of_equally_likely_orders():
+    blocks = (
+        Block(0, 1, torch.tensor([[1.0, 2.0], [3.0, 4.0]]), None, "conv"),
+        Block(0, 2, torch.tensor([[1.0, 2.0], [3.0, 0.0]]), None, "conv"),
+    )
+    graph = flat(NeuronGraph(tuple(Layer(name, 2) for name in "abc"), blocks))
+    generator, draws = rng(9), []
+    for _ in range(1200):
+        first, second = (
+            b.strengths.flatten().tolist() for b in shuffle_nonzero(graph, generator).blocks
+        )
+        assert (first[:3], first[3], second[3]) == (second[:3], 4, 0)
+        draws.append(tuple(int(value) - 1 for value in first[:3]))
+    assert chi_square(draws, 3) > 1e-3
+
+
+def test_copies_of_other_shapes_cannot_be_tied_by_nonzero():
     graph = tied_graph()
-    graph.blocks[2].strengths[1, 1] = 0
-    assert shuffle_layer(graph, rng()).n_neurons == 11
-    with pytest.raises(InputError, match="'conv' have zeros at different places"):
-        shuffle_nonzero(graph, rng())
+    blocks = (*graph.blocks[:2], replace(graph.blocks[1], kernel="conv"))
+    with pytest.raises(InputError, match="same kernel 'conv', but another shape"):
+        shuffle_nonzero(flat(replace(graph, blocks=blocks, _flat=None)), rng())
 
 
 def test_without_isolated_keeps_supports_and_kernels():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clusterability.packed import pack
-from clusterability.refinement import refine
+from clusterability.refinement import offset_ncut, refine
 from graphs import (
     AWKWARD,
     TRIANGLE,
@@ -63,6 +63,17 @@ def random_labels(graph, k, seed=0):
 def run(graph, labels, k):
     degrees = graph.degrees(torch.float64).numpy()
     return refine(pack(graph), degrees, labels, k)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-8, 0.5, 1e300])
+@pytest.mark.parametrize("name", AWKWARD)
+def test_an_n_cut_with_an_offset_is_that_of_its_definition(name, offset):
+    graph = AWKWARD[name]
+    graph = graph.with_flat_strengths(graph.flat_strengths().float())
+    labels = random_labels(graph, 3)
+    degrees = graph.degrees(torch.float64).numpy()
+    found = offset_ncut(pack(graph), degrees, labels, 3, offset)
+    assert found == pytest.approx(naive_ncut(naive_adjacency(graph), labels, offset), abs=1e-6)
 
 
 def check(graph, labels, k, local=1e-9):

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -105,6 +106,7 @@ def test_table_of_one_network():
             "                                k-means         refined",
             "n-cut                             0.075           0.075",
             "2 shuffles, mean +- std  0.550 +- 0.050  0.550 +- 0.050",
+            "effect                           86.4 %          86.4 %",
             "Z                                 -9.50           -9.50",
             "p                                  0.33            0.33",
             "effective clusters                  2.0             2.0",
@@ -157,7 +159,8 @@ def test_several_networks_have_a_row_each():
     named = small_result(null=[0.5, 0.6], network="x" * 80, warnings=["is odd"])
     text = describe([named, small_result()])
     rows = text.splitlines()
-    assert rows[0].split()[:6] == ["network", "n-cut", "bound", "refined", "shuffles", "Z"]
+    columns = ["network", "n-cut", "bound", "refined", "shuffles", "effect", "Z", "p"]
+    assert rows[0].split() == [*columns, "effective", "clusters", "neurons"]
     assert len({len(row) for row in rows[:3]}) == 1
     assert "mlp.pt: Nothing is said about chance" in text
     assert f"warning: {'x' * 29}...{'x' * 28}: is odd" in text
@@ -172,3 +175,29 @@ def test_names_and_warnings_are_escaped():
         assert "\x07" not in text
         assert text.isascii()
     assert describe([result]).endswith("\nwarning: layer \\x07 odd")
+
+
+def test_results_of_different_conventions_say_so_side_by_side():
+    plain, null = small_result(null=[0.5, 0.6]), small_result(null=[0.5, 0.6], n_init=5)
+    published = small_result(null=[0.5, 0.6], conventions="published", ties="tied")
+    assert "conventions" not in table([plain, plain])
+    header, *rows = table([plain, published, null]).splitlines()
+    assert header.endswith("  conventions")
+    assert rows[0].endswith("  default")
+    assert rows[1].endswith("  published, ties tied")
+    assert rows[2].endswith("  default, n_init 5")
+    assert "conventions" not in table([published])
+
+
+def test_the_bound_is_named_for_what_it_bounds():
+    offset = small_result(volume_offset=1e-8)
+    assert "lower bound at offset 0" in table([offset])
+    assert "  bound at offset 0  " in table([offset, small_result()])
+    assert "offset" not in table([small_result(), small_result()])
+
+
+def test_the_effect_stands_beside_z():
+    said = sentence(small_result(null=np.linspace(0.0752, 0.0754, 50)))
+    assert re.search(r"\(p = 0.02, Z = -\d.*, effect 0\.\d\d %\)", said)
+    _, row = table([small_result(), small_result()]).splitlines()[:2]
+    assert row.split()[4:8] == ["-", "-", "-", "-"]

@@ -7,6 +7,7 @@ import pytest
 
 from clusterability.errors import InputError
 from clusterability.result import SCHEMA_VERSION, Clusterability, NullDistribution
+from clusterability.settings import Settings
 from results import small_result
 
 
@@ -73,7 +74,7 @@ def test_a_null_without_spread_has_a_p_value_and_no_z_score():
 
 def test_the_null_says_what_kind_it_is():
     null = small_result(null=[1.0, 2.0]).to_dict()["null"]
-    assert null["kind"] == "permute"
+    assert null["kind"] == "layer"
     assert null["n_shuffles"] == 2
     assert null["values"] == [1.0, 2.0]
     assert (null["mean"], null["std"]) == (1.5, 0.5)
@@ -138,7 +139,9 @@ def test_fields_of_another_form_are_refused(key, value):
         Clusterability.from_json(json.dumps(data))
 
 
-@pytest.mark.parametrize("key", sorted(set(small_result().to_dict()) - {"schema_version"}))
+@pytest.mark.parametrize(
+    "key", sorted(set(small_result().to_dict()) - {"schema_version", "effect"})
+)
 def test_every_field_is_needed(key):
     data = small_result().to_dict()
     del data[key]
@@ -146,12 +149,71 @@ def test_every_field_is_needed(key):
         Clusterability.from_json(json.dumps(data))
 
 
-def test_results_from_before_ties_were_a_choice_are_read():
+OLD = {
+    "n_clusters": 2,
+    "n_shuffles": 3,
+    "null": "layer",
+    "isolated": "drop-first",
+    "kernel_norm": "l1",
+    "include": [],
+    "n_init": 25,
+    "n_init_policy": "25 up to 2000 neurons, 100 above",
+    "seed": 0,
+    "workers": 2,
+}
+"""As the first results have their settings."""
+
+
+def test_results_from_before_there_was_a_choice_are_read_as_they_were_made():
+    data = {**small_result(null=[1.0, 1.5, 1.25]).to_dict(), "settings": OLD}
+    del data["effect"], data["refined"]["effect"]
+    result = Clusterability.from_json(json.dumps(data))
+    assert result.settings == Settings(
+        n_clusters=2, n_shuffles=3, isolated="drop-first", ties="independent"
+    )
+    assert (result.n_init, result.n_init_policy) == (25, OLD["n_init_policy"])
+    assert result.settings.n_init is None
+    assert result.effect == pytest.approx(0.94, abs=0.01)
+    data["settings"] = {**OLD, "ties": "tied", "n_init": 7, "n_init_policy": "given"}
+    result = Clusterability.from_json(json.dumps(data))
+    assert (result.settings.ties, result.settings.n_init, result.n_init) == ("tied", 7, 7)
+
+
+def test_a_result_is_read_without_the_package_that_made_its_null():
     data = small_result().to_dict()
-    assert data["settings"].pop("ties") == "independent"
-    assert Clusterability.from_json(json.dumps(data)).settings.ties == "independent"
-    data["settings"]["ties"] = "tied"
-    assert Clusterability.from_json(json.dumps(data)).settings.ties == "tied"
+    data["settings"] |= {"null": "theirs", "conventions": "ours", "kernel_norm": "max"}
+    result = Clusterability.from_json(json.dumps(data))
+    assert (result.settings.null, result.settings.conventions) == ("theirs", "ours")
+    assert result.to_dict()["settings"] == data["settings"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("null", 5),
+        ("volume_offset", -1),
+        ("volume_offset", None),
+        ("n_clusters", "12"),
+        ("n_init", 0),
+        ("include", "dense"),
+        ("conventions", None),
+    ],
+)
+def test_settings_that_no_measurement_has_are_refused(key, value):
+    data = small_result().to_dict()
+    data["settings"][key] = value
+    with pytest.raises(InputError, match=f"no result of schema_version 1: .*{key} is"):
+        Clusterability.from_json(json.dumps(data))
+
+
+def test_the_effect_is_the_share_by_which_the_null_lies_above():
+    result = small_result(null=[0.5, 1.5], refined_null=[0.25])
+    assert result.effect == result.plain.effect == pytest.approx(1 - result.ncut)
+    assert result.refined.effect == pytest.approx(1 - 4 * result.refined.ncut)
+    data = result.to_dict()
+    assert (data["effect"], data["refined"]["effect"]) == (result.effect, result.refined.effect)
+    bare = small_result()
+    assert bare.effect is bare.to_dict()["effect"] is bare.to_dict()["refined"]["effect"] is None
 
 
 def test_unknown_fields_are_passed_over():

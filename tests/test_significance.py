@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusterability.significance import p_value, z_score
+from clusterability.significance import effect, p_value, z_score
 
 NULL = st.lists(st.floats(0, 12), min_size=1, max_size=60)
 
@@ -52,3 +52,14 @@ def test_z_counts_standard_deviations_of_the_population():
     assert z_score(1.0, null) == pytest.approx(-4 / np.sqrt(8 / 3))
     assert z_score(9.0, np.array(null)) == pytest.approx(4 / np.sqrt(8 / 3))
     assert isinstance(z_score(1.0, np.array(null)), float)
+
+
+def test_the_effect_does_not_depend_on_the_spread():
+    assert effect(9.0, [10.0]) == effect(9.0, [9.99, 10.01]) == pytest.approx(0.1)
+    assert effect(9.0, [5.0, 15.0]) == pytest.approx(0.1)
+    assert effect(11.0, np.array([10.0, 10.0])) == pytest.approx(-0.1)
+
+
+def test_there_is_no_effect_beside_nothing():
+    assert effect(1.0, []) is None
+    assert effect(0.0, [0.0, 0.0]) is None

@@ -111,14 +111,14 @@ def test_what_does_not_chain_is_named(operations, message):
 @pytest.mark.parametrize(
     ("include", "message"),
     [
-        (("head",), "cannot include 'head'; choose from input, dense"),
+        (("head",), "include is 'head', expected one of input, dense"),
         ("dense", "include is the string 'dense', expected a tuple"),
         (None, "include is None, expected a tuple"),
         (5, "include is 5, expected a tuple"),
         (np.array("dense"), r"include is array\('dense'.*expected a tuple"),
         ((name for name in ["dense"]), "include is <generator object .*>, expected a tuple"),
-        ([[1]], r"cannot include \[1\]; choose from"),
-        ([object()], "cannot include <object object>; choose from"),
+        ([[1]], r"include is \[1\], expected one of"),
+        ([object()], "include is <object object>, expected one of"),
     ],
 )
 def test_include_is_checked(include, message):

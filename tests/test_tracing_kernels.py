@@ -101,6 +101,6 @@ def test_unknown_norm_lists_the_known():
 
 @pytest.mark.parametrize("name", [[], None, 1, ["l1"], l1])
 def test_a_norm_that_is_no_name_is_refused(name):
-    with pytest.raises(InputError, match=r"unknown kernel norm .*; choose one of l1") as error:
+    with pytest.raises(InputError, match=r"kernel_norm is .*, expected one of l1") as error:
         find_kernel_norm(name)
     assert "0x" not in str(error.value)

@@ -6,9 +6,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from clusterability import measure
 from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError
-from clusterability.training import build, group, running, train, train_many
+from clusterability.training import architectures, build, group, running, train, train_many
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.objective import Penalty
 from clusterability.training.randomness import Randomness, Use
@@ -219,7 +220,7 @@ def measured_as(monkeypatch, ncuts):
     remaining, networks = iter(ncuts), []
 
     def found(network, **options):
-        assert options["n_shuffles"] == 0
+        assert (options["n_shuffles"], options["conventions"]) == (0, "published")
         networks.append({n: v.clone() for n, v in network.state_dict().items()})
         return SimpleNamespace(ncut=next(remaining))
 
@@ -271,6 +272,25 @@ def test_attempts_survive_a_stop(tmp_path, monkeypatch):
     run = trained(tmp_path, spec)
     assert run.attempts == expected.attempts
     assert weights_of(run) == weights_of(expected)
+
+
+def test_volumes_far_below_the_published_offset_count_as_an_n_cut_near_zero(tmp_path, monkeypatch):
+    """Without the offset the scale of all weights would not change the n-cut."""
+
+    def fade_first(network, generator):
+        glorot_uniform_(network, generator)
+        if not drawn:
+            for parameter in network.parameters():
+                parameter.data *= 1e-14
+        drawn.append(network)
+
+    glorot_uniform_, drawn = architectures.glorot_uniform_, []
+    monkeypatch.setattr(architectures, "glorot_uniform_", fade_first)
+    kept = {"learning_rate": 1e-30, "epochs": 1, "pruning_epochs": 0}
+    run = trained(tmp_path, small_spec(retrain_below=1.0, **kept))
+    (attempt,) = run.attempts
+    assert attempt.ncut < 0.01
+    assert measure(drawn[0], n_shuffles=0).ncut > 9
 
 
 def test_really_measured(tmp_path):

@@ -6,7 +6,7 @@ from torch import nn
 from clusterability.errors import InputError
 from clusterability.tracing import neuron_graph
 from clusterability.training import NETWORKS, build
-from clusterability.training.networks import VGG_DROPOUT, VGG_FILTERS
+from clusterability.training.architectures import VGG_DROPOUT, VGG_FILTERS
 
 GRAY, COLOR = (1, 28, 28), (3, 32, 32)
 SHAPES = {

@@ -188,11 +188,15 @@ def test_no_stacks_of_what_cannot_be_stacked():
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"network": "mlp", "dataset": "mnist", "epoch": 3}, "a field 'epoch', expected only"),
+        (
+            {"network": "mlp", "dataset": "mnist", "epoch": 3},
+            "spec is 'epoch', .*did you mean 'epochs'",
+        ),
         ({"network": "mlp"}, "dataset"),
         (5, "cannot be read"),
         ([], "cannot be read"),
-        ({3: 4}, "cannot be read"),
+        ("no spec", "a field of the spec is 'n'"),
+        ({3: 4}, "a field of the spec is 3, expected one of network"),
         ({"network": "mlp", "dataset": "mnist", "l1": "x"}, "l1 is 'x'"),
     ],
 )

@@ -8,9 +8,9 @@ import torch
 from clusterability import embedding as embedding_module
 from clusterability import measure, weak_rows
 from clusterability.embedding import spectral_embedding
-from clusterability.evaluation import Draw, Policy, evaluate_batch
+from clusterability.evaluation import Draw, evaluate_batch
 from clusterability.graph import NeuronGraph
-from clusterability.nulls import NULLS
+from clusterability.settings import Settings
 from clusterability.workers import single_threaded_libraries
 from graphs import TRIANGLE, chain_of, joined, naive_adjacency, naive_normalized, random_chain
 
@@ -191,9 +191,9 @@ def test_scaling_dead_neurons_further_down_changes_nothing(batched):
     for scale in (1e-6, 1e-9, 1e-15, 1e-22, 1e-30):
         graph, _ = with_dead_neurons(planted(), scale, share=0.5)
         if batched:
-            policy = Policy(NULLS["layer"], 4, 25)
+            settings = Settings(n_clusters=4, n_init=25)
             draws = [Draw(np.random.SeedSequence(0), shuffled=False)] * 2
-            result = evaluate_batch(graph, policy, draws, torch.device("cpu"), 1)[1]
+            result = evaluate_batch(graph, settings, draws, torch.device("cpu"), 1)[1]
             found.append((result.refined.ncut, result.refined.refined_ncut))
         else:
             measured = measure(graph, 4, 0)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clusterability.graph import Block, Layer, NeuronGraph
     from clusterability.measuring import measure
     from clusterability.result import Clusterability
+    from clusterability.settings import Settings
     from clusterability.tracing import neuron_graph
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ _HOMES = {
     "InputError": "errors",
     "Layer": "graph",
     "NeuronGraph": "graph",
+    "Settings": "settings",
     "measure": "measuring",
     "neuron_graph": "tracing",
     "normalized_cut": "cut",
@@ -36,6 +38,7 @@ __all__ = [
     "InputError",
     "Layer",
     "NeuronGraph",
+    "Settings",
     "__version__",
     "measure",
     "neuron_graph",

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clusterability.arguments import number
 from clusterability.eigenproblem import SMALLEST_EIGENVALUE
 from clusterability.embedding import spectral_embedding
 from clusterability.errors import InputError
@@ -30,7 +31,9 @@ def volumes_and_cuts(graph: NeuronGraph, labels: Tensor, n_clusters: int) -> tup
     return volumes, volumes - inside
 
 
-def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
+def normalized_cut(
+    graph: NeuronGraph, labels: Tensor | np.ndarray, volume_offset: float = 0.0
+) -> Tensor:
     """n-cut(X_1, ..., X_k) = sum_i W(X_i, not X_i) / vol(X_i), float64, differentiable.
 
     Args:
@@ -38,6 +41,7 @@ def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
         labels: (n_neurons,) integers, for a batch the labels of all its graphs, or
             (..., n_neurons), each graph's own; negative for neurons in no cluster, such as
             isolated ones. Empty clusters count nothing.
+        volume_offset: added to each vol(X_i); 1e-8 in the published numbers.
 
     Returns:
         The n-cut of each graph, (...,); a scalar for one graph with one set of labels.
@@ -51,6 +55,7 @@ def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
     >>> normalized_cut(path, torch.tensor([0, 0, 1]))
     tensor(1.3333, dtype=torch.float64)
     """
+    volume_offset = number("volume_offset", volume_offset)
     labels = _check_labels(graph, labels)
     inside = labels >= 0
     used, numbers = torch.unique(labels[inside], return_inverse=True)
@@ -60,7 +65,7 @@ def normalized_cut(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
     filled = (labels[..., None] == torch.arange(len(used), device=graph.device)).any(-2)
     if bool(((volumes <= 0) & filled).any()):
         raise InputError("a cluster holds only isolated neurons; give these the label -1")
-    return (cuts / torch.where(filled, volumes, 1)).sum(-1)
+    return (cuts / torch.where(filled, volumes + volume_offset, 1)).sum(-1)
 
 
 def _check_labels(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:

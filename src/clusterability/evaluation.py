@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,22 +18,14 @@ from clusterability.clustering import draw_starts, fill_empty, kmeans
 from clusterability.clustering_batch import kmeans_batch
 from clusterability.embedding import spectral_embedding
 from clusterability.graph import NeuronGraph
-from clusterability.nulls import NullModel
+from clusterability.nulls import NULLS
 from clusterability.packed import pack
-from clusterability.refinement import Refined, refine
+from clusterability.refinement import Refined, offset_ncut, refine
+from clusterability.settings import Settings
 from clusterability.workers import parallel_map
 
 GPU_MEMORY_SHARE = 0.25
 """Share of a GPU's free memory that a batch's strengths may take; products need as much again."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What is done to every graph."""
-
-    null: NullModel
-    n_clusters: int
-    n_init: int
 
 
 @dataclass(frozen=True)
@@ -73,33 +65,35 @@ class _Timer:
         self._last = now
 
 
-def evaluate(graph: NeuronGraph, policy: Policy, draw: Draw) -> Evaluation:
+def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
     """Evaluate one graph on the CPU, in the calling thread.
 
     Args:
         graph: the observed graph, on the CPU, in float32, its strengths lying flat.
-        policy: what to do.
+        settings: what to do, with ``n_init`` given and ``volume_offset`` in the graph's scale.
         draw: whether to shuffle first, and the random numbers.
     """
     timer = _Timer()
     shuffle_rng, eigenvector_rng, kmeans_rng = draw.generators()
-    drawn = policy.null(graph, shuffle_rng) if draw.shuffled else graph
+    drawn = NULLS[settings.null](graph, shuffle_rng) if draw.shuffled else graph
     timer.lap("shuffle")
-    embedding = spectral_embedding(drawn, policy.n_clusters - 1, [eigenvector_rng])
+    embedding = spectral_embedding(drawn, settings.n_clusters - 1, [eigenvector_rng])
     timer.lap("eigenvectors")
     alive = (embedding.degrees > 0).numpy()
     labels = np.full(graph.n_neurons, -1, np.int32)
     points = embedding.vectors.numpy()[alive]
-    labels[alive] = kmeans(points, draw_starts(kmeans_rng, policy.n_init, policy.n_clusters))
+    starts = draw_starts(kmeans_rng, _n_init(settings), settings.n_clusters)
+    labels[alive] = kmeans(points, starts)
     timer.lap("kmeans")
-    refined = refine(pack(drawn), embedding.degrees.numpy(), labels, policy.n_clusters)
+    degrees = embedding.degrees.numpy()
+    refined = _refined(drawn, degrees, labels, settings)
     timer.lap("refinement")
     return Evaluation(labels, refined, timer.seconds)
 
 
 def evaluate_batch(
     graph: NeuronGraph,
-    policy: Policy,
+    settings: Settings,
     draws: Sequence[Draw],
     device: torch.device,
     n_workers: int,
@@ -114,13 +108,13 @@ def evaluate_batch(
     size = _batch_size(graph, len(draws), device)
     for first in range(0, len(draws), size):
         part = draws[first : first + size]
-        evaluations += _evaluate_together(graph, policy, part, device, n_workers, progress)
+        evaluations += _evaluate_together(graph, settings, part, device, n_workers, progress)
     return evaluations
 
 
 def _evaluate_together(
     graph: NeuronGraph,
-    policy: Policy,
+    settings: Settings,
     draws: Sequence[Draw],
     device: torch.device,
     n_workers: int,
@@ -129,24 +123,25 @@ def _evaluate_together(
     timer = _Timer()
     generators = [draw.generators() for draw in draws]
     drawn = parallel_map(
-        lambda i: policy.null(graph, generators[i][0]) if draws[i].shuffled else graph,
+        lambda i: NULLS[settings.null](graph, generators[i][0]) if draws[i].shuffled else graph,
         range(len(draws)),
         n_workers,
     )
     timer.lap("shuffle")
     stacked = torch.stack([g.flat_strengths() for g in drawn]).to(device)
     batch = graph.with_flat_strengths(stacked)
-    embedding = spectral_embedding(batch, policy.n_clusters - 1, [g[1] for g in generators])
+    embedding = spectral_embedding(batch, settings.n_clusters - 1, [g[1] for g in generators])
     timer.lap("eigenvectors")
     alive = embedding.degrees > 0
-    starts = np.stack([draw_starts(g[2], policy.n_init, policy.n_clusters) for g in generators])
+    n_init, n_clusters = _n_init(settings), settings.n_clusters
+    starts = np.stack([draw_starts(g[2], n_init, n_clusters) for g in generators])
     labels = kmeans_batch(embedding.vectors, alive, torch.from_numpy(starts).to(device))
     all_labels, degrees = labels.cpu().numpy(), embedding.degrees.cpu().numpy()
     for row in all_labels:
-        fill_empty(row, policy.n_clusters)
+        fill_empty(row, settings.n_clusters)
     timer.lap("kmeans")
     refined = parallel_map(
-        lambda i: refine(pack(drawn[i]), degrees[i], all_labels[i], policy.n_clusters),
+        lambda i: _refined(drawn[i], degrees[i], all_labels[i], settings),
         range(len(draws)),
         n_workers,
         progress,
@@ -156,9 +151,32 @@ def _evaluate_together(
     return [Evaluation(all_labels[i], refined[i], share) for i in range(len(draws))]
 
 
+def _refined(
+    graph: NeuronGraph,
+    degrees: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    settings: Settings,
+) -> Refined:
+    """Refine the labels; only the n-cuts of what comes out know of an offset to the volumes."""
+    packed, n_clusters, offset = pack(graph), settings.n_clusters, settings.volume_offset
+    refined = refine(packed, degrees, labels, n_clusters)
+    if not offset:
+        return refined
+    return replace(
+        refined,
+        ncut=offset_ncut(packed, degrees, labels, n_clusters, offset),
+        refined_ncut=offset_ncut(packed, degrees, refined.labels, n_clusters, offset),
+    )
+
+
 def _batch_size(graph: NeuronGraph, n_draws: int, device: torch.device) -> int:
     """How many graphs fit on the device at once."""
     if device.type != "cuda":
         return n_draws
     free, _ = torch.cuda.mem_get_info(device)
     return max(1, min(n_draws, int(GPU_MEMORY_SHARE * free / (4 * graph.n_strengths))))
+
+
+def _n_init(settings: Settings) -> int:
+    assert settings.n_init is not None, "the starts depend on the network's size: decide them first"
+    return settings.n_init

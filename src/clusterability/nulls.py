@@ -1,24 +1,25 @@
 """Null models: graphs with the same strengths in each block, joined at random.
 
-A null model is a function ``(graph, rng) -> graph`` in :data:`NULLS`. For an MLP, shuffling the
-weights and taking absolute values commute; for a CNN the paper shuffles the channel x channel
-strengths (section 1.2). The observed graph must already lie flat on the CPU in float32.
+A null model is a function ``(graph, rng) -> graph``, found by its name in :data:`NULLS`. For an
+MLP, shuffling the weights and taking absolute values commute; for a CNN the paper shuffles the
+channel x channel strengths (section 1.2). The observed graph must already lie flat on the CPU in
+float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clusterability.blocks import Block
 from clusterability.compiling import compiled
-from clusterability.errors import InputError
 from clusterability.graph import Layer, NeuronGraph
-from clusterability.shown import shown
-from clusterability.ties import block_generators
+from clusterability.registries import NULLS as NULLS
+from clusterability.ties import block_generators, copies_by_kernel
 
 NullModel = Callable[[NeuronGraph, np.random.Generator], NeuronGraph]
 
@@ -48,28 +49,35 @@ def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
 def shuffle_nonzero(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
     """Permute the non-zero strengths of each block among their places (appendix A.6).
 
+    Where copies of a kernel have zeros at different places, as scales on the way can make them,
+    strengths change places only with those that are zero in the same copies: so one permutation
+    serves all copies, and each keeps its zeros.
+
     Raises:
-        InputError: if copies of a kernel have their zeros at different places.
+        InputError: if copies of a kernel differ in shape or in support.
     """
+    places = {kernel: _alike(copies) for kernel, copies in copies_by_kernel(graph).items()}
     flat = graph.flat_strengths().clone()
     blocks = graph.with_flat_strengths(flat).blocks
-    of_kernel: dict[str, NDArray[np.int64]] = {}
     for block, generator in zip(blocks, block_generators(graph, rng), strict=True):
         strengths = block.strengths.view(-1).numpy()
-        places = np.flatnonzero(strengths)
-        if block.kernel is not None and not np.array_equal(
-            of_kernel.setdefault(block.kernel, places), places
-        ):
-            raise InputError(
-                f"copies of the kernel '{shown(block.kernel)}' have zeros at different places, so "
-                "one permutation of what is not zero does not serve all; pass "
-                'null="layer" or ties="independent"'
-            )
-        strengths[places] = permuted(strengths[places], generator)
+        kinds = [np.flatnonzero(strengths)] if block.kernel is None else places[block.kernel]
+        for alike in kinds:
+            strengths[alike] = permuted(strengths[alike], generator)
     return graph.with_flat_strengths(flat)
 
 
-NULLS: dict[str, NullModel] = {"layer": shuffle_layer, "nonzero": shuffle_nonzero}
+def _alike(copies: Sequence[Block]) -> list[NDArray[np.int64]]:
+    """Return places in a block that are zero in the same copies, without those zero in all."""
+    zeros = [copy.strengths.reshape(-1).numpy() == 0 for copy in copies]
+    if all(np.array_equal(zero, zeros[0]) for zero in zeros[1:]):
+        return [np.flatnonzero(~zeros[0])]
+    kinds = np.zeros(zeros[0].size, np.int64)
+    for zero in zeros:  # numbered anew each time, so that many copies do not overflow
+        kinds = np.unique(2 * kinds + zero, return_inverse=True)[1]
+    kinds[np.logical_and.reduce(zeros)] = -1
+    order = np.argsort(kinds, kind="stable")[np.count_nonzero(kinds < 0) :]
+    return np.split(order, np.flatnonzero(np.diff(kinds[order])) + 1)
 
 
 def permuted(

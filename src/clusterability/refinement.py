@@ -50,16 +50,32 @@ def refine(
     graph = (packed.strengths, packed.table)
     to_clusters = _strengths_to_clusters(*graph, labels, n_clusters)
     volumes, inside = _volumes(to_clusters, degrees, labels)
-    before = _ncut(volumes, inside)
+    before = _ncut(volumes, inside, 0.0)
     moved = labels.copy()
     sizes = np.bincount(labels[labels >= 0], minlength=n_clusters)
     state = (degrees, moved, to_clusters, volumes, inside, sizes)
     _search(*graph, packed.touching, packed.touching_offsets, packed.offsets, *state)
     # Recomputed, since the running sums have gathered rounding.
-    after = _ncut(*_inside(*graph, degrees, moved, n_clusters))
+    after = _ncut(*_inside(*graph, degrees, moved, n_clusters), 0.0)
     if after > before:
         return Refined(before, before, labels)
     return Refined(before, after, moved)
+
+
+def offset_ncut(
+    packed: PackedGraph,
+    degrees: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    n_clusters: int,
+    volume_offset: float,
+) -> float:
+    """Return sum_i W(X_i, not X_i) / (vol(X_i) + volume_offset); arguments as for :func:`refine`.
+
+    The published numbers had an offset of 1e-8: a cluster of a far smaller volume counts 0 there.
+    """
+    volumes, inside = _inside(packed.strengths, packed.table, degrees, labels, n_clusters)
+    ncut: float = _ncut(volumes, inside, volume_offset)
+    return ncut
 
 
 @compiled()
@@ -125,11 +141,12 @@ def _inside(strengths, table, degrees, labels, n_clusters):  # type: ignore[no-u
 
 
 @compiled()
-def _ncut(volumes, inside):  # type: ignore[no-untyped-def]
+def _ncut(volumes, inside, volume_offset):  # type: ignore[no-untyped-def]
     total = 0.0
     for c in range(volumes.size):
         if volumes[c] > 0:
-            total += max(0.0, 1.0 - inside[c] / volumes[c])
+            share = volumes[c] / (volumes[c] + volume_offset)  # exactly 1 without an offset
+            total += max(0.0, 1.0 - inside[c] / volumes[c]) * share
     return total
 
 

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clusterability.arguments import whole
 from clusterability.errors import InputError
+from clusterability.settings import Settings
+from clusterability.significance import effect
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from clusterability.graph import NeuronGraph
 
 SCHEMA_VERSION = 1
+
+GIVEN = "given"
+"""Policy of the starts of k-means where their number was given."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ class Cluster:
     Attributes:
         size: number of neurons.
         volume_share: the cluster's volume (sum of degrees) over that of the whole network.
-        cut: W(X, not X) / vol(X), the cluster's term of the n-cut, between 0 and 1.
+        cut: W(X, not X) / (vol(X) + offset), the cluster's term of the n-cut, between 0 and 1; the
+            offset is the settings' ``volume_offset``, 0 by default.
         neurons_per_layer: how many of its neurons lie in each layer.
     """
 
@@ -76,6 +83,15 @@ class Clustering:
     labels: NDArray[np.int64]
     clusters: tuple[Cluster, ...]
 
+    @property
+    def effect(self) -> float | None:
+        """(mean - ncut) / mean of the null; None without shuffles.
+
+        How large the difference is, of which Z says how sure it is: where the null's spread is
+        tiny, Z is large for a difference of 1 %.
+        """
+        return effect(self.ncut, self.null.values if self.null else ())
+
 
 @dataclass(frozen=True)
 class LayerSummary:
@@ -86,29 +102,14 @@ class LayerSummary:
     n_isolated: int
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Every choice that the numbers depend on, and the number of workers, on which they do not."""
-
-    n_clusters: int
-    n_shuffles: int
-    null: str
-    isolated: str
-    kernel_norm: str
-    include: tuple[str, ...]
-    n_init: int
-    n_init_policy: str
-    seed: int
-    workers: int
-    ties: str = "independent"  # as in results that were written before there was a choice
-
-
 @dataclass(frozen=True, eq=False)
 class Clusterability:
     """How clusterable a network is: the n-cut, how it compares with chance, who belongs together.
 
     The paper's measure (Algorithm 1 with k-means) is at the top; the locally refined one stands in
-    :attr:`refined`; :attr:`lower_bound` is below the n-cut of every partition into as many parts.
+    :attr:`refined`; :attr:`lower_bound` is below the n-cut of every partition into as many parts,
+    if the settings' ``volume_offset`` is 0. ``n_init`` starts of k-means were made, by
+    ``n_init_policy``.
     """
 
     network: str
@@ -120,6 +121,8 @@ class Clusterability:
     n_components: int
     warnings: tuple[str, ...]
     settings: Settings
+    n_init: int
+    n_init_policy: str
     version: str
     device: str
     seconds: Mapping[str, float]
@@ -136,6 +139,10 @@ class Clusterability:
     @property
     def z_score(self) -> float | None:
         return self.plain.z_score
+
+    @property
+    def effect(self) -> float | None:
+        return self.plain.effect
 
     @property
     def null_distribution(self) -> NDArray[np.float64]:
@@ -177,7 +184,11 @@ class Clusterability:
             "layers": [asdict(layer) for layer in self.layers],
             "n_components": self.n_components,
             "warnings": list(self.warnings),
-            "settings": asdict(self.settings),
+            "settings": {
+                **self.settings.to_dict(),
+                "n_init": self.n_init,
+                "n_init_policy": self.n_init_policy,
+            },
             "version": self.version,
             "device": self.device,
             "seconds": dict(self.seconds),
@@ -211,9 +222,9 @@ class Clusterability:
                 layers=tuple(LayerSummary(**layer) for layer in data["layers"]),
                 n_components=data["n_components"],
                 warnings=tuple(data["warnings"]),
-                settings=Settings(
-                    **{**data["settings"], "include": tuple(data["settings"]["include"])}
-                ),
+                settings=_settings_from_dict(data["settings"]),
+                n_init=whole("n_init", data["settings"]["n_init"], 1),
+                n_init_policy=str(data["settings"]["n_init_policy"]),
                 version=data["version"],
                 device=data["device"],
                 seconds=data["seconds"],
@@ -223,6 +234,17 @@ class Clusterability:
         for clustering in (result.plain, result.refined):
             _check_labels(clustering, result.layers)
         return result
+
+
+_BEFORE = {"conventions": "default", "ties": "independent", "volume_offset": 0.0}
+"""Settings of results that were written before there was a choice."""
+
+
+def _settings_from_dict(data: Mapping[str, Any]) -> Settings:
+    given = {**_BEFORE, **data}
+    if given["n_init_policy"] != GIVEN:
+        given["n_init"] = None
+    return Settings.restored(given)
 
 
 def _check_labels(clustering: Clustering, layers: tuple[LayerSummary, ...]) -> None:
@@ -245,6 +267,7 @@ def _clustering_to_dict(clustering: Clustering) -> dict[str, Any]:
         "ncut": clustering.ncut,
         "p_value": clustering.p_value,
         "z_score": clustering.z_score,
+        "effect": clustering.effect,
         "null": null and {"mean": null.mean, "std": null.std, "values": list(null.values)},
         "effective_clusters": clustering.effective_clusters,
         "labels": [None if label < 0 else label for label in clustering.labels.tolist()],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def escaped(text: str) -> str:
     r"""Write every character that does not print (ANSI escapes, bidi marks) as its escape.
@@ -29,3 +31,21 @@ def shown(text: str, limit: int = 80) -> str:
         return text
     n_end = (limit - 3) // 2
     return text[: limit - 3 - n_end] + "..." + text[len(text) - n_end :]
+
+
+def described(value: object) -> str:
+    """A value of the wrong kind as it is put into messages: its repr, escaped and cut.
+
+    >>> described(["dense", 3])
+    "['dense', 3]"
+    """
+    return shown(without_address(repr(value)))
+
+
+def without_address(text: str) -> str:
+    """The text without objects' addresses, which differ from run to run and say nothing.
+
+    >>> without_address("<function head at 0x7f0c5a3e1b20>")
+    '<function head>'
+    """
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", text)

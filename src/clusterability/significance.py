@@ -25,6 +25,20 @@ def p_value(observed: float, null: Sequence[float]) -> float | None:
     return (at_or_below + 1) / (len(null) + 1)
 
 
+def effect(observed: float, null: Sequence[float]) -> float | None:
+    """(mean - observed) / mean of the null: by which share it lies above the observed value.
+
+    Z says how sure it is that there is a difference, and grows as the null's spread shrinks; the
+    effect says how large the difference is. None if there are no values, or their mean is 0.
+
+    >>> effect(1.0, [2.0, 6.0])
+    0.75
+    """
+    if len(null) == 0 or (mean := float(np.mean(null))) <= TIE:
+        return None
+    return (mean - observed) / mean
+
+
 def z_score(observed: float, null: Sequence[float]) -> float | None:
     """(observed - mean) / std with ddof 0; None if there is no spread.
 

@@ -25,7 +25,11 @@ def by_volume(graph: NeuronGraph, labels: NDArray[np.int32]) -> NDArray[np.int64
 
 
 def summarize(
-    graph: NeuronGraph, labels: NDArray[np.int64], ncut: float, null: Sequence[float]
+    graph: NeuronGraph,
+    labels: NDArray[np.int64],
+    ncut: float,
+    null: Sequence[float],
+    volume_offset: float = 0.0,
 ) -> Clustering:
     """The record of one clustering.
 
@@ -34,6 +38,7 @@ def summarize(
         labels: (n_neurons,) from 0 without gaps, -1 where isolated.
         ncut: n-cut of the labels.
         null: n-cuts of the shuffles, possibly none.
+        volume_offset: that the n-cuts were made with, in the scale of the graph's strengths.
     """
     n_clusters = int(labels.max()) + 1
     volumes, cuts = (
@@ -48,7 +53,7 @@ def summarize(
         Cluster(
             size=int(counts[c].sum()),
             volume_share=float(shares[c]),
-            cut=float(np.clip(cuts[c] / volumes[c], 0, 1)),
+            cut=float(np.clip(cuts[c] / (volumes[c] + volume_offset), 0, 1)),
             neurons_per_layer=tuple(counts[c].tolist()),
         )
         for c in range(n_clusters)

@@ -1,7 +1,8 @@
 """Copies of one kernel's block, which a skip connection makes, and random numbers for them.
 
-The published null model shuffles every copy by itself (``independent``). Shuffling a kernel once
-and reusing that for all its copies (``tied``) keeps what the skip connections make alike.
+Shuffling a kernel once and reusing that for all its copies (``tied``) keeps what the skip
+connections make alike. The published null model shuffles every copy by itself (``independent``),
+which rejects true nulls too often.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from clusterability.blocks import Block, block_name
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.shown import shown
-
-TIES = ("independent", "tied")
 
 
 def block_generators(graph: NeuronGraph, rng: np.random.Generator) -> Iterator[np.random.Generator]:
@@ -66,6 +65,21 @@ def untied(graph: NeuronGraph) -> NeuronGraph:
     return replace(graph, blocks=tuple(replace(block, kernel=None) for block in graph.blocks))
 
 
+def copies_by_kernel(graph: NeuronGraph) -> dict[str, list[Block]]:
+    """Return the blocks of each kernel that is named.
+
+    Raises:
+        InputError: if copies of a kernel differ in shape or in support.
+    """
+    copies: dict[str, list[Block]] = {}
+    for block in graph.blocks:
+        if block.kernel is not None:
+            found = copies.setdefault(block.kernel, [])
+            found.append(block)
+            _check_alike(found[0], block, graph)
+    return copies
+
+
 def check_copies(graph: NeuronGraph, alive: Tensor) -> None:
     """Refuse to tie copies of a kernel that lose different neurons.
 
@@ -77,19 +91,15 @@ def check_copies(graph: NeuronGraph, alive: Tensor) -> None:
         InputError: that names the kernel and what to do instead.
     """
     kept = torch.split(alive, graph.layer_sizes)
-    originals: dict[str, Block] = {}
-    for block in graph.blocks:
-        if block.kernel is None:
-            continue
-        original = originals.setdefault(block.kernel, block)
-        _check_alike(original, block, graph)
-        ends = ((original.source, block.source), (original.target, block.target))
-        if not all(torch.equal(kept[one], kept[other]) for one, other in ends):
-            raise InputError(
-                f"copies of the kernel '{shown(block.kernel)}' lose different neurons where "
-                'isolated ones are dropped, so they cannot be tied; pass isolated="drop-after" '
-                "(--isolated drop-after)"
-            )
+    for kernel, (original, *others) in copies_by_kernel(graph).items():
+        for block in others:
+            ends = ((original.source, block.source), (original.target, block.target))
+            if not all(torch.equal(kept[one], kept[other]) for one, other in ends):
+                raise InputError(
+                    f"copies of the kernel '{shown(kernel)}' lose different neurons where "
+                    'isolated ones are dropped, so they cannot be tied; pass isolated="drop-after" '
+                    '(--isolated drop-after) or ties="independent" (--ties independent)'
+                )
 
 
 def _check_alike(original: Block, copy: Block, graph: NeuronGraph) -> None:

@@ -9,7 +9,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from clusterability.arguments import DEVICES
+from clusterability.cli.flags import add_flags, given
 from clusterability.errors import InputError
+from clusterability.records import parse_names, parse_number
+from clusterability.settings import Settings
 
 if TYPE_CHECKING:
     from clusterability.result import Clusterability
@@ -26,7 +30,7 @@ Any weighted undirected graph can stand in its place: a SciPy sparse matrix (.np
 examples:
   clusterability measure example:fashion-mnist-mlp
   clusterability measure model.safetensors --json result.json --figure result.pdf
-  clusterability measure resnet50.onnx --ties tied
+  clusterability measure resnet50.onnx --conventions published
   clusterability measure models:build --input-shape 3,32,32
   clusterability measure a.pt b.pt --shuffles 100
 """
@@ -46,42 +50,7 @@ def add_parser(
     )
     add = parser.add_argument
     add("networks", nargs="+", metavar="NETWORK", help="see below")
-    add("--clusters", type=int, default=12, metavar="K", help="number of clusters (default 12)")
-    add("--shuffles", type=int, default=50, metavar="N", help="0 for no null (default 50)")
-    add(
-        "--null",
-        choices=("layer", "nonzero"),
-        default="layer",
-        help="shuffle all weights of a layer, or only the non-zero ones among themselves "
-        "(default layer)",
-    )
-    add(
-        "--isolated",
-        choices=("drop-first", "drop-after"),
-        default="drop-first",
-        help="drop neurons without connections before the shuffles, as published, or mask "
-        "them after (default drop-first)",
-    )
-    add(
-        "--ties",
-        choices=("independent", "tied"),
-        default="independent",
-        help="where a skip connection repeats a kernel, shuffle each copy by itself, as "
-        "published, or all of them alike (default independent)",
-    )
-    add(
-        "--kernel-norm",
-        choices=("l1", "l2", "induced-1", "induced-2"),
-        default="l1",
-        help="strength of a convolution's kernel (default l1)",
-    )
-    add(
-        "--include",
-        type=_names,
-        default=(),
-        metavar="PARTS",
-        help="of a CNN, also its input, dense, or input,dense",
-    )
+    add_flags(add, Settings)
     add(
         "--input-shape",
         type=_sizes,
@@ -89,25 +58,19 @@ def add_parser(
         help="of one input without the batch axis, as 3,224,224; by default the file's own, or "
         "guessed from the first weight layer",
     )
-    add("--order", type=_names, metavar="NAMES", help="weights of the chain in order: fc1,fc2,fc3")
     add(
-        "--starts",
-        type=int,
-        metavar="N",
-        help="starts of k-means (default 25 up to 2,000 connected neurons, 100 above)",
+        "--order",
+        type=parse_names,
+        metavar="NAMES",
+        help="weights of the chain in order: fc1,fc2,fc3",
     )
-    add("--seed", type=int, default=0, help="the same seed, the same numbers (default 0)")
-    add("--workers", type=int, metavar="N", help="threads (default one a processor)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default auto)")
+    add("--workers", type=parse_number, metavar="N", help="threads (default one a processor)")
+    add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
     add("--json", metavar="PATH", help="write the result as JSON; - for standard output")
     add("--csv", metavar="PATH", help="write layer, neuron, cluster; one network only")
     add("--figure", metavar="PATH", help="draw a sheet, .png .svg .pdf; one network only")
     add("--quiet", action="store_true", help="print no table and show no progress")
     return parser
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -121,6 +84,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def run(args: argparse.Namespace, written: list[str]) -> None:
     """Measure the networks, and write what is asked for."""
+    settings = Settings(**given(args, Settings))
     _check_outputs(args)
     from clusterability.measuring import measure
     from clusterability.sources import network_from_name
@@ -128,21 +92,13 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     results = [
         measure(
             network_from_name(name),
-            args.clusters,
-            args.shuffles,
-            args.seed,
-            null=args.null,
-            isolated=args.isolated,
-            ties=args.ties,
-            kernel_norm=args.kernel_norm,
-            include=args.include,
             order=args.order,
             input_shape=args.input_shape,
-            n_init=args.starts,
             workers=args.workers,
             device=args.device,
             progress=not args.quiet,
             name=name,
+            **settings.choices(),
         )
         for name in args.networks
     ]

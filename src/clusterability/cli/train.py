@@ -6,10 +6,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from clusterability.arguments import DEVICES
+from clusterability.cli.flags import add_flags, flag_of, given
 from clusterability.errors import InputError
+from clusterability.records import parse_number
+from clusterability.settings import Settings
+from clusterability.training import TrainingSpec
 
 if TYPE_CHECKING:
-    from clusterability.training import TrainedRun, TrainingSpec
+    from clusterability.training import TrainedRun
 
 EPILOG = """\
 Each run has a folder of its own in DIR: unpruned.safetensors and pruned.safetensors, curves.csv,
@@ -24,7 +29,9 @@ examples:
   clusterability train --network small-mlp --dataset mydata.npz
 """
 
-NETWORKS = ("mlp", "mlp-regression", "small-mlp", "small-cnn", "vgg")
+
+OF_THE_RUN = ("seed",)
+"""Settings of a measurement that the run has itself."""
 
 
 def add_parser(
@@ -38,62 +45,29 @@ def add_parser(
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_what(parser)
-    _add_how_long(parser)
-    _add_where(parser)
-    return parser
-
-
-def _add_what(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("what").add_argument
-    add("--network", required=True, metavar="NAME", help=", ".join(NETWORKS))
-    add(
-        "--dataset",
-        required=True,
-        metavar="NAME",
-        help="see clusterability datasets; or an .npz file with x and y, test_x and test_y",
-    )
-    add("--dropout", action="store_true", help="with the paper's rates")
-    add("--l1", type=float, default=0.0, metavar="W", help="weight of sum |w| (default 0)")
-    add("--l2", type=float, default=0.0, metavar="W", help="weight of sum w^2 (default 0)")
-    add(
-        "--mixed-l2",
-        action="store_true",
-        help="L1 on the first layer and L2 on the others, as the published L2 runs",
-    )
-    add(
-        "--augment",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="rotate, shift and flip images (default for cifar-10)",
-    )
-
-
-def _add_how_long(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("how").add_argument
-    add("--epochs", type=int, metavar="N", help="before pruning (default the paper's)")
-    add("--pruning-epochs", type=int, metavar="N", help="with pruning (default the paper's)")
+    add = parser.add_argument_group("what is trained, and how").add_argument
+    add_flags(add, TrainingSpec)
     add(
         "--prune",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="whether pruning follows (default)",
     )
-    add("--initial-sparsity", type=float, default=0.5, metavar="S", help="(default 0.5)")
-    add("--final-sparsity", type=float, default=0.9, metavar="S", help="(default 0.9)")
-    add("--pruning-interval", type=int, default=10, metavar="N", help="steps (default 10)")
-    add("--batch-size", type=int, metavar="N", help="(default the paper's)")
-    add("--learning-rate", type=float, default=0.001, metavar="R", help="of Adam (default 0.001)")
+    _add_how_many(parser)
+    _add_where(parser)
+    _add_measuring(parser)
+    return parser
+
+
+def _add_how_many(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("how many").add_argument
     add(
-        "--retrain-below",
-        type=float,
-        default=0.0,
-        metavar="NCUT",
-        help="train again while the n-cut is below this, as the paper did for L2 (default never)",
+        "--runs",
+        type=parse_number,
+        default=1,
+        metavar="N",
+        help="seeds to train at once, from --seed on (default 1)",
     )
-    add("--runs", type=int, default=1, metavar="N", help="seeds to train at once (default 1)")
-    add("--seed", type=int, default=0, help="of the first run (default 0)")
-    add("--data-seed", type=int, default=0, help="of data sets that are made (default 0)")
     add(
         "--stack",
         action=argparse.BooleanOptionalAction,
@@ -104,50 +78,74 @@ def _add_how_long(parser: argparse.ArgumentParser) -> None:
 
 def _add_where(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("where").add_argument
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default auto)")
-    add("--threads", type=int, metavar="N", help="of torch, for each run; they change the rounding")
-    add("--workers", type=int, metavar="N", help="runs at a time (default one a processor)")
+    add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
+    add(
+        "--threads",
+        type=parse_number,
+        metavar="N",
+        help="of torch, for each run; they change the rounding",
+    )
+    add(
+        "--workers",
+        type=parse_number,
+        metavar="N",
+        help="runs at a time (default one a processor)",
+    )
     add("--out", default="runs", metavar="DIR", help="folder for the runs' folders (default runs)")
     add("--data-dir", metavar="DIR", help="where data sets lie")
+    add("--quiet", action="store_true", help="print no table and show no progress")
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("how it is measured").add_argument
     add(
         "--measure",
         action="store_true",
-        help="how clusterable each network is, against 50 shuffles: a column, and "
-        "unpruned-clusterability.json and pruned-clusterability.json",
+        help="how clusterable each network is: columns of the table, and "
+        "unpruned-clusterability.json and pruned-clusterability.json; measured anew where these "
+        "have other settings",
     )
-    add("--quiet", action="store_true", help="print no table and show no progress")
+    add_flags(add, Settings, OF_THE_RUN)
 
 
 def run(args: argparse.Namespace, written: list[str]) -> None:
     """Train the runs, measure them if asked, and print a table."""
+    spec, settings = _spec(args), _settings(args)
     from clusterability.training.running import DivergedError
 
     try:
-        runs = _trained(args)
+        runs = _trained(spec, args)
     except DivergedError as error:
-        _finish([trained for trained in error.runs if trained.phases], args, written)
+        _finish([trained for trained in error.runs if trained.phases], settings, args, written)
         raise
-    _finish(runs, args, written)
+    _finish(runs, settings, args, written)
 
 
-def _finish(runs: list[TrainedRun], args: argparse.Namespace, written: list[str]) -> None:
+def _finish(
+    runs: list[TrainedRun],
+    settings: Settings | None,
+    args: argparse.Namespace,
+    written: list[str],
+) -> None:
     """Measure what was trained, if asked, and print the table."""
     written += [str(trained.folder) for trained in runs]
-    if args.measure:
+    if settings is not None:
         from clusterability.training.measured import measure_runs
 
-        measure_runs(runs, workers=args.workers, device=args.device, progress=not args.quiet)
+        measure_runs(
+            runs, settings, workers=args.workers, device=args.device, progress=not args.quiet
+        )
     if runs and not args.quiet and sys.stdout is not None:
         from clusterability.training.table import runs_table
 
         print(runs_table(runs))
 
 
-def _trained(args: argparse.Namespace) -> list[TrainedRun]:
+def _trained(spec: TrainingSpec, args: argparse.Namespace) -> list[TrainedRun]:
     from clusterability.training import train_many
 
     return train_many(
-        _spec(args),
+        spec,
         args.runs,
         stacked=args.stack,
         out=args.out,
@@ -160,29 +158,21 @@ def _trained(args: argparse.Namespace) -> list[TrainedRun]:
 
 
 def _spec(args: argparse.Namespace) -> TrainingSpec:
-    from clusterability.training import TrainingSpec
-
     if not args.prune and args.pruning_epochs:
         raise InputError(
             f"--pruning-epochs is {args.pruning_epochs}, but --no-prune asks for none; leave out "
             "one of them"
         )
-    return TrainingSpec(
-        network=args.network,
-        dataset=args.dataset,
-        dropout=args.dropout,
-        l1=args.l1,
-        l2=args.l2,
-        mixed_l2=args.mixed_l2,
-        epochs=args.epochs,
-        pruning_epochs=args.pruning_epochs if args.prune else 0,
-        initial_sparsity=args.initial_sparsity,
-        final_sparsity=args.final_sparsity,
-        pruning_interval=args.pruning_interval,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
-        augment=args.augment,
-        retrain_below=args.retrain_below,
-        seed=args.seed,
-        data_seed=args.data_seed,
-    )
+    pruning = {} if args.prune else {"pruning_epochs": 0}
+    return TrainingSpec(**{**given(args, TrainingSpec), **pruning})
+
+
+def _settings(args: argparse.Namespace) -> Settings | None:
+    """Return how to measure, or None if nothing is to be measured."""
+    choices = given(args, Settings, OF_THE_RUN)
+    if choices and not args.measure:
+        raise InputError(
+            f"{flag_of(Settings, next(iter(choices)))} says how to measure, but --measure is not "
+            "there; add it"
+        )
+    return Settings(**choices) if args.measure else None

@@ -18,7 +18,14 @@ from clusterability.report.adjacency_drawing import plot_adjacency
 from clusterability.report.eigenvalue_drawing import plot_eigenvalues
 from clusterability.report.network_drawing import plot_network
 from clusterability.report.null_drawing import plot_null, say
-from clusterability.report.numerals import counted, null_text, p_text, z_text
+from clusterability.report.numerals import (
+    bound_name,
+    counted,
+    effect_text,
+    null_text,
+    p_text,
+    z_text,
+)
 from clusterability.report.style import INK, TITLE_SIZE, drawable
 from clusterability.result import Clusterability
 
@@ -117,10 +124,12 @@ def _headline(figure: Figure, result: Clusterability) -> None:
 
 def _headline_numbers(result: Clusterability) -> str:
     plain = result.plain
-    others = f"refined {result.refined.ncut:.3f}, lower bound {result.lower_bound:.3f}"
+    bound = f"{bound_name(result.settings)} {result.lower_bound:.3f}"
+    others = f"refined {result.refined.ncut:.3f}, {bound}"
     parts = [f"n-cut {plain.ncut:.3f} ({others})"]
     if plain.null:
         parts.append(f"{counted(len(plain.null.values), 'shuffle')} {null_text(plain.null, '±')}")
+        parts.append(f"effect {effect_text(plain.effect)}")
     if plain.z_score is not None:
         parts.append(f"Z = {z_text(plain.z_score)}")
     if plain.p_value is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clusterability.result import Clustering, NullDistribution
+from clusterability.settings import Settings
 
 LEVEL = 0.05
 """The level of significance that sentences speak of, always named with it."""
@@ -36,6 +37,23 @@ def share_text(share: float) -> str:
     if 0 < share < 1e-4:
         return "<0.01 %"
     return f"{100 * share:.1f} %" if share >= 0.01 else f"{int(share * 1e4) / 100:.2f} %"
+
+
+def effect_text(effect: float | None) -> str:
+    """An effect in percent, to one decimal, to two below 1 %; a dash without shuffles.
+
+    >>> effect_text(0.0497), effect_text(-0.0012), effect_text(None)
+    ('5.0 %', '-0.12 %', '-')
+    """
+    if effect is None:
+        return "-"
+    return f"{100 * effect:.2f} %" if abs(effect) < 0.00995 else f"{100 * effect:.1f} %"
+
+
+def bound_name(*settings: Settings) -> str:
+    """What the lower bound is called: it bounds n-cuts without an offset to the volumes."""
+    has_offset = any(each.volume_offset for each in settings)
+    return "lower bound at offset 0" if has_offset else "lower bound"
 
 
 def null_text(null: NullDistribution | None, sign: str = "+-") -> str:

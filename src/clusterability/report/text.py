@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clusterability.report.numerals import counted, null_text, p_text, share_text, z_text
+from clusterability.report.numerals import (
+    bound_name,
+    counted,
+    effect_text,
+    null_text,
+    p_text,
+    share_text,
+    z_text,
+)
 from clusterability.report.verdict import sentence
 from clusterability.result import Cluster, Clusterability, Clustering
+from clusterability.settings import Settings
 from clusterability.shown import shown
 
 WIDTH = 100
@@ -57,10 +66,11 @@ def _numbers(result: Clusterability) -> str:
         ("", "k-means", "refined"),
         ("n-cut", f"{plain.ncut:.3f}", f"{refined.ncut:.3f}"),
         (_shuffles(result), null_text(plain.null), null_text(refined.null)),
+        ("effect", effect_text(plain.effect), effect_text(refined.effect)),
         ("Z", _z(plain), _z(refined)),
         ("p", _p(plain), _p(refined)),
         ("effective clusters", *(f"{c.effective_clusters:.1f}" for c in (plain, refined))),
-        ("lower bound", f"{result.lower_bound:.3f}", ""),
+        (bound_name(result.settings), f"{result.lower_bound:.3f}", ""),
     ]
     return _aligned(rows, n_left=1)
 
@@ -113,21 +123,32 @@ def _cells(label: int, cluster: Cluster) -> tuple[str, str, str, str]:
 
 
 def _comparison(results: Sequence[Clusterability]) -> str:
+    conventions = conventions_column([result.settings for result in results])
+    bound = bound_name(*(result.settings for result in results)).removeprefix("lower ")
     rows: list[tuple[str, ...]] = [
         (
-            *("network", "n-cut", "bound", "refined", "shuffles", "Z", "p"),
-            *("effective clusters", "neurons"),
+            *("network", "n-cut", bound, "refined", "shuffles", "effect", "Z", "p"),
+            *("effective clusters", "neurons", *conventions[:1]),
         )
     ]
-    for result in results:
+    for i, result in enumerate(results, 1):
         name = shown(result.network, 32)
         ncuts = (f"{x:.3f}" for x in (result.ncut, result.lower_bound, result.refined.ncut))
         null = null_text(result.plain.null)
         effective = f"{result.effective_clusters:.1f} of {len(result.clusters)}"
         n_neurons = f"{sum(layer.n_neurons for layer in result.layers):,}"
-        chance = (null, _z(result.plain), _p(result.plain))
-        rows.append((name, *ncuts, *chance, effective, n_neurons))
+        chance = (null, effect_text(result.effect), _z(result.plain), _p(result.plain))
+        rows.append((name, *ncuts, *chance, effective, n_neurons, *conventions[i : i + 1]))
     return _aligned(rows, n_left=1)
+
+
+def conventions_column(settings: Sequence[Settings]) -> list[str]:
+    """A heading and a cell for each, if results of different conventions stand in one table.
+
+    Their n-cuts, shuffles and Z-scores do not compare.
+    """
+    texts = [each.conventions_text for each in settings]
+    return ["conventions", *texts] if len(set(texts)) > 1 else []
 
 
 def _z(clustering: Clustering) -> str:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from clusterability.report.numerals import LEVEL, counted, n_at_or_below, p_text, z_text
+from clusterability.report.numerals import (
+    LEVEL,
+    counted,
+    effect_text,
+    n_at_or_below,
+    p_text,
+    z_text,
+)
 from clusterability.result import Clusterability, Clustering
 
 SMALL_SHARE = 0.01
@@ -15,7 +22,7 @@ def sentence(result: Clusterability) -> str:
     The first clause compares the paper's n-cut with the shuffles at the 5 % level; caveats follow:
     too few shuffles for that level, a refined n-cut that disagrees, degenerate clusters, and a
     network in separate parts. For example: "More clusterable than all 50 shuffles (p = 0.02,
-    Z = -7.30), but 9 of 12 clusters hold under 1 % of the volume."
+    Z = -7.30, effect 5.0 %), but 9 of 12 clusters hold under 1 % of the volume."
     """
     claim, favorable = _against_chance(result.plain)
     notes = [*_too_few(result.plain), *_disagreement(result), *_degenerate(result), *_parts(result)]
@@ -33,7 +40,7 @@ def _against_chance(clustering: Clustering) -> tuple[str, bool]:
     n_shuffles, n_below = len(null.values), n_at_or_below(clustering)
     numbers = f"p = {p_text(p_value)}"
     if clustering.z_score is not None:
-        numbers += f", Z = {z_text(clustering.z_score)}"
+        numbers += f", Z = {z_text(clustering.z_score)}, effect {effect_text(clustering.effect)}"
     else:
         numbers += (
             f"; no Z, since {'one shuffle has' if n_shuffles == 1 else 'they have'} no spread"

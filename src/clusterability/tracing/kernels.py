@@ -12,8 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from clusterability.arguments import one_of
 from clusterability.errors import InputError
-from clusterability.tracing.naming import described
+from clusterability.registries import KERNEL_NORMS as KERNEL_NORMS
 
 KernelNorm = Callable[[Tensor], Tensor]
 
@@ -56,24 +57,13 @@ def induced_2(kernels: Tensor) -> Tensor:
     return torch.where(finite, norms, torch.nan)
 
 
-KERNEL_NORMS: dict[str, KernelNorm] = {
-    "l1": l1,
-    "l2": l2,
-    "induced-1": induced_1,
-    "induced-2": induced_2,
-}
-
-
 def find_kernel_norm(name: str) -> KernelNorm:
-    """The kernel norm of that name.
+    """Return the kernel norm of that name.
 
     Raises:
         InputError: if there is none.
     """
-    if not isinstance(name, str) or name not in KERNEL_NORMS:
-        known = ", ".join(KERNEL_NORMS)
-        raise InputError(f"unknown kernel norm {described(name)}; choose one of {known}")
-    return KERNEL_NORMS[name]
+    return KERNEL_NORMS[one_of("kernel_norm", name, KERNEL_NORMS)]
 
 
 def _check_two_axes(name: str, kernels: Tensor) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from clusterability.errors import InputError
@@ -24,12 +25,14 @@ class TracedModule:
     """A module's wiring, and its parameters by the names that the wiring uses.
 
     ``wiring.graph(parameters)`` is the graph of the parameters as they are then, so that it follows
-    training.
+    training. ``n_outputs`` is the width of the one output (batch, width); None if it has another
+    form.
     """
 
     wiring: Wiring
     parameters: Mapping[str, Tensor]
     notes: tuple[str, ...]
+    n_outputs: int | None = None
 
 
 def trace_module(
@@ -57,7 +60,7 @@ def trace_module(
             traced = trace_module(module, example_inputs, include)
         except InputError as error:
             raise InputError(f"{error} ({note}; give example_inputs if that is wrong)") from None
-        return TracedModule(traced.wiring, traced.parameters, (note, *traced.notes))
+        return replace(traced, notes=(note, *traced.notes))
     notes = []
     program = exported(module, example_inputs)
     walked = walk(program, _Effective(module), _owners(module))
@@ -65,7 +68,14 @@ def trace_module(
     hooked = [path or "the network" for path, m in module.named_modules() if has_unread_hooks(m)]
     if hooked:
         notes.append(f"forward hooks are not taken into account: those of {listed(hooked)}")
-    return TracedModule(wiring, _Effective(module, walked.computed), (*notes, *more))
+    parameters = _Effective(module, walked.computed)
+    return TracedModule(wiring, parameters, (*notes, *more), _n_outputs(program))
+
+
+def _n_outputs(program: torch.export.ExportedProgram) -> int | None:
+    returned = program.graph_signature.user_outputs
+    shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in returned]
+    return int(shapes[0][1]) if len(shapes) == len(returned) == 1 and len(shapes[0]) == 2 else None
 
 
 def _owners(module: nn.Module) -> dict[str, frozenset[str]]:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from clusterability.shown import described as described
 from clusterability.shown import shown
+from clusterability.shown import without_address as without_address
 
 NaturalKey = tuple[tuple[str | tuple[int, str], ...], ...]
 
@@ -43,24 +45,6 @@ def split_name(name: str) -> tuple[str, str]:
 def quoted(name: object) -> str:
     """A name as it is put into messages: between quotes, escaped, and cut if it is long."""
     return f"'{shown(without_address(str(name)))}'"
-
-
-def described(value: object) -> str:
-    """A value of the wrong kind as it is put into messages: its repr, escaped and cut.
-
-    >>> described(["dense", 3])
-    "['dense', 3]"
-    """
-    return shown(without_address(repr(value)))
-
-
-def without_address(text: str) -> str:
-    """The text without objects' addresses, which differ from run to run and say nothing.
-
-    >>> without_address("<function head at 0x7f0c5a3e1b20>")
-    '<function head>'
-    """
-    return re.sub(r" at 0x[0-9A-Fa-f]+", "", text)
 
 
 def show_path(path: Path) -> str:

@@ -37,11 +37,16 @@ MODEL_SUFFIXES = (".onnx", ".keras", ".h5", ".hdf5")
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """A network's graph, a name for it, and notes on how it was read."""
+    """A network's graph, a name for it, and notes on how it was read.
+
+    ``n_outputs`` is the network's number of outputs, where a forward pass tells it; weights alone
+    and graphs do not.
+    """
 
     name: str
     graph: NeuronGraph
     notes: tuple[str, ...]
+    n_outputs: int | None = None
 
 
 def trace(
@@ -89,7 +94,7 @@ def trace(
             given = inputs_of_shape(network, shape)
         traced = trace_module(network, given, include)
         graph = traced.wiring.graph(traced.parameters, kernel_norm)
-        return Traced(type(network).__name__, graph, traced.notes)
+        return Traced(type(network).__name__, graph, traced.notes, traced.n_outputs)
     if isinstance(network, Mapping):
         wiring, parameters, notes = state_dict_wiring(network, include, order)
         return Traced("state dict", wiring.graph(parameters, kernel_norm), notes)
@@ -178,7 +183,7 @@ def _trace_loaded(
     traced = trace_module(loaded.module, given or loaded.example_inputs, include)
     with torch.no_grad():
         graph = traced.wiring.graph(traced.parameters, kernel_norm)
-    return Traced(name, graph, (*loaded.notes, *traced.notes))
+    return Traced(name, graph, (*loaded.notes, *traced.notes), traced.n_outputs)
 
 
 def _trace_weights(

@@ -1,9 +1,26 @@
-"""Networks of the paper, trained as the paper trains them."""
+"""Networks of the paper, trained as the paper trains them.
 
-from clusterability.training.networks import NETWORKS, build
-from clusterability.training.record import TrainedRun
-from clusterability.training.running import DivergedError, train, train_many
-from clusterability.training.spec import TrainingSpec
+Names are loaded when first used: what is to be trained can be said without waiting for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clusterability.training.networks import NETWORKS, build
+    from clusterability.training.record import TrainedRun
+    from clusterability.training.running import DivergedError, train, train_many
+    from clusterability.training.spec import TrainingSpec
+
+_HOMES = {
+    "NETWORKS": "networks",
+    "DivergedError": "running",
+    "TrainedRun": "record",
+    "TrainingSpec": "spec",
+    "build": "networks",
+    "train": "running",
+    "train_many": "running",
+}
 
 __all__ = [
     "NETWORKS",
@@ -14,3 +31,13 @@ __all__ = [
     "train",
     "train_many",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -15,8 +15,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from clusterability.arguments import whole
 from clusterability.errors import InputError
-from clusterability.options import whole
 from clusterability.output import write_whole
 from clusterability.shown import shown
 from clusterability.training.record import Attempt, EpochScores, PhaseScores

@@ -50,7 +50,7 @@ def is_worth_processes(spec: TrainingSpec, dataset: Dataset, n_runs: int) -> boo
 
     They do not know a network that someone has added in this one.
     """
-    if not NETWORKS[spec.network].build.__module__.startswith("clusterability."):
+    if NETWORKS.is_local(spec.network):
         return False
     n_epochs = sum(spec.phase_epochs(phase) for phase in range(len(spec.phases)))
     n_steps = len(dataset.train.x) * n_epochs * n_runs

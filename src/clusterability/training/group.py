@@ -328,7 +328,15 @@ class Group:
             self.spec.network, self.data.shape, self.data.n_outputs, dropout=self.spec.dropout
         )
         network.load_state_dict(self.networks.weights(0))
-        ncut = measure(network, n_shuffles=0, seed=self.spec.seed, workers=1, device="cpu").ncut
+        # An n-cut near zero is one that the published offset to the volumes has made so.
+        ncut = measure(
+            network,
+            n_shuffles=0,
+            seed=self.spec.seed,
+            conventions="published",
+            workers=1,
+            device="cpu",
+        ).ncut
         torch.set_num_threads(self.threads)
         return ncut if ncut < self.spec.retrain_below else None
 

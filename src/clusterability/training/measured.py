@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from clusterability.errors import InputError
 from clusterability.measuring import measure
 from clusterability.output import write_whole
 from clusterability.result import Clusterability
+from clusterability.settings import Settings
 from clusterability.shown import shown
 from clusterability.training.record import TrainedRun, measurement_path
 
 
 def measure_runs(
     runs: Sequence[TrainedRun],
+    settings: Settings | None = None,
     *,
-    n_shuffles: int = 50,
     workers: int | None = None,
     device: str = "auto",
     progress: bool = False,
 ) -> None:
     """Measure the network of each phase of each run, and write PHASE-clusterability.json.
 
-    With the paper's settings, the run's seed, and the paper's norm. What has been measured is not
-    measured again.
+    What has been measured with the same settings is not measured again; else its file is replaced.
+
+    Args:
+        runs: finished ones.
+        settings: all but the seed, which is each run's own; by default the default ones.
+        workers, device, progress: see :func:`clusterability.measure`.
 
     Raises:
         InputError: if a network has too few connected neurons, or a file cannot be written.
     """
     for run in runs:
+        wanted = replace(settings or Settings(), seed=run.spec.seed)
         for phase in run.phases:
-            if measurement(run, phase) is None:
+            found = measurement(run, phase)
+            if found is None or found.settings != wanted:
                 result = measure(
                     run.network(phase),
-                    n_shuffles=n_shuffles,
-                    seed=run.spec.seed,
                     workers=workers,
                     device=device,
                     progress=progress,
                     name=f"{run.spec.name}/{phase}",
+                    **wanted.choices(),
                 )
                 path = measurement_path(run.folder, phase)
                 write_whole(path, (result.to_json() + "\n").encode())

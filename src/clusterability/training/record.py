@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from safetensors.torch import load_file
 from torch import nn
 
+from clusterability.arguments import one_of, whole
 from clusterability.errors import InputError
-from clusterability.options import one_of, whole
 from clusterability.shown import shown
 from clusterability.training.networks import NETWORKS
 from clusterability.training.spec import TrainingSpec

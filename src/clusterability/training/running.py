@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
+from clusterability.arguments import find_device, whole
 from clusterability.datasets import Dataset, load_dataset
 from clusterability.errors import InputError
-from clusterability.options import DEVICES, find_device, one_of, whole
 from clusterability.shown import shown
 from clusterability.training.fitting import check_fit, default_threads, is_worth_processes
 from clusterability.training.folders import RunFolder
@@ -124,7 +124,7 @@ def train_many(
     network = NETWORKS[spec.network]
     can_stack = network.is_mlp and not spec.retrain_below and n_runs > 1
     if stacked is None:
-        on_gpu = find_device(one_of("device", device, DEVICES)).type == "cuda"
+        on_gpu = find_device(device).type == "cuda"
         stacked = can_stack and on_gpu
     elif stacked and not can_stack:
         raise InputError(
@@ -152,7 +152,7 @@ def _train_all(
     n_workers: int | None,
     progress: bool,
 ) -> list[TrainedRun]:
-    device = find_device(one_of("device", device_name, DEVICES))
+    device = find_device(device_name)
     threads = None if threads is None else whole("threads", threads, 1, 10**4)
     spec = specs[0]
     if dataset is None:

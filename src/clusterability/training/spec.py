@@ -2,49 +2,44 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-import math
 import os
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
+from clusterability.arguments import number, whole, yes_or_no
 from clusterability.errors import InputError
-from clusterability.options import one_of, whole
-from clusterability.shown import shown
-from clusterability.training.networks import NETWORKS
+from clusterability.records import Record, choice, parse_number
+from clusterability.shown import described
+from clusterability.training.networks import NETWORKS, Network
+
+
+def _check_dataset(name: str, value: Any) -> str:
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{name} is {described(value)}, expected a name such as mnist, or a path")
+    return value
+
+
+def _check_stack(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, Sequence):
+        raise InputError(f"{name} is {described(value)}, expected seeds, such as (0, 1, 2)")
+    return tuple(whole(name, seed, 0) for seed in value)
+
+
+_check_share = partial(number, below=1, noun="a share of zeros")
+
+PAPERS = "the paper's"
 
 
 @dataclass(frozen=True)
-class TrainingSpec:
+class TrainingSpec(Record):
     """One run: everything on which its weights depend, but for the machine.
 
     What is left out is as the paper trained that network (appendix A.2); Adam has learning rate
     0.001, betas 0.9 and 0.999, epsilon 1e-7, and is begun afresh for the pruning.
-
-    Args:
-        network: ``mlp``, ``mlp-regression``, ``small-mlp``, ``small-cnn`` or ``vgg``.
-        dataset: a name of :data:`clusterability.datasets.DATASETS`, or the path of an ``.npz``.
-        dropout: with the paper's rates.
-        l1, l2: weights of ``sum |w|`` and ``sum w^2`` over the kernels, as in Keras (no half).
-        mixed_l2: the published L2 runs' form: L1 on the first layer and L2 on the others, both
-            with the weight ``l2``.
-        epochs, pruning_epochs: before pruning and with it; no pruning if the latter is 0.
-        initial_sparsity, final_sparsity, pruning_interval: of the cubic schedule.
-        batch_size, learning_rate: of both phases.
-        augment: random rotations, shifts and flips of the images, of a CNN; by default for
-            ``cifar-10``.
-        retrain_below: train again, with other random numbers, while the n-cut of either phase is
-            below this, at most ten times; 0 for never. The paper did so for L2.
-        seed: of the initialization, the order of samples, dropout and augmentation.
-        data_seed: of data sets that are made, and so the same for several runs.
-        stack: seeds of the runs whose weights are trained in one stack, for they round
-            differently; empty for a run by itself.
 
     Raises:
         InputError: if a field cannot be used.
@@ -53,40 +48,183 @@ class TrainingSpec:
     'mlp-mnist-dropout-seed0-7dce2e2f'
     """
 
-    network: str
-    dataset: str
-    dropout: bool = False
-    l1: float = 0.0
-    l2: float = 0.0
-    mixed_l2: bool = False
-    epochs: int | None = None
-    pruning_epochs: int | None = None
-    initial_sparsity: float = 0.5
-    final_sparsity: float = 0.9
-    pruning_interval: int = 10
-    batch_size: int | None = None
-    learning_rate: float = 0.001
-    augment: bool | None = None
-    retrain_below: float = 0.0
-    seed: int = 0
-    data_seed: int = 0
-    stack: tuple[int, ...] = ()
+    _title: ClassVar[str] = "spec"
 
-    def __post_init__(self) -> None:
-        network = NETWORKS[one_of("network", self.network, NETWORKS)]
-        fill = _Fill(self)
-        if isinstance(self.dataset, os.PathLike):
-            fill.set("dataset", os.fspath(self.dataset))
-        if not isinstance(self.dataset, str) or not self.dataset:
+    network: str = choice(
+        names=NETWORKS, flag="--network", metavar="NAME", basis=True, help="what is trained"
+    )
+    dataset: str = choice(
+        check=_check_dataset,
+        flag="--dataset",
+        metavar="NAME",
+        basis=True,
+        help="see clusterability datasets; or an .npz file with x and y, test_x and test_y",
+    )
+    dropout: bool = choice(
+        False, check=yes_or_no, flag="--dropout", parse=None, help="with the paper's rates"
+    )
+    l1: float = choice(
+        0.0,
+        check=number,
+        flag="--l1",
+        parse=parse_number,
+        metavar="W",
+        help="weight of sum |w| over the kernels",
+    )
+    l2: float = choice(
+        0.0,
+        check=number,
+        flag="--l2",
+        parse=parse_number,
+        metavar="W",
+        help="weight of sum w^2 over the kernels, as in Keras without a half",
+    )
+    mixed_l2: bool = choice(
+        False,
+        check=yes_or_no,
+        flag="--mixed-l2",
+        parse=None,
+        help="L1 on the first layer and L2 on the others, both with the weight of L2, as the "
+        "published L2 runs",
+    )
+    epochs: int | None = choice(
+        None,
+        check=partial(whole, lowest=1, highest=10**6),
+        flag="--epochs",
+        parse=parse_number,
+        metavar="N",
+        fill=lambda spec: spec._network.epochs,
+        default_text=PAPERS,
+        help="before pruning",
+    )
+    pruning_epochs: int | None = choice(
+        None,
+        check=partial(whole, lowest=0, highest=10**6),
+        flag="--pruning-epochs",
+        parse=parse_number,
+        metavar="N",
+        fill=lambda spec: spec._network.pruning_epochs,
+        default_text=PAPERS,
+        help="with pruning; 0 for none",
+    )
+    initial_sparsity: float = choice(
+        0.5,
+        check=_check_share,
+        flag="--initial-sparsity",
+        parse=parse_number,
+        metavar="S",
+        help="share of zeros from which the cubic schedule of pruning rises",
+    )
+    final_sparsity: float = choice(
+        0.9,
+        check=_check_share,
+        flag="--final-sparsity",
+        parse=parse_number,
+        metavar="S",
+        help="share of zeros at the end of pruning",
+    )
+    pruning_interval: int = choice(
+        10,
+        check=partial(whole, lowest=1, highest=10**9),
+        flag="--pruning-interval",
+        parse=parse_number,
+        metavar="N",
+        help="steps between two prunings",
+    )
+    batch_size: int | None = choice(
+        None,
+        check=partial(whole, lowest=1, highest=10**7),
+        flag="--batch-size",
+        parse=parse_number,
+        metavar="N",
+        fill=lambda spec: spec._network.batch_size,
+        default_text=PAPERS,
+        help="samples in a batch",
+    )
+    learning_rate: float = choice(
+        0.001,
+        check=partial(number, above=True),
+        flag="--learning-rate",
+        parse=parse_number,
+        metavar="R",
+        help="of Adam",
+    )
+    augment: bool | None = choice(
+        None,
+        check=yes_or_no,
+        flag="--augment",
+        parse=None,
+        fill=lambda spec: spec.dataset == "cifar-10" and not spec._network.is_mlp,
+        default_text="for cifar-10",
+        help="rotate, shift and flip the images at random, of a CNN",
+    )
+    retrain_below: float = choice(
+        0.0,
+        check=number,
+        flag="--retrain-below",
+        parse=parse_number,
+        metavar="NCUT",
+        default_text="never",
+        help="train again, with other random numbers and at most ten times, while the n-cut of "
+        "either phase is below this by the published conventions, as the paper did for L2",
+    )
+    seed: int = choice(
+        0,
+        check=partial(whole, lowest=0),
+        flag="--seed",
+        parse=parse_number,
+        metavar="N",
+        help="of the initialization, the order of samples, dropout and augmentation; of the first "
+        "of several runs",
+    )
+    data_seed: int = choice(
+        0,
+        check=partial(whole, lowest=0),
+        flag="--data-seed",
+        parse=parse_number,
+        metavar="N",
+        help="of data sets that are made",
+    )
+    stack: tuple[int, ...] = choice(
+        (),
+        check=_check_stack,
+        fill=lambda _: (),
+        help="seeds of the runs whose weights are trained in one stack, for they round "
+        "differently; empty for a run by itself",
+    )
+
+    def _check_together(self) -> None:
+        if self.initial_sparsity > self.final_sparsity:
             raise InputError(
-                f"dataset is {self.dataset!r}, expected a name such as mnist, or a path"
+                f"initial_sparsity is {self.initial_sparsity}, above the final_sparsity of "
+                f"{self.final_sparsity}; pruned weights do not come back, so give at most that"
             )
-        fill.default("epochs", network.epochs)
-        fill.default("pruning_epochs", network.pruning_epochs)
-        fill.default("batch_size", network.batch_size)
-        fill.default("augment", self.dataset == "cifar-10" and not network.is_mlp)
-        fill.default("stack", ())
-        _check(self, fill)
+        if self.mixed_l2 and not self.l2:
+            raise InputError("mixed_l2 is asked for without l2; give the weight l2 too")
+        if self.augment and self._network.is_mlp:
+            raise InputError(
+                f"augment is asked for, but network {self.network!r} takes images flattened; "
+                "leave it out, or train a CNN"
+            )
+        self._check_stacked()
+
+    def _check_stacked(self) -> None:
+        if not self.stack:
+            return
+        if self.seed not in self.stack or len(set(self.stack)) < len(self.stack):
+            raise InputError(
+                f"stack is {self.stack}, expected different seeds with the run's own, {self.seed}"
+            )
+        if not self._network.is_mlp or self.retrain_below:
+            raise InputError(
+                f"stack is {self.stack}, but only MLPs without retrain_below are trained in one; "
+                "leave it empty"
+            )
+
+    @property
+    def _network(self) -> Network:
+        """The network's entry in :data:`clusterability.training.NETWORKS`."""
+        return NETWORKS[self.network]
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -99,22 +237,6 @@ class TrainingSpec:
         assert epochs is not None
         return epochs
 
-    def choices(self) -> dict[str, Any]:
-        """The fields that are not as the paper trained this network."""
-        plain = type(self)(self.network, self.dataset)
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name in ("network", "dataset")
-            or getattr(self, field.name) != getattr(plain, field.name)
-        }
-
-    @property
-    def digest(self) -> str:
-        """Eight hexadecimal digits that depend on :meth:`choices` and on nothing else."""
-        text = json.dumps(self.choices(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
-
     @property
     def name(self) -> str:
         """Name of the run's folder: what it is, for people, and the hash."""
@@ -124,101 +246,3 @@ class TrainingSpec:
         parts += ["l1"] if self.l1 else []
         parts += ["l2"] if self.l2 else []
         return "-".join([*parts, f"seed{self.seed}", self.digest])
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return {**dataclasses.asdict(self), "stack": list(self.stack)}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TrainingSpec:
-        """The spec that :meth:`to_dict` wrote.
-
-        Raises:
-            InputError: if there are other fields, or a field cannot be used.
-        """
-        known = {field.name for field in dataclasses.fields(cls)}
-        try:
-            unknown = sorted(set(data) - known)
-            if unknown:
-                raise InputError(
-                    f"the spec has a field {shown(unknown[0])!r}, expected only "
-                    f"{', '.join(sorted(known))}"
-                )
-            return cls(**data)
-        except TypeError as error:
-            raise InputError(f"the spec cannot be read ({error}); write its fields again") from None
-
-
-class _Fill:
-    """Sets fields of a frozen record while it is made."""
-
-    def __init__(self, spec: TrainingSpec) -> None:
-        self.spec = spec
-
-    def set(self, name: str, value: Any) -> None:
-        object.__setattr__(self.spec, name, value)
-
-    def default(self, name: str, value: Any) -> None:
-        if getattr(self.spec, name) is None:
-            self.set(name, value)
-
-    def number(self, name: str, expected: str, holds: Callable[[float], bool]) -> None:
-        value: Any = getattr(self.spec, name)
-        number = math.nan
-        if not isinstance(value, bool) and isinstance(value, Real):
-            with suppress(OverflowError):
-                number = float(value)
-        if not math.isfinite(number) or not holds(number):
-            raise InputError(f"{name} is {value!r}, expected {expected}")
-        self.set(name, number)
-
-
-_WHOLE = (
-    ("epochs", 1, 10**6),
-    ("pruning_epochs", 0, 10**6),
-    ("batch_size", 1, 10**7),
-    ("pruning_interval", 1, 10**9),
-    ("seed", 0, None),
-    ("data_seed", 0, None),
-)
-
-
-def _check(spec: TrainingSpec, fill: _Fill) -> None:
-    for name, lowest, highest in _WHOLE:
-        fill.set(name, whole(name, getattr(spec, name), lowest, highest))
-    for name in ("dropout", "mixed_l2", "augment"):
-        if not isinstance(getattr(spec, name), bool):
-            raise InputError(f"{name} is {getattr(spec, name)!r}, expected True or False")
-    for name in ("l1", "l2", "retrain_below"):
-        fill.number(name, "a number of at least 0", lambda v: v >= 0)
-    fill.number("learning_rate", "a number above 0", lambda v: v > 0)
-    for name in ("initial_sparsity", "final_sparsity"):
-        fill.number(name, "a share of zeros, at least 0 and below 1", lambda v: 0 <= v < 1)
-    if spec.initial_sparsity > spec.final_sparsity:
-        raise InputError(
-            f"initial_sparsity is {spec.initial_sparsity}, above the final_sparsity of "
-            f"{spec.final_sparsity}; pruned weights do not come back, so give at most that"
-        )
-    if spec.mixed_l2 and not spec.l2:
-        raise InputError("mixed_l2 is asked for without l2; give the weight l2 too")
-    if spec.augment and NETWORKS[spec.network].is_mlp:
-        raise InputError(
-            f"augment is asked for, but network {spec.network!r} takes images flattened; leave it "
-            "out, or train a CNN"
-        )
-    _check_stack(spec, fill)
-
-
-def _check_stack(spec: TrainingSpec, fill: _Fill) -> None:
-    if not isinstance(spec.stack, Sequence):
-        raise InputError(f"stack is {spec.stack!r}, expected seeds, such as (0, 1, 2)")
-    fill.set("stack", tuple(whole("stack", seed, 0) for seed in spec.stack))
-    if spec.stack and (spec.seed not in spec.stack or len(set(spec.stack)) < len(spec.stack)):
-        raise InputError(
-            f"stack is {spec.stack}, expected different seeds with the run's own, {spec.seed}"
-        )
-    if spec.stack and (not NETWORKS[spec.network].is_mlp or spec.retrain_below):
-        raise InputError(
-            f"stack is {spec.stack}, but only MLPs without retrain_below are trained in one; "
-            "leave it empty"
-        )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clusterability.report.numerals import effect_text
+from clusterability.report.text import conventions_column
+from clusterability.result import Clusterability
 from clusterability.shown import shown
 from clusterability.training.measured import measurement
 from clusterability.training.record import PhaseScores, TrainedRun
@@ -13,11 +16,14 @@ Row = list[str]
 
 def runs_table(runs: Sequence[TrainedRun]) -> str:
     """A line for each phase of each run, and the folders."""
-    rows = [_row(run, phase) for run in runs for phase in run.phases]
+    phases = [(run, phase, measurement(run, phase)) for run in runs for phase in run.phases]
+    measured = [found for _, _, found in phases if found is not None]
+    conventions = conventions_column([found.settings for found in measured])
+    rows = [_row(run, phase, found, bool(conventions)) for run, phase, found in phases]
     names = ["seed", "network", "sparsity", "train loss", "test loss"]
     names += ["train acc.", "test acc."] if _has_accuracy(runs) else []
-    names += ["n-cut", "shuffles", "p", "Z"] if any(len(row) > len(names) for row in rows) else []
-    lines = _aligned([names, *(row[: len(names)] for row in rows)])
+    names += [*conventions[:1], "n-cut", "shuffles", "effect", "p", "Z"] if measured else []
+    lines = _aligned([names, *rows])
     out = shown(str(runs[0].folder.parent), 200)
     lines += ["", f"in {out}:", *(f"  {run.spec.name}" for run in runs)]
     notes = [
@@ -33,17 +39,18 @@ def _has_accuracy(runs: Sequence[TrainedRun]) -> bool:
     return any(scores.train_accuracy is not None for r in runs for scores in r.phases.values())
 
 
-def _row(run: TrainedRun, phase: str) -> Row:
+def _row(run: TrainedRun, phase: str, found: Clusterability | None, with_conventions: bool) -> Row:
     scores = run.phases[phase]
     row = [str(run.spec.seed), phase, f"{100 * scores.sparsity:.1f} %", *_losses(scores)]
     if scores.train_accuracy is not None:
         row += [_percent(scores.train_accuracy), _percent(scores.test_accuracy)]
-    found = measurement(run, phase)
     if found is not None:
         plain = found.plain
+        row += [found.settings.conventions_text] if with_conventions else []
         row.append(f"{plain.ncut:.3f}")
         if plain.null is not None:
             row.append(f"{plain.null.mean:.3f} +- {plain.null.std:.3f}")
+            row.append(effect_text(plain.effect))
             row.append(f"{plain.p_value:.2g}")
             row.append("" if plain.z_score is None else f"{plain.z_score:.1f}")
     return row

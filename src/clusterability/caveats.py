@@ -1,0 +1,168 @@
+"""What a reader of a result should be careful about, found in the result itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clusterability.cut import volumes_and_cuts
+from clusterability.graph import NeuronGraph
+from clusterability.result import Clusterability
+
+SAME_NCUT = 1e-6
+"""Shuffles whose n-cuts lie within this of each other are all alike."""
+
+LARGE_GAP = 0.1
+"""A gap between eigenvalues, which lie between 0 and 2, that is a sign of clusters."""
+
+OUTSTANDING = 5
+"""How many times as large as the gap after the k-th another must be to be told of."""
+
+
+def caveats(result: Clusterability) -> list[str]:
+    """Return a sentence for each reason to be careful about a result.
+
+    Args:
+        result: with its graph; its own warnings are not looked at.
+    """
+    return [
+        *_isolated(result),
+        *_separate_parts(result),
+        *_few_eigenvalues(result),
+        *_same_shuffles(result),
+        *_whole_layers(result),
+        *_another_gap(result),
+        *_vanished_clusters(result),
+    ]
+
+
+def _isolated(result: Clusterability) -> Iterator[str]:
+    n_isolated = sum(layer.n_isolated for layer in result.layers)
+    if n_isolated:
+        text = f"{n_isolated} of {result.labels.size} neurons have no connection and are left out"
+        if result.settings.isolated == "drop-first" and result.settings.n_shuffles:
+            text += (
+                " (drop-first); dropping them before the shuffles, as published, makes small "
+                "p-values too common in small, very sparse networks; drop-after does not"
+            )
+        yield text
+
+
+def _separate_parts(result: Clusterability) -> Iterator[str]:
+    if result.n_components > 1:
+        yield (
+            f"the network falls into {result.n_components} parts with no connection between them; "
+            "a cluster that is a whole part costs nothing, so an n-cut near 0 says that it is "
+            "disconnected, and nothing about how it is organized inside"
+        )
+
+
+def _few_eigenvalues(result: Clusterability) -> Iterator[str]:
+    n_positive = sum(eigenvalue < 1 for eigenvalue in result.eigenvalues)
+    if n_positive < result.settings.n_clusters:
+        remedy = f"; n_clusters <= {n_positive} is safer" if n_positive >= 2 else ""
+        yield (
+            f"the graph has {n_positive} positive eigenvalues, fewer than "
+            f"n_clusters={result.settings.n_clusters}: neurons that they do not tell apart are "
+            f"divided arbitrarily{remedy}"
+        )
+
+
+def _same_shuffles(result: Clusterability) -> Iterator[str]:
+    nulls = (("n-cut", result.plain.null), ("refined n-cut", result.refined.null))
+    same = [
+        name
+        for name, null in nulls
+        if null and len(null.values) > 1 and max(null.values) - min(null.values) <= SAME_NCUT
+    ]
+    if same:
+        yield (
+            f"all {result.settings.n_shuffles} shuffles have the same {' and the same '.join(same)}"
+            ", as where clusters are whole layers, which shuffles do not change; p and Z then say "
+            "nothing about structure inside layers"
+        )
+
+
+def _whole_layers(result: Clusterability) -> Iterator[str]:
+    """Tell of clusters that follow the layers. A layer of one connected neuron is always whole."""
+    offsets = np.cumsum([0, *(layer.n_neurons for layer in result.layers)])
+    found = [result.labels[first:end] for first, end in pairwise(offsets)]
+    found = [labels[labels >= 0] for labels in found]
+    found = [labels for labels in found if labels.size > 1]
+    n_whole = sum(bool((labels == labels[0]).all()) for labels in found)
+    if len(found) > 1 and 2 * n_whole > len(found):
+        yield (
+            f"{n_whole} of {len(found)} layers lie whole in one cluster: the clusters tell layers "
+            "apart, and nothing about structure inside them; more clusters may"
+        )
+
+
+def _another_gap(result: Clusterability) -> Iterator[str]:
+    """Tell of an eigengap far from k; most networks have none but those that layers make."""
+    assert result.graph is not None
+    k = result.settings.n_clusters
+    eigenvalues = np.array([value for value in result.eigenvalues if value < 1])
+    gaps = np.diff(eigenvalues)
+    if len(gaps) < k:
+        return
+    of_layers = layer_eigenvalues(result.graph)
+    known = np.zeros(len(gaps), bool)
+    known[: result.n_components] = True
+    n_of_layers = min(len(of_layers), len(gaps))
+    known[:n_of_layers] |= of_layers[:n_of_layers] < eigenvalues[1 : n_of_layers + 1]
+    largest = int(np.where(known, 0, gaps).argmax())
+    n_standing_out, gap = largest + 1, gaps[largest]
+    is_large = gap >= LARGE_GAP and gap >= OUTSTANDING * gaps[k - 1]
+    if is_large and not known[largest] and abs(n_standing_out - k) > 1:
+        yield (
+            f"the eigenvalues have their largest gap after number {n_standing_out} ({gap:.3f}; "
+            f"{gaps[k - 1]:.3f} after number {k}): {n_standing_out} clusters stand out, and "
+            f"n_clusters={k} {'divides' if k > n_standing_out else 'joins'} some of them"
+        )
+
+
+def layer_eigenvalues(graph: NeuronGraph) -> NDArray[np.float64]:
+    """Return L_norm's eigenvalues of the graph whose vertices are the layers, ascending.
+
+    The strengths between two layers are added up. The i-th is never below the i-th eigenvalue of
+    the neurons' graph (Courant and Fischer: a layer's indicator is a vector over its neurons), and
+    in a random network the smallest of both nearly agree: such eigenvalues and the gap after them
+    come from the order of the layers alone.
+
+    >>> graph = NeuronGraph.chain([torch.ones(2, 3), torch.ones(3, 2)])
+    >>> layer_eigenvalues(graph).round(6).tolist()
+    [0.0, 1.0, 2.0]
+    """
+    adjacency = np.zeros((len(graph.layers), len(graph.layers)))
+    for block in graph.blocks:
+        total = float(block.strengths.detach().sum(dtype=torch.float64))
+        adjacency[block.source, block.target] += total
+        adjacency[block.target, block.source] += total
+    degrees = adjacency.sum(1)
+    alive = degrees > 0
+    roots = np.sqrt(degrees[alive])
+    normalized = adjacency[alive][:, alive] / roots[:, None] / roots
+    return 1 - np.linalg.eigvalsh(normalized)[::-1]
+
+
+def _vanished_clusters(result: Clusterability) -> Iterator[str]:
+    """Tell of clusters whose term of the n-cut an offset to the volumes makes nearly 0."""
+    assert result.graph is not None
+    offset = result.settings.volume_offset
+    if not offset:
+        return
+    n_clusters = len(result.clusters)
+    volumes, cuts = volumes_and_cuts(result.graph, torch.from_numpy(result.labels), n_clusters)
+    terms = (cuts / volumes).clamp(0, 1).tolist()
+    n_vanished = sum(
+        cluster.cut < term / 2 for cluster, term in zip(result.clusters, terms, strict=True)
+    )
+    if n_vanished:
+        yield (
+            f"the volume of {n_vanished} of {n_clusters} clusters is below volume_offset={offset:g}"
+            f", so that they count nearly nothing; without it the n-cut is {sum(terms):.3f}"
+        )

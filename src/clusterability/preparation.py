@@ -1,0 +1,130 @@
+"""From a network's graph to the graph that is shuffled and clustered."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clusterability.blocks import block_name
+from clusterability.errors import InputError
+from clusterability.graph import NeuronGraph
+from clusterability.nulls import without_isolated
+from clusterability.settings import Settings
+from clusterability.ties import check_copies, untied
+
+LARGEST = 2.0**100
+"""Strength up to which products with the roots of degrees stay within float32."""
+
+SMALLEST = 2.0**-126
+"""Below it float32 loses digits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A graph, ready to be measured.
+
+    Attributes:
+        graph: all of it, on the CPU, in float32, its strengths lying flat.
+        working: the part that is shuffled, with the ties that its shuffles keep.
+        alive: (n_neurons,) of the graph, which neurons have any connection.
+        scale: the strengths of the network are this many times those of the graph.
+    """
+
+    graph: NeuronGraph
+    working: NeuronGraph
+    alive: NDArray[np.bool_]
+    scale: float
+
+    @property
+    def n_live(self) -> int:
+        return int(self.alive.sum())
+
+
+def prepare(graph: NeuronGraph, settings: Settings) -> Prepared:
+    """Check a graph, and bring it into the form in which it is shuffled and clustered.
+
+    Raises:
+        InputError: if a strength is negative or not finite, a layer is joined to nothing, fewer
+            neurons are connected than clusters are wanted, or copies cannot be tied.
+    """
+    flat, scale = _flatten(graph)
+    alive = (flat.degrees(torch.float64) > 0).numpy()
+    _check_size(int(alive.sum()), settings.n_clusters)
+    return Prepared(flat, _shuffled_part(flat, alive, settings), alive, scale)
+
+
+def _flatten(graph: NeuronGraph) -> tuple[NeuronGraph, float]:
+    """Return the graph on the CPU, in float32 and flat, and what its strengths were divided by.
+
+    The n-cut does not depend on the scale of the strengths, so that they are brought to one at
+    which float32 holds as many of them as it can.
+    """
+    graph.check_strengths()
+    graph = graph.to("cpu")
+    scale = _scale(graph)
+    if scale == 1 and all(block.strengths.dtype == torch.float32 for block in graph.blocks):
+        flat = graph.flat_strengths().detach()
+    else:
+        flat = torch.cat([_single_precision(b.strengths.detach(), scale) for b in graph.blocks])
+    flat_graph = graph.with_flat_strengths(flat)
+    _check_touched(flat_graph)
+    return flat_graph, scale
+
+
+def _scale(graph: NeuronGraph) -> float:
+    """Return a power of two by which the strengths are divided; 1 if float32 holds all of them.
+
+    Else the largest becomes ``LARGEST``, so that strengths of 1e-30 and 1e30 fit side by side.
+    """
+    largest = max(float(block.strengths.detach().max()) for block in graph.blocks)
+    lost = any(
+        block.strengths.dtype == torch.float64
+        and bool(((block.strengths > 0) & (block.strengths < SMALLEST)).any())
+        for block in graph.blocks
+    )
+    if largest == 0 or (1e-18 < largest < 1e18 and not lost):
+        return 1.0
+    return 2.0 ** (math.frexp(largest)[1] - math.frexp(LARGEST)[1])
+
+
+def _single_precision(strengths: Tensor, scale: float) -> Tensor:
+    if scale != 1:
+        strengths = strengths / scale
+    return strengths.to(torch.float32).flatten()
+
+
+def _check_touched(graph: NeuronGraph) -> None:
+    """Refuse a layer whose blocks hold zeros alone; a single such block is no harm."""
+    touched: set[int] = set()
+    for block in graph.blocks:
+        if bool(block.strengths.any()):
+            touched |= {block.source, block.target}
+    for block in graph.blocks:
+        if not {block.source, block.target} <= touched:
+            raise InputError(
+                f"{block_name(block, graph.layers)} holds only zeros, or strengths so small beside "
+                "the largest that float32 cannot hold both; measure a network whose layers are "
+                "connected"
+            )
+
+
+def _check_size(n_live: int, n_clusters: int) -> None:
+    if n_live < n_clusters:
+        remedy = f"pass n_clusters <= {n_live}" if n_live >= 2 else "measure a larger one"
+        raise InputError(
+            f"the network has {n_live} neurons with non-zero weights, fewer than "
+            f"n_clusters={n_clusters}; {remedy}"
+        )
+
+
+def _shuffled_part(graph: NeuronGraph, alive: NDArray[np.bool_], settings: Settings) -> NeuronGraph:
+    drop_first, tied = settings.isolated == "drop-first", settings.ties == "tied"
+    if tied and drop_first:
+        check_copies(graph, torch.from_numpy(alive))
+    working = without_isolated(graph) if drop_first else graph
+    return working if tied else untied(working)

@@ -1,0 +1,116 @@
+"""Names for things that are loaded when they are first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoints, entry_points
+from typing import Any, Generic, TypeVar
+
+from clusterability.errors import InputError
+from clusterability.shown import shown
+
+T = TypeVar("T")
+
+
+class Registry(MutableMapping[str, T], Generic[T]):
+    """What there is by name: the package's own, other packages' and what this process has added.
+
+    Listing names imports nothing. Another package adds to it by an entry point of the registry's
+    group in its ``pyproject.toml``, under a name that the package does not have itself; a process
+    adds to it by ``registry[name] = thing`` or by :meth:`register`, which may replace a name.
+
+    Args:
+        group: of the entry points, such as ``"clusterability.nulls"``.
+        shipped: a thing by its name, or ``"module:attribute"`` where it can be loaded from.
+
+    >>> greetings = Registry("example.greetings", {"capital": "string:capwords"})
+    >>> @greetings.register("loud")
+    ... def loud(text):
+    ...     return text.upper() + "!"
+    >>> list(greetings), greetings["capital"]("good day"), greetings["loud"]("hello")
+    (['capital', 'loud'], 'Good Day', 'HELLO!')
+    """
+
+    def __init__(self, group: str, shipped: Mapping[str, T | str]) -> None:
+        self.group = group
+        self._shipped = dict(shipped)
+        self._added: dict[str, T] = {}
+        self._loaded: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that adds a function or a class under this name."""
+
+        def add(thing: T) -> T:
+            self[name] = thing
+            return thing
+
+        return add
+
+    def is_local(self, name: str) -> bool:
+        """Return whether the thing was added in this process, so that no other process knows it."""
+        return name in self._added
+
+    def __setitem__(self, name: str, thing: T) -> None:
+        if not isinstance(name, str) or not name or not name.isprintable() or " " in name:
+            raise InputError(f"name is {shown(repr(name))}, expected text without spaces")
+        self._added[name] = thing
+
+    def __delitem__(self, name: str) -> None:
+        del self._added[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys((*self._shipped, *self._others().names, *self._added))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return any(name == known for known in self)
+
+    def __getitem__(self, name: str) -> T:
+        if name in self._added:
+            return self._added[name]
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def _load(self, name: str) -> T:
+        if name not in self._shipped:
+            return self._load_other(name)
+        shipped = self._shipped[name]
+        if not isinstance(shipped, str):
+            return shipped
+        module, _, attribute = shipped.partition(":")
+        thing: T = getattr(import_module(module), attribute)
+        return thing
+
+    def _load_other(self, name: str) -> T:
+        found = self._others()
+        if name not in found.names:
+            raise KeyError(name)
+        entry = found[name]
+        try:
+            thing: T = entry.load()
+        except Exception as error:
+            package = entry.dist.name if entry.dist else entry.value
+            reason = shown(f"{type(error).__name__}: {error}".splitlines()[0], 200)
+            raise InputError(
+                f"'{shown(name)}' of the installed package {shown(package)} cannot be loaded "
+                f"({reason}); update or remove that package"
+            ) from error
+        return thing
+
+    def _others(self) -> EntryPoints:
+        found: EntryPoints = _entry_points().select(group=self.group)
+        return found
+
+
+@cache
+def _entry_points() -> Any:
+    """All that installed packages offer; found once, since it reads a file of each.
+
+    Its type is another since Python 3.12.
+    """
+    return entry_points()

@@ -1,0 +1,156 @@
+"""Every choice on which the numbers of a measurement depend, as one frozen record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, ClassVar
+
+from clusterability.arguments import number, some_of, whole
+from clusterability.conventions import CONVENTIONS, Conventions
+from clusterability.records import Record, choice, parse_names, parse_number
+from clusterability.registries import INCLUDABLE, ISOLATED, KERNEL_NORMS, NULLS, TIES
+
+BY_CONVENTIONS = "by the conventions"
+
+
+def _as_in_conventions(name: str) -> Callable[[Settings], Any]:
+    return lambda settings: getattr(CONVENTIONS[settings.conventions], name)
+
+
+def _whole_or_none(name: str, value: Any) -> int | None:
+    return None if value is None else whole(name, value, 1, 10**5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Record):
+    """Every choice on which the numbers of a measurement depend.
+
+    :func:`clusterability.measure` takes them by name. Those that a set of conventions makes are
+    filled in from it where they are not given.
+
+    Raises:
+        InputError: that names the first choice that cannot be used, and what can.
+
+    >>> settings = Settings(conventions="published", ties="tied")
+    >>> settings.isolated, settings.ties
+    ('drop-first', 'tied')
+    >>> settings.choices()
+    {'conventions': 'published', 'ties': 'tied'}
+    """
+
+    _title: ClassVar[str] = "settings"
+
+    n_clusters: int = choice(
+        12,
+        check=partial(whole, lowest=2),
+        flag="--clusters",
+        parse=parse_number,
+        metavar="K",
+        help="number of clusters",
+    )
+    n_shuffles: int = choice(
+        50,
+        check=partial(whole, lowest=0, highest=10**7),
+        flag="--shuffles",
+        parse=parse_number,
+        metavar="N",
+        help="shuffles that make the null distribution, 0 for none",
+    )
+    seed: int = choice(
+        0,
+        check=partial(whole, lowest=0),
+        flag="--seed",
+        parse=parse_number,
+        metavar="N",
+        help="the same seed, the same numbers, on any number of workers",
+    )
+    conventions: str = choice(
+        "default",
+        names=CONVENTIONS,
+        flag="--conventions",
+        metavar="NAME",
+        basis=True,
+        help="a set of choices, over which one given by itself wins: default has valid p-values, "
+        "paper is its text throughout, published is what made the published numbers",
+    )
+    null: str = choice(
+        None,
+        names=NULLS,
+        flag="--null",
+        metavar="NAME",
+        fill=_as_in_conventions("null"),
+        default_text=BY_CONVENTIONS,
+        help="a shuffle permutes all strengths of a block (layer), or the non-zero ones among "
+        "their places (nonzero)",
+    )
+    isolated: str = choice(
+        None,
+        names=ISOLATED,
+        flag="--isolated",
+        metavar="NAME",
+        fill=_as_in_conventions("isolated"),
+        default_text=BY_CONVENTIONS,
+        help="leave out neurons without connections before the shuffles, as published "
+        "(drop-first), or only after each (drop-after)",
+    )
+    ties: str = choice(
+        None,
+        names=TIES,
+        flag="--ties",
+        metavar="NAME",
+        fill=_as_in_conventions("ties"),
+        default_text=BY_CONVENTIONS,
+        help="where a skip connection repeats a kernel, shuffle all copies alike (tied), or each "
+        "by itself, as published (independent)",
+    )
+    kernel_norm: str = choice(
+        None,
+        names=KERNEL_NORMS,
+        flag="--kernel-norm",
+        metavar="NAME",
+        fill=_as_in_conventions("kernel_norm"),
+        default_text=BY_CONVENTIONS,
+        help="strength of a convolution's kernel between two channels",
+    )
+    include: tuple[str, ...] = choice(
+        (),
+        check=partial(some_of, known=INCLUDABLE),
+        flag="--include",
+        parse=parse_names,
+        metavar="PARTS",
+        help="of a CNN, also its input, dense, or input,dense",
+    )
+    n_init: int | None = choice(
+        None,
+        check=_whole_or_none,
+        flag="--starts",
+        parse=parse_number,
+        metavar="N",
+        default_text=f"{BY_CONVENTIONS} and the network's size",
+        help="starts of k-means",
+    )
+    volume_offset: float = choice(
+        None,
+        check=number,
+        flag="--volume-offset",
+        parse=parse_number,
+        metavar="V",
+        fill=_as_in_conventions("volume_offset"),
+        default_text=BY_CONVENTIONS,
+        help="a cluster's term of the n-cut is cut / (volume + V); the clusters stay the same",
+    )
+
+    @property
+    def conventions_text(self) -> str:
+        """The set of conventions, and the choices that depart from it.
+
+        >>> Settings(conventions="published", ties="tied", n_clusters=7).conventions_text
+        'published, ties tied'
+        """
+        if self.conventions not in CONVENTIONS:  # of a result that was made elsewhere
+            return self.conventions
+        made_by_set = {*(f.name for f in fields(Conventions)), "n_init"}
+        departing = {k: v for k, v in self.choices().items() if k in made_by_set}
+        return ", ".join([self.conventions, *(f"{k} {v}" for k, v in departing.items())])
