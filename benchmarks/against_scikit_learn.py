@@ -25,8 +25,8 @@ import torch
 
 import plain_pipeline
 from clusterability import NeuronGraph, measure, neuron_graph
+from clusterability.experiments.environment import environment
 from clusterability.sources import network_from_name
-from environment import environment
 
 VGG16 = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 

@@ -35,8 +35,8 @@ from torch import nn
 
 import plain_pipeline
 from clusterability import Clusterability, NeuronGraph, measure
+from clusterability.experiments.environment import environment
 from clusterability.tracing import neuron_graph
-from environment import environment
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from networks.inception import InceptionV3

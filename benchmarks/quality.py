@@ -19,8 +19,8 @@ import numpy as np
 
 import plain_pipeline
 from clusterability import measure, neuron_graph
+from clusterability.experiments.environment import environment
 from clusterability.sources import network_from_name
-from environment import environment
 
 
 def main() -> None:

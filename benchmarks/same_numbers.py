@@ -25,8 +25,8 @@ import torch
 from torch import nn
 
 from clusterability import Block, Clusterability, InputError, Layer, NeuronGraph, measure
+from clusterability.experiments.environment import environment
 from clusterability.training import TrainedRun, TrainingSpec, train_many
-from environment import environment
 
 CHOICES = {
     "n_clusters": 5,

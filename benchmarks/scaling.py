@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from environment import environment
+from clusterability.experiments.environment import environment
 
 N_BLOCKS = 4
 

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
 from clusterability.datasets import Dataset, load_dataset
+from clusterability.experiments.environment import environment
 from clusterability.training import TrainingSpec, build, train, train_many
 from clusterability.training.loop import evaluate, train_epoch
 from clusterability.training.mlp_stack import MLPStack
@@ -32,7 +33,6 @@ from clusterability.training.objective import Penalty
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.samples import samples
 from clusterability.workers import available_workers
-from environment import environment
 
 BATCH = 128
 SEEDS = 5

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from clusterability.datasets import Split, dataset_from_arrays, load_dataset
+from clusterability.experiments.environment import environment
 from clusterability.training import TrainingSpec, train
 from clusterability.training.measured import measure_runs, measurement
-from environment import environment
 
 
 def main() -> None:

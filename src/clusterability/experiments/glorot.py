@@ -1,7 +1,9 @@
 """Do randomly initialized MLPs have the published n-cut (figure A.1: 10.295 +- 0.032)?
 
-python benchmarks/glorot.py [--networks 100] [--json PATH]
+python -m clusterability.experiments.glorot [--networks 100] [--json PATH]
 """
+
+from __future__ import annotations
 
 import argparse
 import json
@@ -10,14 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from clusterability import NeuronGraph, measure
-from environment import environment
+from clusterability.experiments.environment import environment
+from clusterability.graph import NeuronGraph
+from clusterability.measuring import measure
 
 WIDTHS = [784, 256, 256, 256, 256, 10]
 PUBLISHED = {"mean": 10.295, "std": 0.032}
 
 
 def glorot_uniform(seed: int) -> NeuronGraph:
+    """Return the graph of an MLP with Glorot-uniform weights, whose absolute values are uniform."""
     generator = torch.Generator().manual_seed(seed)
     blocks = []
     for n_in, n_out in zip(WIDTHS[:-1], WIDTHS[1:], strict=True):
@@ -27,11 +31,15 @@ def glorot_uniform(seed: int) -> NeuronGraph:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    """Measure the networks, and print the report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--networks", type=int, default=100)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    results = [measure(glorot_uniform(seed), n_shuffles=0) for seed in range(args.networks)]
+    results = [
+        measure(glorot_uniform(seed), n_shuffles=0, conventions="published")
+        for seed in range(args.networks)
+    ]
     ncuts = [result.ncut for result in results]
     report = {
         "question": "Do randomly initialized MLPs have the published n-cut?",
