@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from clusterability.datasets import digits, lines, mixtures, noise, pairs, polynomials, resizing
 from clusterability.datasets.entry import DatasetEntry
 from clusterability.datasets.published import CIFAR, FASHION, MNIST
+from clusterability.registry import Registry
 
 NOT_STATED = "not stated"
 NONE_NEEDED = "none needed"
@@ -116,13 +117,16 @@ def _pairs(short: str, base: str, license: str) -> Iterator[DatasetEntry]:
         yield DatasetEntry(name, title, license, shape=shape, source=source, bases=bases, make=make)
 
 
-DATASETS: dict[str, DatasetEntry] = {
-    entry.name: entry
-    for entry in (
-        *PUBLISHED,
-        *MADE,
-        *_pairs("mnist", "mnist", NOT_STATED),
-        *_pairs("fashion", "fashion-mnist", "MIT"),
-    )
-}
+DATASETS: Registry[DatasetEntry] = Registry(
+    "clusterability.datasets",
+    {
+        entry.name: entry
+        for entry in (
+            *PUBLISHED,
+            *MADE,
+            *_pairs("mnist", "mnist", NOT_STATED),
+            *_pairs("fashion", "fashion-mnist", "MIT"),
+        )
+    },
+)
 """All data sets by name; add one's own with a function ``make``."""
