@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import resource
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,14 +32,12 @@ from sklearn.cluster import KMeans
 from sklearn.manifold import spectral_embedding
 from torch import nn
 
-import plain_pipeline
 from clusterability import Clusterability, NeuronGraph, measure
+from clusterability.experiments import plain_pipeline
+from clusterability.experiments.architectures.inception import InceptionV3
+from clusterability.experiments.architectures.resnet import resnet50
 from clusterability.experiments.environment import environment
-from clusterability.tracing import neuron_graph
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from networks.inception import InceptionV3
-from networks.resnet import resnet50
+from clusterability.sources import neuron_graph
 
 NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
     "resnet50": (resnet50, 224),

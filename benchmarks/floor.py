@@ -17,12 +17,12 @@ import torch
 from sklearn.cluster import KMeans
 
 from clusterability import neuron_graph
-from clusterability.embedding import eigenproblem, spectral_embedding
 from clusterability.evaluation import Draw, evaluate
 from clusterability.experiments.environment import environment
-from clusterability.nulls import without_isolated
+from clusterability.nulls.isolated import without_isolated
 from clusterability.settings import Settings
-from clusterability.sources import network_from_name
+from clusterability.sources.names import network_from_name
+from clusterability.spectral.embedding import eigenproblem, spectral_embedding
 from clusterability.workers import single_threaded_libraries
 
 N_CLUSTERS, N_INIT, N_GRAPHS = 12, 25, 15

@@ -17,10 +17,10 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-import plain_pipeline
 from clusterability import measure, neuron_graph
+from clusterability.experiments import plain_pipeline
 from clusterability.experiments.environment import environment
-from clusterability.sources import network_from_name
+from clusterability.sources.names import network_from_name
 
 
 def main() -> None:

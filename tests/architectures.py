@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import hand_counts
-import networks
+from clusterability.experiments import architectures as networks
 from hand_counts import Operation
 
 Counts = tuple[int, int, int, int]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from networks import mobilenet, resnet, unet, vgg
-from networks.widths import narrow
+from clusterability.experiments.architectures import mobilenet, resnet, unet, vgg
+from clusterability.experiments.architectures.widths import narrow
 
 
 @dataclass(frozen=True)

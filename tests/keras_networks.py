@@ -4,7 +4,7 @@ import warnings
 
 import torch
 
-from clusterability.tracing.from_keras.models import import_keras
+from clusterability.reading.keras.models import import_keras
 
 keras = import_keras()
 layers = keras.layers

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clusterability import measure
-from clusterability.cut import normalized_cut
+from clusterability.clustering.cut import normalized_cut
 from graphs import naive_adjacency, naive_ncut, random_chain
 
 SIZES = [30, 20, 16, 6]

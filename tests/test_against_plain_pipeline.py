@@ -8,9 +8,9 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-import plain_pipeline
 from clusterability import NeuronGraph, measure, neuron_graph
-from clusterability.sources import example
+from clusterability.experiments import plain_pipeline
+from clusterability.sources.names import example
 
 SEEDS = range(10)
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from clusterability.evaluation import Draw, evaluate, evaluate_batch
-from clusterability.nulls import NULLS
+from clusterability.nulls.shuffles import NULLS
 from clusterability.settings import Settings
 from clusterability.workers import single_threaded_libraries
 from graphs import TRIANGLE, joined, random_chain, side_by_side

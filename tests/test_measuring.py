@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-import plain_pipeline
 from clusterability import Settings, measure
 from clusterability import measuring as module
-from clusterability.cut import normalized_cut
+from clusterability.clustering.cut import normalized_cut
 from clusterability.errors import InputError
+from clusterability.experiments import plain_pipeline
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.nulls import NULLS
+from clusterability.nulls.shuffles import NULLS
 from clusterability.registries import TIES
 from clusterability.result import Clusterability
 from clusterability.workers import single_threaded_libraries

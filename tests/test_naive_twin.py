@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import hand_counts
-import networks
 from architectures import ARCHITECTURES
+from clusterability.experiments import architectures as networks
 from naive_twin import naive_twin
 from perturbation import influences
 from random_networks import KINDS, random_networks

@@ -8,7 +8,7 @@ import pytest
 from clusterability import Settings, measure
 from clusterability.conventions import CONVENTIONS, Conventions, Starts
 from clusterability.errors import InputError
-from clusterability.nulls import shuffle_layer
+from clusterability.nulls.shuffles import shuffle_layer
 from clusterability.registries import KERNEL_NORMS, NULLS
 
 SETS = {

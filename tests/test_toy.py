@@ -6,7 +6,7 @@ import torch
 
 import clusterability
 from clusterability import neuron_graph, normalized_cut, toy
-from clusterability.packed import count_components, pack
+from clusterability.graph.packed import count_components, pack
 from graphs import naive_adjacency, naive_ncut
 
 # Neurons, components, and whether the layers are two-colorable.

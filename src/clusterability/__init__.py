@@ -6,17 +6,18 @@ Names are loaded when first used, so that ``clusterability --help`` does not wai
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from clusterability._version import __version__
+
 if TYPE_CHECKING:
     from clusterability import toy
-    from clusterability.cut import normalized_cut
+    from clusterability.clustering import normalized_cut
     from clusterability.errors import InputError
     from clusterability.graph import Block, Layer, NeuronGraph
     from clusterability.measuring import measure
     from clusterability.result import Clusterability
     from clusterability.settings import Settings
-    from clusterability.tracing import neuron_graph
+    from clusterability.sources import neuron_graph
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "Block": "graph",
@@ -26,8 +27,8 @@ _HOMES = {
     "NeuronGraph": "graph",
     "Settings": "settings",
     "measure": "measuring",
-    "neuron_graph": "tracing",
-    "normalized_cut": "cut",
+    "neuron_graph": "sources",
+    "normalized_cut": "clustering",
 }
 
 _MODULES = ("toy",)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clusterability.cut import volumes_and_cuts
+from clusterability.clustering.cut import volumes_and_cuts
 from clusterability.graph import NeuronGraph
 from clusterability.result import Clusterability
 
@@ -146,7 +146,8 @@ def layer_eigenvalues(graph: NeuronGraph) -> NDArray[np.float64]:
     alive = degrees > 0
     roots = np.sqrt(degrees[alive])
     normalized = adjacency[alive][:, alive] / roots[:, None] / roots
-    return np.clip(1 - np.linalg.eigvalsh(normalized)[::-1], 0, 2)
+    eigenvalues: NDArray[np.float64] = np.clip(1 - np.linalg.eigvalsh(normalized)[::-1], 0, 2)
+    return eigenvalues
 
 
 def _vanished_clusters(result: Clusterability) -> Iterator[str]:

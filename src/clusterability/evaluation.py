@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clusterability.clustering import draw_starts, fill_empty, kmeans
-from clusterability.clustering_batch import kmeans_batch
-from clusterability.embedding import spectral_embedding
+from clusterability.clustering.kmeans import draw_starts, fill_empty, kmeans
+from clusterability.clustering.kmeans_batch import kmeans_batch
+from clusterability.clustering.refinement import Refined, offset_ncut, refine
 from clusterability.graph import NeuronGraph
-from clusterability.nulls import NULLS
-from clusterability.packed import pack
-from clusterability.refinement import Refined, offset_ncut, refine
+from clusterability.graph.packed import pack
+from clusterability.nulls.shuffles import NULLS
 from clusterability.settings import Settings
+from clusterability.spectral.embedding import spectral_embedding
 from clusterability.workers import parallel_map
 
 GPU_MEMORY_SHARE = 0.25

@@ -14,22 +14,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clusterability import __version__
+from clusterability._version import __version__
 from clusterability.arguments import find_device, whole
 from clusterability.caveats import caveats
 from clusterability.conventions import CONVENTIONS
-from clusterability.cut import Spectrum, spectrum
 from clusterability.evaluation import Draw, Evaluation, evaluate, evaluate_batch
 from clusterability.graph import NeuronGraph
-from clusterability.graph_files import foreign_graph, is_graph_file, read_graph
-from clusterability.packed import count_components, pack
+from clusterability.graph.packed import count_components, pack
 from clusterability.preparation import Prepared, prepare
+from clusterability.reading.graphs import foreign_graph, is_graph_file, read_graph
 from clusterability.result import GIVEN, Clusterability, Clustering, LayerSummary
 from clusterability.settings import Settings
 from clusterability.shown import shown
-from clusterability.sources import example
+from clusterability.sources import trace
+from clusterability.sources.names import example
+from clusterability.spectral.bound import Spectrum, spectrum
 from clusterability.summary import by_volume, summarize
-from clusterability.tracing import trace
 from clusterability.workers import available_workers, parallel_map, single_threaded_libraries
 
 EXTRA_EIGENVALUES = 8

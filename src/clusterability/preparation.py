@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clusterability.blocks import block_name
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
-from clusterability.nulls import without_isolated
+from clusterability.graph.blocks import block_name
+from clusterability.nulls.isolated import without_isolated
+from clusterability.nulls.ties import check_copies, untied
 from clusterability.settings import Settings
-from clusterability.ties import check_copies, untied
 
 LARGEST = 2.0**100
 """Strength up to which products with the roots of degrees stay within float32."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from clusterability.registry import Registry
 
 if TYPE_CHECKING:
-    from clusterability.nulls import NullModel
-    from clusterability.tracing.kernels import KernelNorm
+    from clusterability.nulls.shuffles import NullModel
+    from clusterability.wiring.kernels import KernelNorm
 
 NULLS: Registry[NullModel] = Registry(
     "clusterability.nulls",
     {
-        "layer": "clusterability.nulls:shuffle_layer",
-        "nonzero": "clusterability.nulls:shuffle_nonzero",
+        "layer": "clusterability.nulls.shuffles:shuffle_layer",
+        "nonzero": "clusterability.nulls.shuffles:shuffle_nonzero",
     },
 )
 """Null models, functions ``(graph, rng) -> graph``."""
@@ -22,10 +22,10 @@ NULLS: Registry[NullModel] = Registry(
 KERNEL_NORMS: Registry[KernelNorm] = Registry(
     "clusterability.kernel_norms",
     {
-        "l1": "clusterability.tracing.kernels:l1",
-        "l2": "clusterability.tracing.kernels:l2",
-        "induced-1": "clusterability.tracing.kernels:induced_1",
-        "induced-2": "clusterability.tracing.kernels:induced_2",
+        "l1": "clusterability.wiring.kernels:l1",
+        "l2": "clusterability.wiring.kernels:l2",
+        "induced-1": "clusterability.wiring.kernels:induced_1",
+        "induced-2": "clusterability.wiring.kernels:induced_2",
     },
 )
 """Kernel norms, functions from kernels (n_out, n_in, ...) to strengths (n_out, n_in)."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 
 def escaped(text: str) -> str:
@@ -49,3 +51,25 @@ def without_address(text: str) -> str:
     '<function head>'
     """
     return re.sub(r" at 0x[0-9A-Fa-f]+", "", text)
+
+
+def quoted(name: object) -> str:
+    """A name as it is put into messages: between quotes, escaped, and cut if it is long."""
+    return f"'{shown(without_address(str(name)))}'"
+
+
+def show_path(path: Path) -> str:
+    """A path between quotes; cut only where it is longer than systems allow for a name."""
+    return f"'{shown(str(path), 300)}'"
+
+
+def listed(names: Sequence[object], separator: str = ", ", limit: int = 8) -> str:
+    """Names in a row; of a long list, its beginning and its end.
+
+    >>> listed([1, 2, 3, 4, 5, 6, 7, 8, 9], " -> ")
+    '1 -> 2 -> 3 -> 4 -> 5 -> 6 -> ... -> 9'
+    """
+    texts = [shown(without_address(str(name))) for name in names]
+    if len(texts) > limit:
+        texts = [*texts[: limit - 2], "...", texts[-1]]
+    return separator.join(texts)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clusterability.cut import volumes_and_cuts
+from clusterability.clustering.cut import volumes_and_cuts
 from clusterability.graph import NeuronGraph
 from clusterability.result import Cluster, Clustering, NullDistribution
 from clusterability.significance import p_value, z_score

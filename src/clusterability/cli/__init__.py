@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from clusterability import __version__
+from clusterability._version import __version__
 from clusterability.cli import datasets, measure, train
 from clusterability.errors import InputError
 

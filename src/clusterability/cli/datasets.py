@@ -82,7 +82,7 @@ def _check_alone(args: argparse.Namespace) -> None:
 
 
 def _check_samples(path: str, name: str) -> None:
-    from clusterability.report.figures import check_figure_path
+    from clusterability.display.figure_files import check_figure_path
 
     check_figure_path(path)
     if os.path.exists(path) and os.path.exists(name) and Path(path).samefile(name):

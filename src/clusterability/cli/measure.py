@@ -87,7 +87,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     settings = Settings(**given(args, Settings))
     _check_outputs(args)
     from clusterability.measuring import measure
-    from clusterability.sources import network_from_name
+    from clusterability.sources.names import network_from_name
 
     results = [
         measure(
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Find out before the work what could not be written after it."""
-    from clusterability.output import check_writable
+    from clusterability.files.writing import check_writable
 
     for option, path in (("--csv", args.csv), ("--figure", args.figure)):
         if path is not None and len(args.networks) > 1:
@@ -124,15 +124,15 @@ def _check_outputs(args: argparse.Namespace) -> None:
             )
         taken.append(os.path.realpath(path))
     if args.figure is not None:
-        from clusterability.report.figures import check_figure_path
+        from clusterability.display.figure_files import check_figure_path
 
         check_figure_path(args.figure)
 
 
 def _write(args: argparse.Namespace, results: list[Clusterability], written: list[str]) -> None:
     """Make every output first, then write one after the other."""
-    from clusterability.exports import labels_csv
-    from clusterability.output import write_whole
+    from clusterability.files.writing import write_whole
+    from clusterability.report.labels import labels_csv
     from clusterability.report.text import describe
 
     outputs = {}
@@ -143,7 +143,8 @@ def _write(args: argparse.Namespace, results: list[Clusterability], written: lis
     if args.csv is not None:
         outputs[args.csv] = labels_csv(results[0]).encode()
     if args.figure is not None:
-        from clusterability.report.figures import encoded, sheet
+        from clusterability.display.figure_files import encoded
+        from clusterability.report.figures import sheet
 
         outputs[args.figure] = encoded(sheet(results[0]), args.figure)
     for path, content in outputs.items():

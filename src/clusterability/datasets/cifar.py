@@ -104,7 +104,7 @@ class CifarSet:
         return Split(x.reshape(-1, *SHAPE), y.ravel())
 
     def _read_binary(self, path: Path) -> Batch:
-        from clusterability.tracing.file_checks import check_readable, damage_named
+        from clusterability.files.checks import check_readable, damage_named
 
         check_readable(path)
         with damage_named(path):
@@ -128,7 +128,7 @@ class CifarSet:
             InputError: if it cannot be downloaded or stored, or is not the published one.
         """
         from clusterability.datasets.downloads import downloaded, made_folder
-        from clusterability.tracing.file_checks import damage_named
+        from clusterability.files.checks import damage_named
 
         made_folder(root)
         n_bytes = len(_files(BINARY)) * self._batch_bytes

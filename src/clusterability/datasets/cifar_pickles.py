@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterability.errors import InputError
-from clusterability.tracing.file_checks import check_readable, damage_named
-from clusterability.tracing.naming import show_path
+from clusterability.files.checks import check_readable, damage_named
+from clusterability.shown import show_path
 
 N_PIXELS = 3072
 # Python 3 writes bytes beyond 127 as two for Python 2; an image's file name comes on top.

@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 
 from clusterability.errors import InputError
-from clusterability.tracing.file_checks import check_readable, damage_named
-from clusterability.tracing.naming import show_path
+from clusterability.files.checks import check_readable, damage_named
+from clusterability.shown import show_path
 
 
 def read_contents(path: Path, n_bytes: int, sha256: str) -> bytearray:

@@ -55,8 +55,8 @@ def dataset_from_npz(path: Path) -> Dataset:
     Raises:
         InputError: if the file is damaged, holds objects, or its arrays are no data set.
     """
-    from clusterability.tracing.file_checks import check_readable, damage_named
-    from clusterability.tracing.npz_files import read_npz
+    from clusterability.files.checks import check_readable, damage_named
+    from clusterability.files.npz import read_npz
 
     check_readable(path)
     with damage_named(path):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clusterability.datasets.dataset import Dataset
 from clusterability.datasets.polynomials import MONOMIALS
-from clusterability.report.style import GRAY, INK, LABEL_SIZE, TICK_SIZE
+from clusterability.display.style import GRAY, INK, LABEL_SIZE, TICK_SIZE
 
 N_ROWS, N_COLUMNS = 2, 5
 N_POINTS = 4_000

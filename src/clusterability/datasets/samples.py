@@ -15,11 +15,11 @@ from clusterability.datasets.dataset import Dataset
 from clusterability.datasets.mosaic import colored, enlarged, mosaic
 from clusterability.datasets.plane_drawing import draw_plane
 from clusterability.datasets.registry import DATASETS
+from clusterability.display.figure_files import check_figure_path, encoded
+from clusterability.display.style import GRAY, INK, LABEL_SIZE, drawable
+from clusterability.display.tables import counted
 from clusterability.errors import InputError
-from clusterability.output import write_whole
-from clusterability.report.figures import check_figure_path, encoded
-from clusterability.report.numerals import counted
-from clusterability.report.style import GRAY, INK, LABEL_SIZE, drawable
+from clusterability.files.writing import write_whole
 
 MOST_ROWS = 20
 IMAGE_INCHES = 0.62

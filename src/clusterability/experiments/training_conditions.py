@@ -23,8 +23,8 @@ from typing import Any
 from clusterability.experiments.conditions import Condition, cnn_conditions, mlp_conditions
 from clusterability.experiments.environment import environment
 from clusterability.experiments.published import published_row
+from clusterability.files.writing import write_whole
 from clusterability.measuring import measure
-from clusterability.output import write_whole
 from clusterability.result import Clusterability
 from clusterability.settings import Settings
 from clusterability.training.record import TrainedRun

@@ -8,16 +8,9 @@ from matplotlib.colors import PowerNorm
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from clusterability.display.style import GRAY, LABEL_SIZE, TICK_SIZE, TITLE_SIZE, cluster_color
 from clusterability.graph import NeuronGraph
-from clusterability.report.grouping import grouped
-from clusterability.report.style import (
-    GRAY,
-    LABEL_SIZE,
-    TICK_SIZE,
-    TITLE_SIZE,
-    cluster_color,
-    needed_graph,
-)
+from clusterability.report.grouping import grouped, needed_graph
 from clusterability.result import Clusterability
 
 N_BINS = 600

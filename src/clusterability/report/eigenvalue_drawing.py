@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from clusterability.report.style import GRAY, INK, LABEL_SIZE, PLAIN, TICK_SIZE, TITLE_SIZE
+from clusterability.display.style import GRAY, INK, LABEL_SIZE, PLAIN, TICK_SIZE, TITLE_SIZE
 from clusterability.result import Clusterability
 
 

@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from clusterability.errors import InputError
-from clusterability.output import check_writable, write_whole
+from clusterability.display.figure_files import check_figure_path, encoded
+from clusterability.display.style import INK, TITLE_SIZE, drawable
+from clusterability.display.tables import counted
+from clusterability.files.writing import write_whole
 from clusterability.report.adjacency_drawing import plot_adjacency
 from clusterability.report.eigenvalue_drawing import plot_eigenvalues
 from clusterability.report.network_drawing import plot_network
 from clusterability.report.null_drawing import plot_null, say
-from clusterability.report.numerals import (
-    bound_name,
-    counted,
-    effect_text,
-    null_text,
-    p_text,
-    z_text,
-)
-from clusterability.report.style import INK, TITLE_SIZE, drawable
+from clusterability.report.numerals import bound_name, effect_text, null_text, p_text, z_text
 from clusterability.result import Clusterability
 
 __all__ = [
-    "check_figure_path",
-    "encoded",
     "plot_adjacency",
     "plot_eigenvalues",
     "plot_network",
     "plot_null",
     "sheet",
 ]
-
-# Without dates the same result gives the same bytes.
-METADATA: dict[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}
-DOTS_PER_INCH = 160
 
 
 def sheet(result: Clusterability, path: str | Path | None = None) -> Figure:
@@ -69,21 +51,6 @@ def sheet(result: Clusterability, path: str | Path | None = None) -> Figure:
     if path is not None:
         write_whole(path, encoded(figure, path))
     return figure
-
-
-def check_figure_path(path: str | Path) -> None:
-    """Refuse a path that no figure can be written to, before the work.
-
-    Raises:
-        InputError: if the suffix is not .png, .svg or .pdf, or the path cannot be written.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in METADATA:
-        raise InputError(
-            f"cannot write a figure to {str(path)!r}: its suffix is {suffix!r};"
-            f" use one of {', '.join(METADATA)}"
-        )
-    check_writable(path)
 
 
 def _layout(drawn: bool) -> tuple[Figure, GridSpec]:
@@ -141,14 +108,3 @@ def _headline_numbers(result: Clusterability) -> str:
     neurons = counted(sum(layer.n_neurons for layer in result.layers), "neuron")
     parts.append(f"{neurons}, {n_isolated:,} isolated" if n_isolated else neurons)
     return "   |   ".join(parts)
-
-
-def encoded(figure: Figure, path: str | Path) -> bytes:
-    """The bytes of the file, in the format of the path's suffix."""
-    suffix = Path(path).suffix.lower()
-    buffer = io.BytesIO()
-    # Type 42 fonts are those that publishers accept; the salt makes SVG's identifiers repeatable.
-    settings: dict[Any, Any] = {"svg.hashsalt": "clusterability", "pdf.fonttype": 42}
-    with matplotlib.rc_context(settings):
-        figure.savefig(buffer, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=METADATA[suffix])
-    return buffer.getvalue()

@@ -6,7 +6,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from clusterability.graph import Block
+from clusterability.errors import InputError
+from clusterability.graph import Block, NeuronGraph
+from clusterability.result import Clusterability
 
 
 def grouped(
@@ -34,3 +36,21 @@ def _indicator(
     members = np.flatnonzero(groups >= 0)
     ones = np.ones(len(members), dtype=dtype)
     return scipy.sparse.csr_array((ones, (groups[members], members)), shape=(n_groups, len(groups)))
+
+
+def needed_graph(result: Clusterability) -> NeuronGraph:
+    """The result's graph.
+
+    Raises:
+        InputError: if the result came from JSON, which does not hold it.
+    """
+    if result.graph is None:
+        raise InputError(
+            "the result has no graph (JSON does not hold it); measure the network again"
+        )
+    if result.graph.n_neurons != len(result.labels):
+        raise InputError(
+            f"the result has {len(result.labels)} labels, but its graph {result.graph.n_neurons}"
+            " neurons; measure the network again"
+        )
+    return result.graph

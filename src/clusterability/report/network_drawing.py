@@ -8,10 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
-from clusterability.graph import NeuronGraph
-from clusterability.report.discs import Discs, discs_of, joined_discs
-from clusterability.report.numerals import share_text
-from clusterability.report.style import (
+from clusterability.display.style import (
     GRAY,
     INK,
     LABEL_SIZE,
@@ -19,8 +16,11 @@ from clusterability.report.style import (
     TITLE_SIZE,
     cluster_color,
     drawable,
-    needed_graph,
 )
+from clusterability.graph import NeuronGraph
+from clusterability.report.discs import Discs, discs_of, joined_discs
+from clusterability.report.grouping import needed_graph
+from clusterability.report.numerals import share_text
 from clusterability.result import Clusterability
 
 WIDEST = 7.0

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from clusterability.report.numerals import counted, p_text, z_text
-from clusterability.report.style import GRAY, LABEL_SIZE, PLAIN, REFINED, TICK_SIZE, TITLE_SIZE
+from clusterability.display.style import GRAY, LABEL_SIZE, PLAIN, REFINED, TICK_SIZE, TITLE_SIZE
+from clusterability.display.tables import counted
+from clusterability.report.numerals import p_text, z_text
 from clusterability.result import Clusterability, Clustering
 
 HEADROOM = 1.4

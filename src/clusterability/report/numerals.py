@@ -69,12 +69,3 @@ def n_at_or_below(clustering: Clustering) -> int:
     if clustering.null is None or clustering.p_value is None:
         return 0
     return round(clustering.p_value * (len(clustering.null.values) + 1)) - 1
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, in the plural where it must be.
-
-    >>> counted(1, "neuron"), counted(1574, "neuron")
-    ('1 neuron', '1,574 neurons')
-    """
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clusterability.display.tables import counted
 from clusterability.report.numerals import (
     bound_name,
-    counted,
     effect_text,
     null_text,
     p_text,

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from clusterability.report.numerals import (
-    LEVEL,
-    counted,
-    effect_text,
-    n_at_or_below,
-    p_text,
-    z_text,
-)
+from clusterability.display.tables import counted
+from clusterability.report.numerals import LEVEL, effect_text, n_at_or_below, p_text, z_text
 from clusterability.result import Clusterability, Clustering
 
 SMALL_SHARE = 0.01

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from clusterability.errors import InputError
 from clusterability.graph import Layer
-from clusterability.tracing.naming import listed
+from clusterability.shown import listed
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.provenance import INPUT
 from clusterability.tracing.reading import Arrivals, Indices, Reading, read, read_output
 from clusterability.tracing.walking import Walked
-from clusterability.tracing.wiring import Connection, Entries, Path, Wiring
+from clusterability.wiring.wiring import Connection, Entries, Path, Wiring
 
 
 @dataclass(frozen=True, order=True)

@@ -13,8 +13,8 @@ from torch.func import functional_call
 from torch.utils import _pytree
 
 from clusterability.errors import InputError
+from clusterability.shown import described, quoted
 from clusterability.tracing.exporting import check_traceable, evaluating_copy, quiet
-from clusterability.tracing.naming import described, quoted
 
 MOST_ELEMENTS = 2**28
 """Elements of an example input that are taken for a mistake."""

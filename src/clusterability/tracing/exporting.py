@@ -19,9 +19,8 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from clusterability.errors import InputError
-from clusterability.shown import shown
+from clusterability.shown import quoted, shown
 from clusterability.tracing.effective import effective_parameter, hook_made_parameters
-from clusterability.tracing.naming import quoted
 
 _OTHERS = (
     sysconfig.get_path("stdlib"),

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from clusterability.errors import InputError
+from clusterability.shown import listed
 from clusterability.tracing.assembling import assemble
-from clusterability.tracing.chain import check_include
+from clusterability.tracing.chains.chain import check_include
 from clusterability.tracing.effective import effective_parameter, has_unread_hooks
 from clusterability.tracing.examples import inferred_inputs
 from clusterability.tracing.exporting import exported
-from clusterability.tracing.naming import listed, split_name
+from clusterability.tracing.naming import split_name
 from clusterability.tracing.walking import Computed, walk
-from clusterability.tracing.wiring import Wiring
+from clusterability.wiring.wiring import Wiring
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,8 @@
-"""Names of layers and parameters: their order, and how they are shown."""
+"""Names of layers and parameters: their order and their parts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
-
-from clusterability.shown import described as described
-from clusterability.shown import shown
-from clusterability.shown import without_address as without_address
 
 NaturalKey = tuple[tuple[str | tuple[int, str], ...], ...]
 
@@ -40,25 +34,3 @@ def split_name(name: str) -> tuple[str, str]:
     """
     parent, _, last = name.rpartition(".")
     return parent, last
-
-
-def quoted(name: object) -> str:
-    """A name as it is put into messages: between quotes, escaped, and cut if it is long."""
-    return f"'{shown(without_address(str(name)))}'"
-
-
-def show_path(path: Path) -> str:
-    """A path between quotes; cut only where it is longer than systems allow for a name."""
-    return f"'{shown(str(path), 300)}'"
-
-
-def listed(names: Sequence[object], separator: str = ", ", limit: int = 8) -> str:
-    """Names in a row; of a long list, its beginning and its end.
-
-    >>> listed([1, 2, 3, 4, 5, 6, 7, 8, 9], " -> ")
-    '1 -> 2 -> 3 -> 4 -> 5 -> 6 -> ... -> 9'
-    """
-    texts = [shown(without_address(str(name))) for name in names]
-    if len(texts) > limit:
-        texts = [*texts[: limit - 2], "...", texts[-1]]
-    return separator.join(texts)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from clusterability.tracing.scales import Scale, Total
+from clusterability.wiring.scales import Scale, Total
 
 INPUT = -1
 """In place of a weight operation's number: the network's input."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterability.errors import InputError
-from clusterability.tracing.naming import quoted
+from clusterability.shown import quoted
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.provenance import (
     INPUT,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clusterability.arguments import whole
 from clusterability.errors import InputError
-from clusterability.output import write_whole
+from clusterability.files.writing import write_whole
 from clusterability.shown import shown
 from clusterability.training.record import Attempt, EpochScores, PhaseScores
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clusterability.report.figures import encoded
-from clusterability.report.style import GRAY, INK, LABEL_SIZE, PLAIN, REFINED, TITLE_SIZE, drawable
+from clusterability.display.figure_files import encoded
+from clusterability.display.style import GRAY, INK, LABEL_SIZE, PLAIN, REFINED, TITLE_SIZE, drawable
 from clusterability.training.record import EpochScores
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.output import write_whole
+from clusterability.files.writing import write_whole
 from clusterability.shown import shown
 from clusterability.training import checkpoint
 from clusterability.training.checkpoint import Checkpoint

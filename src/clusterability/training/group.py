@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from clusterability import __version__
+from clusterability._version import __version__
 from clusterability.errors import InputError
 from clusterability.measuring import measure
 from clusterability.training.augmentation import draw_transformations

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from clusterability.errors import InputError
+from clusterability.files.writing import write_whole
 from clusterability.measuring import measure
-from clusterability.output import write_whole
 from clusterability.result import Clusterability
 from clusterability.settings import Settings
 from clusterability.shown import shown

@@ -19,7 +19,7 @@ import numpy as np
 import clusterability
 from clusterability.datasets import Dataset
 from clusterability.errors import InputError
-from clusterability.tracing.memory import available_memory
+from clusterability.files.memory import available_memory
 from clusterability.training.spec import TrainingSpec
 
 WORKER_MEMORY = 600 * 2**20

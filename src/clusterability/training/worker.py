@@ -21,8 +21,8 @@ import torch
 
 from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError
-from clusterability.tracing.file_checks import damage_named
-from clusterability.tracing.npz_files import read_npz
+from clusterability.files.checks import damage_named
+from clusterability.files.npz import read_npz
 from clusterability.training.folders import RunFolder
 from clusterability.training.group import Group, PausedError
 from clusterability.training.samples import Data, placed

@@ -17,7 +17,7 @@ from clusterability.tracing.provenance import (
     multiplied,
     scaled,
 )
-from clusterability.tracing.scales import Multiplier
+from clusterability.wiring.scales import Multiplier
 
 ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "rrelu", "prelu", "elu", "celu", "selu", "gelu", "silu"),

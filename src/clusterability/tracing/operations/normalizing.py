@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import torch
 
-from clusterability.tracing.naming import quoted
+from clusterability.shown import quoted
 from clusterability.tracing.operations.elementwise import by_constant
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.provenance import INPUT, Value, joined, scaled
-from clusterability.tracing.scales import BatchNorm
+from clusterability.wiring.scales import BatchNorm
 
 
 @rule("aten.batch_norm", "aten._native_batch_norm_legit_no_training", "aten.native_batch_norm")

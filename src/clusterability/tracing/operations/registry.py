@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.tracing.naming import quoted
+from clusterability.shown import quoted
 from clusterability.tracing.provenance import Value, produced
-from clusterability.tracing.weights import Weight
+from clusterability.wiring.weights import Weight
 
 
 @dataclass(frozen=True, eq=False)

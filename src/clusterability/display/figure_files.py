@@ -1,0 +1,49 @@
+"""The file of a figure: its suffix, its bytes, and no dates in it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from clusterability.errors import InputError
+from clusterability.files.writing import check_writable
+
+# Without dates the same result gives the same bytes.
+METADATA: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
+
+
+DOTS_PER_INCH = 160
+
+
+def check_figure_path(path: str | Path) -> None:
+    """Refuse a path that no figure can be written to, before the work.
+
+    Raises:
+        InputError: if the suffix is not .png, .svg or .pdf, or the path cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in METADATA:
+        raise InputError(
+            f"cannot write a figure to {str(path)!r}: its suffix is {suffix!r};"
+            f" use one of {', '.join(METADATA)}"
+        )
+    check_writable(path)
+
+
+def encoded(figure: Figure, path: str | Path) -> bytes:
+    """The bytes of the file, in the format of the path's suffix."""
+    suffix = Path(path).suffix.lower()
+    buffer = io.BytesIO()
+    # Type 42 fonts are those that publishers accept; the salt makes SVG's identifiers repeatable.
+    settings: dict[Any, Any] = {"svg.hashsalt": "clusterability", "pdf.fonttype": 42}
+    with matplotlib.rc_context(settings):
+        figure.savefig(buffer, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=METADATA[suffix])
+    return buffer.getvalue()

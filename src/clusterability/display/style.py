@@ -1,0 +1,52 @@
+"""What the figures share: colors, sizes of type, and text that is safe to draw."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from matplotlib.font_manager import FontProperties, findfont, get_font
+
+from clusterability.shown import shown
+
+# Any two lie at least 29 apart in CIELAB, also as seen without red or without green cones.
+CLUSTER_COLORS = (
+    *("#092fc9", "#fab71e", "#209060", "#660032", "#8ebcf6", "#c35f00"),
+    *("#342077", "#b4cb72", "#147884", "#f0b3bd", "#7686fc", "#602800"),
+)
+INK = "#222222"
+GRAY = "#8a8a8a"
+PLAIN = "#0072b2"
+REFINED = "#d55e00"
+
+TITLE_SIZE = 10.5
+LABEL_SIZE = 9
+TICK_SIZE = 8
+
+
+def cluster_color(label: int) -> str:
+    """The color of a cluster; beyond twelve clusters they repeat."""
+    return CLUSTER_COLORS[label % len(CLUSTER_COLORS)]
+
+
+def drawable(text: str, limit: int = 60) -> str:
+    r"""Text escaped and shortened as in the terminal, and without characters that have no glyph.
+
+    >>> drawable("conv\x1b1")
+    'conv\\x1b1'
+    """
+    ends = text if len(text) <= 2 * limit else text[:limit] + text[-limit:]
+    glyphs = _glyphs()
+    known = (
+        character
+        if ord(character) in glyphs or not character.isprintable()
+        else character.encode("unicode_escape").decode()
+        for character in ends
+    )
+    # Only text longer than the limit was cut, so that shown() still leaves out its middle.
+    return shown("".join(known), limit)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    # matplotlib warns of every character that the font lacks, and draws a box.
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())

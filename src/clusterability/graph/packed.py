@@ -1,0 +1,111 @@
+"""A graph as one flat array and a table of its blocks, for loops compiled by numba."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clusterability.compiling import compiled
+from clusterability.graph.graph import NeuronGraph
+
+
+@dataclass(frozen=True, eq=False)
+class PackedGraph:
+    """One graph on the CPU.
+
+    Attributes:
+        strengths: (n_strengths,) float32, block after block, row by row.
+        table: (n_blocks, 5) first neuron and number of neurons of the source layer, the same of the
+            target layer, position of the block in ``strengths``.
+        touching: (2 n_blocks,) the ends of blocks that touch the first layer, then the second, ...
+            Block b touches its source with end 2 b, the side of its rows, and its target with end
+            2 b + 1, that of its columns; a block within one layer touches this with both.
+        touching_offsets: (n_layers + 1,) where each layer's ends begin in ``touching``.
+        offsets: (n_layers + 1,) first neuron of each layer, and the number of neurons.
+    """
+
+    strengths: NDArray[np.float32]
+    table: NDArray[np.int64]
+    touching: NDArray[np.int64]
+    touching_offsets: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+def pack(graph: NeuronGraph) -> PackedGraph:
+    """Pack one graph. No copy is made of strengths that already lie flat, as a shuffle's do.
+
+    Raises:
+        InputError: if it is a batch of graphs.
+    """
+    graph.check_single()
+    sizes = graph.layer_sizes
+    rows, position = [], 0
+    for block in graph.blocks:
+        s, t = block.source, block.target
+        rows.append((graph.offsets[s], sizes[s], graph.offsets[t], sizes[t], position))
+        position += sizes[s] * sizes[t]
+    pairs = sorted(
+        (layer, 2 * i + side)
+        for i, block in enumerate(graph.blocks)
+        for side, layer in enumerate((block.source, block.target))
+    )
+    layers = [layer for layer, _ in pairs]
+    flat = graph.flat_strengths().detach().to("cpu", torch.float32)
+    return PackedGraph(
+        flat.numpy(),
+        np.array(rows, np.int64).reshape(-1, 5),
+        np.array([end for _, end in pairs], np.int64),
+        np.searchsorted(layers, np.arange(len(sizes) + 1)).astype(np.int64),
+        np.array(graph.offsets, np.int64),
+    )
+
+
+def count_components(packed: PackedGraph) -> int:
+    """Number of connected components among neurons with any connection."""
+    blocks = (packed.touching, packed.touching_offsets)
+    return int(_count_components(packed.strengths, packed.table, *blocks, packed.offsets))
+
+
+@compiled()
+def _count_components(strengths, table, touching, touching_offsets, offsets):  # type: ignore[no-untyped-def]
+    n = offsets[-1]
+    seen, queue, components = np.zeros(n, np.bool_), np.empty(n, np.int64), 0
+    layer_of = np.empty(n, np.int64)
+    for layer in range(offsets.size - 1):
+        layer_of[offsets[layer] : offsets[layer + 1]] = layer
+    # The search ends when every neuron is found, long before it has looked at every strength.
+    n_found = 0
+    for start in range(n):
+        if n_found == n:
+            break
+        if seen[start]:
+            continue
+        seen[start] = True
+        n_found += 1
+        queue[0], head, tail = start, 0, 1
+        while head < tail and n_found < n:
+            neuron = queue[head]
+            head += 1
+            layer = layer_of[neuron]
+            for end in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
+                first, count, position, step = span(table, end, neuron)
+                for k in range(count):
+                    if strengths[position + k * step] > 0 and not seen[first + k]:
+                        seen[first + k] = True
+                        n_found += 1
+                        queue[tail] = first + k
+                        tail += 1
+        components += tail > 1
+    return components
+
+
+@compiled()
+def span(table, end, neuron):  # type: ignore[no-untyped-def]
+    """A neuron's strengths at one end of a block: first neighbor, count, first position, step."""
+    s_first, s_count, t_first, t_count, position = table[end // 2]
+    if end % 2 == 0:
+        return t_first, t_count, position + (neuron - s_first) * t_count, 1
+    return s_first, s_count, position + (neuron - t_first), t_count

@@ -1,0 +1,76 @@
+"""Null models: graphs with the same strengths in each block, joined at random.
+
+A null model is a function ``(graph, rng) -> graph``, found by its name in :data:`NULLS`. For an
+MLP, shuffling the weights and taking absolute values commute; for a CNN the paper shuffles the
+channel x channel strengths (section 1.2). The observed graph must already lie flat on the CPU in
+float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clusterability.graph import NeuronGraph
+from clusterability.graph.blocks import Block
+from clusterability.nulls.permutation import permute
+from clusterability.nulls.ties import block_generators, copies_by_kernel
+from clusterability.registries import NULLS as NULLS
+
+NullModel = Callable[[NeuronGraph, np.random.Generator], NeuronGraph]
+
+
+def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
+    """Permute all strengths of each block, zeros included (section 1.2 of Filan et al. 2021).
+
+    Where a block has a support they stay inside it: a grouped convolution remains one.
+    """
+    source = graph.flat_strengths()
+    flat = torch.empty_like(source)
+    before, after = (graph.with_flat_strengths(strengths).blocks for strengths in (source, flat))
+    for old, new, generator in zip(before, after, block_generators(graph, rng), strict=True):
+        values, out = (block.strengths.view(-1).numpy() for block in (old, new))
+        if old.support is None:
+            permute(values, generator, out)
+        else:
+            inside = old.support.view(-1).numpy()
+            out.fill(0)
+            out[inside] = permute(values[inside], generator)
+    return graph.with_flat_strengths(flat)
+
+
+def shuffle_nonzero(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
+    """Permute the non-zero strengths of each block among their places (appendix A.6).
+
+    Where copies of a kernel have zeros at different places, as scales on the way can make them,
+    strengths change places only with those that are zero in the same copies: so one permutation
+    serves all copies, and each keeps its zeros.
+
+    Raises:
+        InputError: if copies of a kernel differ in shape or in support.
+    """
+    places = {kernel: _alike(copies) for kernel, copies in copies_by_kernel(graph).items()}
+    flat = graph.flat_strengths().clone()
+    blocks = graph.with_flat_strengths(flat).blocks
+    for block, generator in zip(blocks, block_generators(graph, rng), strict=True):
+        strengths = block.strengths.view(-1).numpy()
+        kinds = [np.flatnonzero(strengths)] if block.kernel is None else places[block.kernel]
+        for alike in kinds:
+            strengths[alike] = permute(strengths[alike], generator)
+    return graph.with_flat_strengths(flat)
+
+
+def _alike(copies: Sequence[Block]) -> list[NDArray[np.int64]]:
+    """Return places in a block that are zero in the same copies, without those zero in all."""
+    zeros = [copy.strengths.reshape(-1).numpy() == 0 for copy in copies]
+    if all(np.array_equal(zero, zeros[0]) for zero in zeros[1:]):
+        return [np.flatnonzero(~zeros[0])]
+    kinds = np.zeros(zeros[0].size, np.int64)
+    for zero in zeros:  # numbered anew each time, so that many copies do not overflow
+        kinds = np.unique(2 * kinds + zero, return_inverse=True)[1]
+    kinds[np.logical_and.reduce(zeros)] = -1
+    order = np.argsort(kinds, kind="stable")[np.count_nonzero(kinds < 0) :]
+    return np.split(order, np.flatnonzero(np.diff(kinds[order])) + 1)

@@ -1,0 +1,198 @@
+"""From a list of edges to the dense blocks of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+import scipy.sparse
+import torch
+from numpy.typing import NDArray
+
+from clusterability.errors import InputError
+from clusterability.files.memory import available_memory
+from clusterability.graph import Block, Layer, NeuronGraph
+from clusterability.shown import described, quoted
+
+SINGLE_LAYER = "nodes"
+"""Name of the one layer of a graph without layers."""
+
+MAX_BLOCKS = 20_000
+"""Each block costs time whatever its size: a layer for every node would take hours."""
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeList:
+    """A weighted undirected graph, each edge written once.
+
+    Attributes:
+        nodes: a name a node, by which messages call it.
+        rows, columns: (n_edges,) int64, the two nodes that an edge joins, in either order. Edges
+            that join the same nodes add up.
+        weights: (n_edges,) float64.
+        layers: the layer of each node, all of them strings or all whole numbers; None if the graph
+            has no layers.
+    """
+
+    nodes: Sequence[object]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    layers: Sequence[str | int] | None = None
+
+    def edge_name(self, edge: int) -> str:
+        source, target = self.nodes[self.rows[edge]], self.nodes[self.columns[edge]]
+        return f"the edge between {quoted(source)} and {quoted(target)}"
+
+
+def graph_of_edges(edges: EdgeList) -> NeuronGraph:
+    """The graph with a block for each two layers that are joined, and for each layer with edges.
+
+    Layers given as numbers come in their order, others as they first appear; within a layer
+    nodes keep theirs. Weights are kept in float32 if it holds all of them exactly, else in float64.
+
+    Raises:
+        InputError: if a weight is negative, NaN or infinite, an edge joins a node to itself, there
+            are no nodes or no edges of positive weight, or the blocks do not fit into memory.
+    """
+    if not len(edges.nodes):
+        raise InputError("the graph has no nodes, so there is nothing to cluster")
+    if edges.layers is None:
+        check_dense_size(len(edges.nodes))
+    _check_edges(edges)
+    layers, numbers = _numbered(edges.layers, len(edges.nodes))
+    ends = numbers[edges.rows], numbers[edges.columns]
+    upper = _summed(np.minimum(*ends), np.maximum(*ends), edges.weights, len(edges.nodes))
+    return NeuronGraph(layers, _blocks(layers, *upper))
+
+
+def check_dense_size(n_nodes: int) -> None:
+    """Refuse a graph without layers whose dense block does not fit into memory.
+
+    Raises:
+        InputError: with its size and the limit.
+    """
+    _check_memory(n_nodes, n_nodes**2 * 5)
+
+
+def check_layers(layers: Sequence[object]) -> list[str | int]:
+    """Layers as strings or whole numbers of Python.
+
+    Raises:
+        InputError: if one is neither, or both kinds occur.
+    """
+    checked: list[str | int] = []
+    for layer in layers:
+        if isinstance(layer, bool) or not isinstance(layer, str | Integral):
+            raise InputError(
+                f"a node has the layer {described(layer)}, expected a string or a whole number"
+            )
+        checked.append(str(layer) if isinstance(layer, str) else int(layer))
+    if len({type(layer) for layer in checked}) > 1:
+        raise InputError(
+            "layers are strings for some nodes and whole numbers for others; use one of the two"
+        )
+    return checked
+
+
+def _check_edges(edges: EdgeList) -> None:
+    weights = edges.weights
+    for wrong, what, remedy in (
+        (~np.isfinite(weights), "which is not finite", "repair or remove it"),
+        (weights < 0, "which is negative", "take absolute values, or leave it out"),
+    ):
+        if wrong.any():
+            edge = int(np.argmax(wrong))
+            raise InputError(
+                f"{edges.edge_name(edge)} has the weight {weights[edge]:.6g}, {what}; {remedy}"
+            )
+    loops = (edges.rows == edges.columns) & (weights > 0)
+    if loops.any():
+        node = quoted(edges.nodes[edges.rows[int(np.argmax(loops))]])
+        raise InputError(
+            f"node {node} is joined to itself, which no n-cut counts; remove such edges (set the "
+            "diagonal of the matrix to 0)"
+        )
+    if not (weights > 0).any():
+        raise InputError("the graph has no edges of positive weight, so there is nothing to cut")
+
+
+def _numbered(
+    layers: Sequence[str | int] | None, n_nodes: int
+) -> tuple[tuple[Layer, ...], NDArray[np.int64]]:
+    """The layers, and each node's number when nodes are counted layer by layer."""
+    if layers is None:
+        return (Layer(SINGLE_LAYER, n_nodes),), np.arange(n_nodes)
+    names = list(dict.fromkeys(layers))
+    if all(isinstance(name, int) for name in names):
+        names.sort(key=int)
+    index = {name: i for i, name in enumerate(names)}
+    layer_of = np.array([index[layer] for layer in layers], dtype=np.int64)
+    numbers = np.empty(n_nodes, np.int64)
+    numbers[np.argsort(layer_of, kind="stable")] = np.arange(n_nodes)
+    sizes = np.bincount(layer_of, minlength=len(names)).tolist()
+    return tuple(Layer(str(name), size) for name, size in zip(names, sizes, strict=True)), numbers
+
+
+def _summed(
+    rows: NDArray[np.int64], columns: NDArray[np.int64], weights: NDArray[np.float64], n_nodes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Edges of positive weight, each pair of nodes once."""
+    positive = weights > 0
+    coordinates = (rows[positive], columns[positive])
+    matrix = scipy.sparse.coo_array((weights[positive], coordinates), shape=(n_nodes, n_nodes))
+    matrix.sum_duplicates()
+    first, second = matrix.coords
+    if not np.isfinite(matrix.data).all():
+        raise InputError("weights of edges that join the same nodes overflow; scale them down")
+    return first.astype(np.int64), second.astype(np.int64), matrix.data
+
+
+def _blocks(
+    layers: tuple[Layer, ...],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    weights: NDArray[np.float64],
+) -> tuple[Block, ...]:
+    """Dense blocks of edges whose row is the lower number, (n_source, n_target) each."""
+    starts = np.cumsum([0, *(layer.n_neurons for layer in layers)])
+    source, target = (np.searchsorted(starts, ends, "right") - 1 for ends in (rows, columns))
+    pairs = source * len(layers) + target
+    order = np.argsort(pairs, kind="stable")
+    joined, firsts = np.unique(pairs[order], return_index=True)
+    with np.errstate(over="ignore", under="ignore"):
+        exact = bool((weights.astype(np.float32) == weights).all())
+    dtype = np.dtype(np.float32 if exact else np.float64)
+    _check_blocks(layers, joined.tolist(), dtype.itemsize)
+    blocks = []
+    for pair, edges in zip(joined.tolist(), np.split(order, firsts[1:]), strict=True):
+        s, t = divmod(pair, len(layers))
+        strengths = np.zeros((layers[s].n_neurons, layers[t].n_neurons), dtype)
+        strengths[rows[edges] - starts[s], columns[edges] - starts[t]] = weights[edges]
+        blocks.append(Block(s, t, torch.from_numpy(strengths)))
+    return tuple(blocks)
+
+
+def _check_blocks(layers: tuple[Layer, ...], pairs: Sequence[int], itemsize: int) -> None:
+    if len(pairs) > MAX_BLOCKS:
+        raise InputError(
+            f"the graph's {len(layers):,} layers make {len(pairs):,} blocks, more than the "
+            f"{MAX_BLOCKS:,} that can be measured; give it fewer layers, or none"
+        )
+    n_bytes = 0
+    for pair in pairs:
+        s, t = divmod(pair, len(layers))
+        # A block within one layer has a support, of a byte each.
+        n_bytes += layers[s].n_neurons * layers[t].n_neurons * (itemsize + (s == t))
+    _check_memory(sum(layer.n_neurons for layer in layers), n_bytes)
+
+
+def _check_memory(n_nodes: int, n_bytes: int) -> None:
+    available = available_memory()
+    if available is not None and n_bytes > available:
+        raise InputError(
+            f"the graph's {n_nodes:,} nodes take {n_bytes / 1e9:,.1f} GB as dense blocks, more "
+            f"than the {available / 1e9:,.1f} GB of memory available; measure a part of it"
+        )

@@ -1,0 +1,152 @@
+"""Graphs from GraphML, read as a stream by Python's own parser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from xml.parsers import expat
+
+from clusterability.errors import InputError
+from clusterability.graph import NeuronGraph
+from clusterability.reading.graphs.parts import DIRECTED, GraphParts
+from clusterability.shown import quoted
+
+MAX_DEPTH = 100
+"""Of elements in each other: graphs need five."""
+
+
+def read_graphml(path: Path) -> NeuronGraph:
+    """The graph in a GraphML file: ``layer`` of nodes, ``weight`` of edges, all else passed over.
+
+    Document type declarations are refused: their entities can grow to any size.
+
+    Raises:
+        InputError: if it is no GraphML, or the graph is directed, nested or cannot be measured.
+    """
+    reader = _Reader()
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.buffer_text = True
+    with path.open("rb") as file:
+        parser.ParseFile(file)
+    if not reader.n_graphs:
+        raise InputError("the GraphML holds no graph")
+    return reader.parts.graph()
+
+
+def _refuse_doctype(*_: object) -> NoReturn:
+    raise InputError("the GraphML has a document type declaration, which is not read; remove it")
+
+
+@dataclass
+class _Key:
+    """A declared attribute that is read: ``layer`` of nodes or ``weight`` of edges."""
+
+    name: str
+    kind: str
+    default: str | None = None
+
+
+class _Reader:
+    """Takes the parser's events; knows of the element that it is in, and of no tree."""
+
+    def __init__(self) -> None:
+        self.parts = GraphParts()
+        self.n_graphs = 0
+        self._open: list[str] = []
+        self._keys: dict[tuple[str, str], _Key] = {}
+        self._declared: list[_Key] = []
+        self._element: dict[str, str] = {}
+        self._values: dict[str, str] = {}
+        self._data: str | None = None
+        self._text: list[str] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        tag = tag.rpartition(" ")[2]
+        if not self._open and tag != "graphml":
+            raise InputError(f"the file begins with {quoted(tag)}, expected graphml")
+        self._open.append(tag)
+        if len(self._open) > MAX_DEPTH:
+            raise InputError(f"the GraphML nests elements more than {MAX_DEPTH} deep")
+        path = "/".join(self._open[1:])
+        if path == "key":
+            self._declare(attributes)
+        elif path == "key/default":
+            self._text = []
+        elif tag == "graph":
+            self._begin_graph(attributes)
+        elif tag == "hyperedge":
+            raise InputError("the GraphML has hyperedges; expected edges between two nodes")
+        elif path in ("graph/node", "graph/edge"):
+            self._element, self._values = attributes, {}
+        elif path in ("graph/node/data", "graph/edge/data"):
+            self._data, self._text = attributes.get("key"), []
+
+    def text(self, text: str) -> None:
+        self._text.append(text)
+
+    def end(self, _: str) -> None:
+        path = "/".join(self._open[1:])
+        self._open.pop()
+        if path == "key/default":
+            for key in self._declared:
+                key.default = "".join(self._text)
+        elif path in ("graph/node/data", "graph/edge/data") and self._data is not None:
+            self._values[self._data] = "".join(self._text)
+        elif path == "graph/node":
+            layer = self._value("node", "layer")
+            self.parts.add_node(self._attribute("id"), layer)
+        elif path == "graph/edge":
+            self._add_edge()
+
+    def _declare(self, attributes: dict[str, str]) -> None:
+        name, kind = attributes.get("attr.name", ""), attributes.get("attr.type", "string")
+        about = attributes.get("for", "all")
+        self._declared = []
+        for owner, wanted in (("node", "layer"), ("edge", "weight")):
+            if name == wanted and about in (owner, "all"):
+                key = self._keys[owner, attributes.get("id", "")] = _Key(name, kind)
+                self._declared.append(key)
+
+    def _begin_graph(self, attributes: dict[str, str]) -> None:
+        self.n_graphs += 1
+        if self.n_graphs > 1 or self._open != ["graphml", "graph"]:
+            raise InputError("the GraphML has several or nested graphs; save one by itself")
+        direction = attributes.get("edgedefault", "")
+        if direction == "directed":
+            raise InputError(DIRECTED)
+        if direction != "undirected":
+            raise InputError(f"edgedefault is {quoted(direction)}, expected 'undirected'")
+
+    def _add_edge(self) -> None:
+        if self._element.get("directed", "false") in ("true", "1"):
+            raise InputError(DIRECTED)
+        source, target = self._attribute("source"), self._attribute("target")
+        weight = self._value("edge", "weight")
+        self.parts.add_edge(source, target, 1.0 if weight is None else weight)
+
+    def _attribute(self, name: str) -> str:
+        if name not in self._element:
+            raise InputError(f"a node or an edge of the GraphML has no {name!r}")
+        return self._element[name]
+
+    def _value(self, owner: str, name: str) -> str | float | None:
+        """An attribute of the node or edge that has just ended."""
+        for (of, identifier), key in self._keys.items():
+            if of == owner and key.name == name:
+                text = self._values.get(identifier, key.default)
+                return None if text is None else _typed(text, key)
+        return None
+
+
+def _typed(text: str, key: _Key) -> str | float:
+    try:
+        if key.name == "weight":
+            return float(text)
+        return int(text) if key.kind in ("int", "long") else text
+    except ValueError:
+        raise InputError(f"the {key.name} {quoted(text)} is no number") from None

@@ -1,0 +1,81 @@
+"""Which files and objects are graphs, and what reads them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import scipy.sparse
+
+from clusterability.errors import InputError
+from clusterability.files.checks import check_readable, check_weights_follow, damage_named
+from clusterability.files.memory import check_fits
+from clusterability.graph import NeuronGraph
+from clusterability.reading.graphs.graphml import read_graphml
+from clusterability.reading.graphs.matrices import graph_from_sparse, is_matrix_file, read_matrix
+from clusterability.reading.graphs.nodelink import graph_from_networkx, read_node_link
+from clusterability.shown import quoted, show_path
+
+TEXT_EXPANSION = 10
+"""Memory that nodes and edges take while they are read, over the size of their text."""
+
+
+def is_graph_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a graph, not weights: .graphml, .json, or .npz with a sparse matrix.
+
+    An index of sharded weights (``.index.json``) is none.
+    """
+    name = Path(path).name.lower()
+    if name.endswith(".npz"):
+        return is_matrix_file(Path(path))
+    return name.endswith((".graphml", ".json")) and not name.endswith(".index.json")
+
+
+def read_graph(path: str | os.PathLike[str]) -> NeuronGraph:
+    """The graph in a file: SciPy's .npz, GraphML, or node-link JSON (.json).
+
+    Nodes with a layer each (attribute ``layer``, in .npz an array ``layers``) are numbered layer
+    by layer, in the order of the file within a layer; the others make one layer ``nodes``. Edges
+    without ``weight`` have weight 1. The file is data: nothing in it is run.
+
+    Raises:
+        InputError: if the file cannot be read, or holds no weighted undirected graph.
+    """
+    path = Path(path)
+    head = check_readable(path)
+    if not head.startswith(b"<?xml"):
+        check_weights_follow(path, head)
+    try:
+        with damage_named(path):
+            return _reader(path)(path)
+    except InputError as error:
+        said = str(error)
+        raise (
+            error if show_path(path) in said else InputError(f"{show_path(path)}: {said}")
+        ) from None
+
+
+def foreign_graph(network: object) -> NeuronGraph | None:
+    """The graph of a SciPy sparse matrix or of a networkx graph; None for anything else.
+
+    Raises:
+        InputError: if it is one of these, but cannot be measured.
+    """
+    if scipy.sparse.issparse(network):
+        return graph_from_sparse(network)
+    networkx = sys.modules.get("networkx")  # whoever has such a graph has imported it
+    if networkx is not None and isinstance(network, networkx.Graph):
+        return graph_from_networkx(network)
+    return None
+
+
+def _reader(path: Path) -> Callable[[Path], NeuronGraph]:
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return read_matrix
+    if suffix not in (".graphml", ".json"):
+        raise InputError(f"the suffix is {quoted(suffix)}, expected .npz, .graphml or .json")
+    check_fits(show_path(path), TEXT_EXPANSION * path.stat().st_size)
+    return read_graphml if suffix == ".graphml" else read_node_link

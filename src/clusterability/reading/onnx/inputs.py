@@ -1,0 +1,113 @@
+"""Example inputs for an ONNX graph, from the shapes that it declares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clusterability.errors import InputError
+from clusterability.files.memory import check_fits
+from clusterability.reading.onnx.graph import Graph, GraphInput
+from clusterability.reading.onnx.tensors import numpy_dtype
+from clusterability.shown import quoted
+
+_REMEDY = "give its sizes without the batch axis as input_shape= or --input-shape"
+
+
+def graph_input(value: Any) -> GraphInput:
+    """A graph's input by what the file declares of it.
+
+    Raises:
+        InputError: if it is no tensor of numbers.
+    """
+    what = f"the input {quoted(value.name)}"
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise InputError(f"{what} is no tensor, expected an array of numbers; export it as one")
+    tensor = value.type.tensor_type
+    shape = None
+    if tensor.HasField("shape"):
+        # Some exporters write 0 or -1 for an axis that is open.
+        sizes = [size.dim_value for size in tensor.shape.dim]
+        shape = tuple(size if size > 0 else None for size in sizes)
+    return GraphInput(value.name, shape, numpy_dtype(tensor.elem_type, what))
+
+
+def example_inputs(
+    graph: Graph, float_type: torch.dtype, input_shape: Sequence[int] | None
+) -> tuple[Tensor, ...]:
+    """Zeros for each input, one example in the batch where the file leaves its number open.
+
+    Raises:
+        InputError: if sizes are missing, or disagree with those that the file declares.
+    """
+    if not graph.inputs:
+        raise InputError(
+            "the ONNX graph has no inputs, so that nothing is connected; export the model again"
+        )
+    given = None if input_shape is None else _checked(input_shape)
+    # One shape is for the inputs that need it, or else must agree with the first.
+    needing = [value for value in graph.inputs if _open(value)] or list(graph.inputs[:1])
+    n_batch = 2 if _batch_of_one_vanishes(graph) else 1
+    inputs = []
+    for value in graph.inputs:
+        shape = _sizes(value, given if value in needing else None, n_batch)
+        n_bytes = math.prod(shape) * value.dtype.itemsize
+        check_fits(f"the input {quoted(value.name)} of shape {list(shape)}", n_bytes)
+        is_float = np.issubdtype(value.dtype, np.floating)
+        dtype = float_type if is_float else torch.from_numpy(np.zeros(0, value.dtype)).dtype
+        inputs.append(torch.zeros(shape, dtype=dtype))
+    return tuple(inputs)
+
+
+def _checked(input_shape: Sequence[int]) -> tuple[int, ...]:
+    sizes = tuple(input_shape)
+    if not sizes or any(isinstance(size, bool) or int(size) != size or size < 1 for size in sizes):
+        raise InputError(
+            f"input_shape is {list(sizes)}, expected whole numbers of at least 1, such as 3,224,224"
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _open(value: GraphInput) -> bool:
+    """Whether the file leaves more open than the first axis, which is the batch."""
+    shape = value.shape
+    return shape is None or None in shape[1:] or shape == (None,)
+
+
+def _batch_of_one_vanishes(graph: Graph) -> bool:
+    """Whether axes of size 1 are dropped without being named, of which the batch would be one."""
+    return any(
+        node.op_type == "Squeeze" and len(node.inputs) < 2 and "axes" not in node.attributes
+        for node in graph.nodes
+    )
+
+
+def _sizes(value: GraphInput, given: tuple[int, ...] | None, n_batch: int) -> tuple[int, ...]:
+    what, shape = f"the input {quoted(value.name)}", value.shape
+    if shape is None:
+        if given is None:
+            raise InputError(f"{what} of the ONNX file declares no shape; {_REMEDY}")
+        return (n_batch, *given)
+    if given is not None:
+        n_rest = len(shape) - len(given)
+        agree = n_rest in (0, 1) and all(
+            size is None or size == new for size, new in zip(shape[n_rest:], given, strict=True)
+        )
+        if not agree:
+            raise InputError(
+                f"input_shape is {list(given)}, but {what} of the ONNX file has the shape "
+                f"{_shown(shape)}; {_REMEDY} that agree with it"
+            )
+        shape = (*shape[:n_rest], *given)
+    elif _open(value):
+        raise InputError(f"{what} of the ONNX file has the open shape {_shown(shape)}; {_REMEDY}")
+    return tuple(n_batch if size is None else size for size in shape)
+
+
+def _shown(shape: Sequence[int | None]) -> str:
+    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"

@@ -1,0 +1,35 @@
+"""Every ONNX operation that is known, and where to add one.
+
+An operation is a function of a :class:`~clusterability.reading.onnx.registry.NodeCall` and the
+node's inputs. To add one, register it before the file is read::
+
+    @operation("com.microsoft.BiasGelu")
+    def _bias_gelu(call: NodeCall, x: Tensor, bias: Tensor) -> Tensor:
+        return F.gelu(x + bias)
+"""
+
+from clusterability.reading.onnx import (
+    activations,
+    arithmetic,
+    convolutions,
+    linear,
+    normalizations,
+    pooling,
+    resizing,
+    shapes,
+)
+from clusterability.reading.onnx.registry import ONNX_OPERATIONS, NodeCall, Operation, operation
+
+__all__ = ["ONNX_OPERATIONS", "NodeCall", "Operation", "operation"]
+
+# Importing these modules fills the registry.
+_FILLED_BY = (
+    activations,
+    arithmetic,
+    convolutions,
+    linear,
+    normalizations,
+    pooling,
+    resizing,
+    shapes,
+)

@@ -1,0 +1,5 @@
+"""Files of weights: PyTorch, safetensors and NumPy."""
+
+from clusterability.reading.weights.weight_files import read_weights
+
+__all__ = ["read_weights"]

@@ -1,0 +1,128 @@
+"""Weights from files of ``torch.save``, without running what their pickles ask for."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clusterability.errors import InputError
+from clusterability.files.checks import is_utf8
+from clusterability.files.memory import check_fits
+from clusterability.shown import quoted, show_path, shown
+
+_REMEDY = (
+    "save the weights alone with torch.save(model.state_dict(), ...) or as .safetensors, in a "
+    "process that trusts the file"
+)
+
+
+def read_torch(path: Path) -> Mapping[str, Any]:
+    """What ``torch.save`` wrote, tensors on the CPU and mapped from the file where possible.
+
+    Raises:
+        InputError: if the pickle would run code, the file is a TorchScript archive or holds no
+            mapping, or its tensors claim more than it has.
+    """
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head == b"PK\x03\x04" and zipfile.is_zipfile(path):
+        n_bytes, mappable = _check_archive(path)
+    elif head.startswith(pickle.PROTO):
+        n_bytes, mappable = path.stat().st_size, False
+    else:
+        raise InputError(
+            f"{show_path(path)} is not what torch.save writes, neither a whole zip archive nor a "
+            "pickle: it is truncated or of another format; download or save it again"
+        )
+    # torch takes UTF-8 paths alone, and maps a file by its path alone: others are read when open.
+    mappable = mappable and is_utf8(path)
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            # torch warns of pickles that it did not write; here they are refused if they fail.
+            warnings.simplefilter("ignore")
+            source = path if mappable else file
+            content = torch.load(source, map_location="cpu", weights_only=True, mmap=mappable)
+    except pickle.UnpicklingError as error:
+        raise InputError(_refusal(path, str(error))) from None
+    if not isinstance(content, Mapping):
+        raise InputError(
+            f"{show_path(path)} holds a {type(content).__name__}, expected a state dict: a "
+            "mapping of names to tensors"
+        )
+    _check_tensors(path, content, n_bytes)
+    return content
+
+
+def _check_archive(path: Path) -> tuple[int, bool]:
+    """Bytes that the members take, and whether none is compressed, so that they can be mapped."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    names = {member.filename.rpartition("/")[2] for member in members}
+    if "constants.pkl" in names:
+        raise InputError(
+            f"{show_path(path)} is a TorchScript archive, which holds code; load it in PyTorch "
+            "and save its state_dict() with torch.save or as .safetensors"
+        )
+    if "data.pkl" not in names:
+        raise InputError(
+            f"{show_path(path)} is a zip archive that torch.save did not write: it has no "
+            "data.pkl; rename it if it is an .npz, else save it again"
+        )
+    n_bytes = sum(member.file_size for member in members)
+    check_fits(show_path(path), n_bytes)
+    return n_bytes, all(member.compress_type == zipfile.ZIP_STORED for member in members)
+
+
+def _refusal(path: Path, message: str) -> str:
+    """The sentence for a pickle that needs more than tensors and plain containers."""
+    found = re.search(r"GLOBAL ([\w.<>]+) (?:was not|whose)", message)
+    called = found.group(1) if found else ""
+    if called.startswith("torch.nn."):
+        return (
+            f"{show_path(path)} holds a whole pickled module ({shown(called)}), and loading that "
+            f"would run code; {_REMEDY}"
+        )
+    if called:
+        return f"{show_path(path)} holds a pickle that would run code ({shown(called)}); {_REMEDY}"
+    if "nsupported" in message:
+        return (
+            f"{show_path(path)} is not a file of tensors that PyTorch can read safely; download it "
+            f"again if it should be one, or {_REMEDY}"
+        )
+    return (
+        f"{show_path(path)} is truncated, corrupt, or not what torch.save writes; download or "
+        "save it again"
+    )
+
+
+def _check_tensors(path: Path, content: Mapping[str, Any], n_bytes: int) -> None:
+    """Refuse tensors that take more memory than the file has bytes for."""
+    total = 0
+    for name, tensor in _tensors(content, depth=4):
+        if tensor.is_meta or tensor.layout != torch.strided:
+            continue
+        stored = tensor.untyped_storage().nbytes()
+        taken = tensor.numel() * tensor.element_size()
+        if taken > stored or stored > n_bytes:
+            raise InputError(
+                f"{quoted(name)} in {show_path(path)} claims {taken} bytes, but the file has "
+                f"{min(stored, n_bytes)} for it; save the state dict again with contiguous tensors"
+            )
+        total += taken
+    check_fits(show_path(path), total)
+
+
+def _tensors(content: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Tensor]]:
+    for name, value in content.items():
+        if isinstance(value, Tensor):
+            yield str(name), value
+        elif isinstance(value, Mapping) and depth:
+            yield from _tensors(value, depth - 1)

@@ -1,0 +1,198 @@
+"""The normalized Laplacian's symmetric eigenproblem, without the vector that is known.
+
+M = D^-1/2 A D^-1/2 = I - L_sym. Its largest eigenvalue 1 has the eigenvector D^1/2 1; taking that
+out leaves a matrix whose largest eigenvalues are wanted. No N x N array is formed.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from clusterability.graph import NeuronGraph
+from clusterability.graph.products import matmul, transposed_matmul
+
+SMALLEST_EIGENVALUE = 1e-6
+"""Below it a positive eigenvalue of M cannot be told from 0."""
+
+MOST_LAYERS = 700
+"""Beyond, the eigenproblem of the graph of layers costs more than a start from it saves."""
+
+NOISE = 0.01
+"""Length of the random part of each starting vector, whose other part has length 1."""
+
+
+class BipartiteProblem:
+    """M = [[0, B], [B', 0]], solved through B'B on the smaller side.
+
+    M's positive eigenvalues are B's singular values, and its eigenvectors the stacked singular
+    vectors over sqrt 2.
+    """
+
+    def __init__(
+        self, graph: NeuronGraph, scale: Tensor, trivial: Tensor, colors: tuple[int, ...]
+    ) -> None:
+        sizes = [0, 0]
+        starts = []
+        for layer, color in zip(graph.layers, colors, strict=True):
+            starts.append(sizes[color])
+            sizes[color] += layer.n_neurons
+        small = int(sizes[1] <= sizes[0])
+        neuron_colors = torch.repeat_interleave(
+            torch.tensor(colors), torch.tensor(graph.layer_sizes)
+        ).to(scale.device)
+        self.size, self.large_size = sizes[small], sizes[1 - small]
+        self._small = (neuron_colors == small).nonzero().squeeze(1)
+        self._large = (neuron_colors != small).nonzero().squeeze(1)
+        self._scale = scale[..., self._small], scale[..., self._large]
+        self.trivial = _normalized(trivial[..., self._small])
+        # Rows on the large side, rows on the small side, and the block: large x small, or turned.
+        self._blocks: list[tuple[slice, slice, Tensor, bool]] = []
+        for block in graph.blocks:
+            turned = colors[block.source] == small
+            ends = (block.target, block.source) if turned else (block.source, block.target)
+            spans = [slice(starts[e], starts[e] + graph.layers[e].n_neurons) for e in ends]
+            self._blocks.append((spans[0], spans[1], block.strengths, turned))
+
+    def apply(self, vectors: Tensor) -> Tensor:
+        """(B'B - t t') @ vectors, t the trivial vector."""
+        image = self._to_small(self._to_large(vectors))
+        trivial = self.trivial.to(vectors.dtype)
+        return image - trivial[..., None] * (trivial[..., None, :] @ vectors)
+
+    def start(self, noise: Tensor) -> Tensor:
+        """The block that the iteration starts from: ``noise``, (..., size, b)."""
+        return noise
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        """B'B - t t' as an array of which the upper triangle is filled."""
+        by_rows: dict[int, list[tuple[slice, Tensor]]] = {}
+        scale_small, scale_large = (scale.to(dtype) for scale in self._scale)
+        for large, small, strengths, turned in self._blocks:
+            scaled = (strengths.mT if turned else strengths) * scale_large[large, None]
+            by_rows.setdefault(large.start, []).append((small, scaled))
+        gram = torch.zeros(self.size, self.size, dtype=dtype)
+        for parts in by_rows.values():
+            for columns, left in parts:
+                for others, right in parts:
+                    if columns.start <= others.start:
+                        gram[columns, others] += _gram(left) if left is right else left.mT @ right
+        gram *= scale_small[:, None] * scale_small
+        trivial = self.trivial.to(dtype)
+        return gram.addr_(trivial, trivial, alpha=-1)
+
+    def finish(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Rayleigh-Ritz in float64; eigenvalues of M (..., m), eigenvectors (..., n_neurons, m)."""
+        small = _orthogonal_to(self.trivial, vectors.double())
+        large = self._to_large(small)
+        squares, rotation = torch.linalg.eigh(large.mT @ large)
+        values = squares.flip(-1).clamp_min(0).sqrt()
+        rotation = rotation.flip(-1)
+        inverse = torch.where(values > SMALLEST_EIGENVALUE, values.reciprocal(), 0)
+        known = (values > SMALLEST_EIGENVALUE).double()
+        full = small.new_empty(*small.shape[:-2], self.size + self.large_size, small.shape[-1])
+        full[..., self._small, :] = (small @ rotation) * (known * 0.5**0.5)[..., None, :]
+        full[..., self._large, :] = (large @ rotation) * (inverse * 0.5**0.5)[..., None, :]
+        return values * known, full
+
+    def _to_large(self, vectors: Tensor) -> Tensor:
+        """B @ vectors."""
+        scale_small, scale_large = (scale.to(vectors.dtype)[..., None] for scale in self._scale)
+        scaled = (vectors * scale_small).contiguous()  # QR gives columns, several times slower
+        image = vectors.new_zeros(*vectors.shape[:-2], self.large_size, vectors.shape[-1])
+        for large, small, strengths, turned in self._blocks:
+            multiply = transposed_matmul if turned else matmul
+            image[..., large, :] += multiply(strengths, scaled[..., small, :])
+        return image * scale_large
+
+    def _to_small(self, vectors: Tensor) -> Tensor:
+        """B' @ vectors."""
+        scale_small, scale_large = (scale.to(vectors.dtype)[..., None] for scale in self._scale)
+        scaled = (vectors * scale_large).contiguous()
+        image = vectors.new_zeros(*vectors.shape[:-2], self.size, vectors.shape[-1])
+        for large, small, strengths, turned in self._blocks:
+            multiply = matmul if turned else transposed_matmul
+            image[..., small, :] += multiply(strengths, scaled[..., large, :])
+        return image * scale_small
+
+
+class GeneralProblem:
+    """M itself, for layer graphs that are not two-colorable. It has large negative eigenvalues."""
+
+    def __init__(self, graph: NeuronGraph, scale: Tensor, trivial: Tensor) -> None:
+        self.size = graph.n_neurons
+        self._graph, self._scale, self.trivial = graph, scale, _normalized(trivial)
+
+    def apply(self, vectors: Tensor) -> Tensor:
+        """(M - t t') @ vectors, t the trivial vector."""
+        scale = self._scale.to(vectors.dtype)[..., None]
+        trivial = self.trivial.to(vectors.dtype)
+        image = scale * self._graph.product((scale * vectors).contiguous())
+        return image - trivial[..., None] * (trivial[..., None, :] @ vectors)
+
+    def start(self, noise: Tensor) -> Tensor:
+        """The block that the iteration starts from: eigenvectors of the graph of layers, spread
+        over their neurons, and a little ``noise``, (..., size, b).
+
+        Where the strengths of a block are much alike, as in shuffles and random networks, leading
+        eigenvectors of M are nearly D^1/2 times one number a layer. Where they are not, little is
+        lost: the second block of the iteration is what the first has left over, enlarged.
+        """
+        totals = _layer_totals(self._graph)
+        width = min(noise.shape[-1], totals.shape[-1] - 1)
+        if totals.shape[-1] > MOST_LAYERS or width == 0:
+            return noise
+        volumes = totals.sum(-1)
+        roots = torch.where(volumes > 0, volumes.rsqrt(), 0)
+        values, vectors = torch.linalg.eigh(roots[..., None] * totals * roots[..., None, :])
+        # The last one is the trivial vector; below 0 the iteration wants none.
+        leading = vectors[..., -1 - width : -1] * (values[..., None, -1 - width : -1] > 0)
+        sizes = torch.tensor(self._graph.layer_sizes, device=noise.device)
+        spread = torch.repeat_interleave(leading * roots[..., None], sizes, dim=-2)
+        degree_roots = torch.where(self._scale > 0, self._scale.reciprocal(), 0)
+        start: Tensor = noise * (NOISE / self.size**0.5)
+        start[..., :width] += (spread * degree_roots[..., None]).to(noise.dtype)
+        return start
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        """M - t t' as an array; the graph is small."""
+        return self.apply(torch.eye(self.size, dtype=dtype))
+
+    def finish(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Rayleigh-Ritz in float64; eigenvalues of M (..., m), eigenvectors (..., n_neurons, m)."""
+        basis = _orthogonal_to(self.trivial, vectors.double())
+        values, rotation = torch.linalg.eigh(basis.mT @ self.apply(basis))
+        values, rotation = values.flip(-1), rotation.flip(-1)
+        known = (values > SMALLEST_EIGENVALUE).double()
+        return values * known, (basis @ rotation) * known[..., None, :]
+
+
+def _layer_totals(graph: NeuronGraph) -> Tensor:
+    """(..., n_layers, n_layers) strength between any two layers, as in an adjacency matrix."""
+    sums = [block.strengths.sum((-2, -1), dtype=torch.float64) for block in graph.blocks]
+    totals = sums[0].new_zeros(*sums[0].shape, len(graph.layers), len(graph.layers))
+    for block, total in zip(graph.blocks, sums, strict=True):
+        totals[..., block.source, block.target] += total
+        totals[..., block.target, block.source] += total
+    return totals
+
+
+def _gram(matrix: Tensor) -> Tensor:
+    """matrix' @ matrix by NumPy, which sees the symmetry and does half the work."""
+    array = matrix.numpy()
+    return torch.from_numpy(array.T @ array)
+
+
+def _normalized(vector: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+    return vector / norm.clamp_min(1e-300)
+
+
+def _orthogonal_to(unit: Tensor, vectors: Tensor) -> Tensor:
+    """Orthonormal columns, orthogonal to ``unit``, that span ``vectors`` as far as that allows.
+
+    One QR with ``unit`` in front: where ``vectors`` contain it, as they can when fewer eigenvalues
+    are positive than wanted, another direction takes its place.
+    """
+    columns: Tensor = torch.linalg.qr(torch.cat([unit[..., None], vectors], dim=-1))[0]
+    return columns[..., 1:].contiguous()

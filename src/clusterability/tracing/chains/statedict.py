@@ -1,0 +1,175 @@
+"""The wiring of a state dict: names and shapes alone, taken as a chain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from clusterability.errors import InputError
+from clusterability.shown import described, listed, quoted, shown
+from clusterability.tracing.chains.batchnorms import place_batch_norms
+from clusterability.tracing.chains.chain import (
+    Operation,
+    chain_wiring,
+    check_include,
+    left_out_notes,
+)
+from clusterability.tracing.chains.checkpoints import plain_parameters, stripped_name
+from clusterability.tracing.chains.ordering import Weight, as_operations, chain_operations
+from clusterability.tracing.naming import natural_key, split_name
+from clusterability.wiring.scales import BatchNorm
+from clusterability.wiring.wiring import Wiring
+
+DEFAULT_EPS = 1e-5
+
+_STATISTIC = "running_var"
+_WEIGHT_NAMES = {"weight", "kernel", "qweight", "weight_packed"}
+# What joins nothing although it has 2 axes: a bias of shape (1, n), an image's mean (1, 3, 1, 1).
+_VECTOR = re.compile(r"(?:b|bias|biases|mean|std)_?[0-9]*")
+
+
+def state_dict_wiring(
+    state: Mapping[Any, Any], include: Collection[str] = (), order: Sequence[str] | None = None
+) -> tuple[Wiring, dict[str, Tensor], tuple[str, ...]]:
+    """The wiring of a state dict, the parameters that it names, and notes on the choices made.
+
+    Args:
+        state: tensors or NumPy arrays by name, as PyTorch or others save them.
+        include: as :func:`chain_wiring` takes it.
+        order: names of the weights that form the chain; by default all, in natural order.
+
+    Raises:
+        InputError: if the weights do not chain, a batch norm has no place, or ``order`` is no
+            sequence of names.
+    """
+    check_include(include)
+    order = checked_order(order)
+    parameters, notes = plain_parameters(state)
+    candidates = _in_natural_order(parameters)
+    weights = _floating(candidates, parameters)
+    chosen = weights if order is None else _named(candidates, order)
+    operations, chain_notes = chain_operations(chosen, given=order is not None)
+    others = [weight for weight in weights if weight not in chosen]
+    everything = [*operations, *as_operations(others, operations[0].layout)]
+    operations, norm_notes = _with_batch_norms(operations, everything, parameters)
+    wiring = chain_wiring(operations, include)
+    notes = [*chain_notes, *notes, *norm_notes, *left_out_notes(operations, include)]
+    return wiring, {name: parameters[name] for name in wiring.parameter_names}, tuple(notes)
+
+
+def checked_order(order: object) -> list[str] | None:
+    """The names that ``order`` gives, in a list; arrays of names are taken too.
+
+    Raises:
+        InputError: if it is one string, empty, no sequence, or holds something else than names.
+    """
+    if order is None:
+        return None
+    names = order.tolist() if isinstance(order, np.ndarray) else order
+    if isinstance(names, str):
+        raise InputError(f'order is the string {quoted(names)}, expected a list: order=["fc1"]')
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f'order is {described(order)}, expected a list of names: order=["fc1", "fc2"]'
+        )
+    if not names:
+        raise InputError("order names no weight; leave it out, or name the weights in order")
+    return list(names)
+
+
+def _in_natural_order(parameters: Mapping[str, Tensor]) -> list[Weight]:
+    """Everything of 2 axes or more."""
+    weights = [
+        Weight(name, tuple(tensor.shape)) for name, tensor in parameters.items() if tensor.ndim > 1
+    ]
+    return sorted(weights, key=lambda weight: natural_key(weight.label))
+
+
+def _floating(candidates: Sequence[Weight], parameters: Mapping[str, Tensor]) -> list[Weight]:
+    """The candidates that are weights, by their type and name."""
+    weights = []
+    for weight in candidates:
+        last = split_name(weight.name)[1]
+        dtype = parameters[weight.name].dtype
+        is_vector = sum(size > 1 for size in weight.shape) <= 1
+        if dtype.is_floating_point and not (is_vector and _VECTOR.fullmatch(last)):
+            weights.append(weight)
+        elif last in _WEIGHT_NAMES:
+            raise InputError(
+                f"{quoted(weight.name)} holds {dtype}, expected floating point; convert quantized "
+                "or complex weights first"
+            )
+    if not weights:
+        raise InputError(
+            f"none of the {len(parameters)} tensors ({listed(list(parameters))}) is a weight: "
+            "expected floating point and 2 axes or more"
+        )
+    return weights
+
+
+def _named(candidates: Sequence[Weight], order: Sequence[str]) -> list[Weight]:
+    """The weights that the user names, with or without ``.weight``."""
+    by_name = {weight.label: weight for weight in candidates}
+    by_name.update((weight.name, weight) for weight in candidates)
+    chosen: list[Weight] = []
+    for name in order:
+        weight = by_name.get(name) or by_name.get(stripped_name(name))
+        if weight is None:
+            raise InputError(
+                f"order names {quoted(name)}, which is none of the weights "
+                f"({listed([weight.label for weight in candidates])})"
+            )
+        if weight in chosen:
+            raise InputError(f"order names {quoted(name)} twice; name each weight once")
+        chosen.append(weight)
+    return chosen
+
+
+def _with_batch_norms(
+    operations: Sequence[Operation],
+    everything: Sequence[Operation],
+    parameters: Mapping[str, Tensor],
+) -> tuple[list[Operation], list[str]]:
+    """The operations with the batch norms that follow each, and notes."""
+    sizes = {
+        split_name(name)[0]: parameters[name].numel()
+        for name in sorted(parameters, key=natural_key)
+        if split_name(name)[1] == _STATISTIC
+    }
+    everything = sorted(everything, key=lambda o: natural_key(o.weight.removesuffix(".weight")))
+    normalized = {operation.weight: operation for operation in operations}
+    used, notes = [], []
+    for name, operation in place_batch_norms(sizes, everything).items():
+        if operation is None:
+            notes.append(f"batch norm {quoted(name)} scales the network's input: ignored")
+        elif operation.weight in normalized:
+            before = normalized[operation.weight]
+            norms = (*before.norms, _batch_norm(name, parameters))
+            normalized[operation.weight] = replace(before, norms=norms)
+            used.append(name)
+    if used:
+        notes.append(
+            f"batch norms {listed(used)} taken with eps {DEFAULT_EPS}: a state dict does not say"
+        )
+    scales = [name for name in parameters if _is_other_scale(name, parameters, sizes)]
+    if scales:
+        notes.append(f"scales that belong to no batch norm left out: {listed(scales)}")
+    return list(normalized.values()), notes
+
+
+def _batch_norm(name: str, parameters: Mapping[str, Tensor]) -> BatchNorm:
+    prefix = f"{name}." if name else ""
+    gamma = f"{prefix}weight"
+    weight = gamma if gamma in parameters else None
+    return BatchNorm(shown(name), f"{prefix}{_STATISTIC}", DEFAULT_EPS, weight)
+
+
+def _is_other_scale(name: str, parameters: Mapping[str, Tensor], norms: Collection[str]) -> bool:
+    """Whether it is the weight of a layer norm or the like, which the definition leaves out."""
+    parent, last = split_name(name)
+    return last == "weight" and parameters[name].ndim == 1 and parent not in norms

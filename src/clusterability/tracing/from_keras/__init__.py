@@ -1,6 +1,0 @@
-"""Keras models and files as PyTorch modules, which are then traced like any other."""
-
-from clusterability.tracing.from_keras.files import read_keras
-from clusterability.tracing.from_keras.models import is_keras_model, keras_model
-
-__all__ = ["is_keras_model", "keras_model", "read_keras"]

@@ -1,0 +1,51 @@
+"""The documentation site is built without warnings, and describes every export."""
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from inspect import ismodule
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sphinx")
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "docs"]
+    found = subprocess.run([*command, ".", str(out)], cwd=ROOT, capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+    return out
+
+
+def test_every_page_has_its_exports(site):
+    pages = list((site / "docs" / "api").glob("*.html"))
+    assert {"clusterability", "clusterability.training"} <= {page.stem for page in pages}
+    for page in pages:
+        package = import_module(page.stem)
+        names = [name for name in package.__all__ if not name.startswith("_")]
+        text = page.read_text("utf-8")
+        missing = [name for name in names if f'id="{page.stem}.{name}"' not in text]
+        assert [name for name in missing if not ismodule(getattr(package, name))] == []
+
+
+def test_pages_lead_to_each_other(site):
+    assert "url=README.html" in (site / "index.html").read_text()
+    home = (site / "README.html").read_text("utf-8")
+    for page in ("docs/cli.html", "docs/api/clusterability.html", "CONTRIBUTING.html"):
+        assert f'href="{page}"' in home
+
+
+def test_pages_load_nothing_from_the_network(site):
+    for page in site.rglob("*.html"):
+        loaded = re.findall(
+            r"<(?:script|img|link)\b[^>]*\b(?:src|href)=\"([^\"]*)", page.read_text()
+        )
+        assert loaded or page.name == "index.html"
+        assert [address for address in loaded if "//" in address] == []

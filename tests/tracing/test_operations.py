@@ -1,0 +1,118 @@
+"""Every registered rule against perturbation, in random networks; those that refuse, by name."""
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from clusterability.errors import InputError
+from clusterability.sources import neuron_graph
+from clusterability.tracing.operations import RULES, refused
+from naive_twin import naive_twin
+from operation_table import OPERATIONS
+from operation_table.refusals import REFUSALS
+from perturbation import influences
+from random_networks import KINDS, MORE_KINDS, random_networks
+from small_modules import Forward
+
+EVERYTHING = ("input", "dense")
+GATES = {"gate", "squeeze_excite"}
+A_GROUP = 5
+"""Operations that one random network must have."""
+
+TABLE = MORE_KINDS | {f"aten.{name}": entry.kind(name) for name, entry in OPERATIONS.items()}
+GROUPS = [tuple(TABLE)[i : i + A_GROUP] for i in range(0, len(TABLE), A_GROUP)]
+
+
+def each_drawn(n_examples, *arguments, **how):
+    """Networks drawn by hypothesis, the same in every run."""
+    drawn = []
+
+    @settings(
+        max_examples=n_examples,
+        deadline=None,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def draw(data):
+        drawn.append(data.draw(random_networks(*arguments, **how)))
+
+    draw()
+    assert drawn
+    return drawn
+
+
+def assert_strengths_are_influences(network):
+    graph = neuron_graph(network, example_inputs=(network.example(),), include=EVERYTHING)
+    adjacency = graph.to_scipy().toarray()
+    np.testing.assert_array_equal(adjacency > 0, influences(network).pattern, str(network))
+    return adjacency
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
+    for network in each_drawn(3, kind):
+        assert kind in network.kinds
+        adjacency = assert_strengths_are_influences(network)
+        if not GATES & set(network.kinds):
+            twin = naive_twin(network, network.example(), EVERYTHING)
+            np.testing.assert_allclose(adjacency, twin.adjacency(), rtol=1e-9)
+
+
+def refusing():
+    return {name for name, rule in RULES.items() if rule.__module__ == refused.__name__}
+
+
+@cache
+def rules_followed(group):
+    """Names of the rules that ran for networks of a group, each of which is compared."""
+    followed = set()
+
+    def recorded(name, rule):
+        def run(call):
+            followed.add(name)
+            return rule(call)
+
+        return run
+
+    networks = each_drawn(2, group, (2, 5), TABLE)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, rule in RULES.items():
+            patch.setitem(RULES, name, recorded(name, rule))
+        for network in networks:
+            assert set(group) <= set(network.kinds)
+            assert_strengths_are_influences(network)
+    return followed
+
+
+@pytest.mark.parametrize("group", GROUPS, ids="-".join)
+def test_every_operation_joins_what_it_lets_influence(group):
+    assert rules_followed(group) >= set(group) - set(MORE_KINDS)
+
+
+def test_every_rule_is_drawn():
+    followed = set().union(*map(rules_followed, GROUPS))
+    assert followed == {name for name in RULES if name.startswith("aten.")} - refusing()
+
+
+def test_every_refusal_is_tested():
+    assert {f"aten.{name}" for name in REFUSALS} == refusing()
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refused_by_name_with_the_module(name):
+    step = REFUSALS[name]
+    if not isinstance(step, nn.Module):
+        step = Forward(lambda _, x: REFUSALS[name](x))
+    model = nn.Sequential(nn.Linear(6, 6), nn.Sequential(nn.ReLU(), step))
+    message = rf"^aten\.{re.escape(name)} in module '1\.1' cannot be followed: "
+    with pytest.raises(InputError, match=message):
+        neuron_graph(model, example_inputs=(torch.zeros(1, 4, 6),))
