@@ -13,15 +13,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from clusterability.clustering import draw_starts, fill_empty, kmeans
 from clusterability.clustering_batch import kmeans_batch
-from clusterability.embedding import spectral_embedding
+from clusterability.embedding import Embedding, spectral_embedding
 from clusterability.graph import NeuronGraph
 from clusterability.nulls import NullModel
 from clusterability.packed import pack
-from clusterability.refinement import Refined, refine
+from clusterability.refinement import Refined, refine_from
 from clusterability.workers import parallel_map
+
+N_WEIGHTED = 5
+"""Starts of the weighted k-means that the local search sets out from too."""
 
 GPU_MEMORY_SHARE = 0.25
 """Share of a GPU's free memory that a batch's strengths may take; products need as much again."""
@@ -44,9 +48,9 @@ class Draw:
     shuffled: bool
 
     def generators(self) -> tuple[np.random.Generator, ...]:
-        """For the shuffle, the eigenvectors and k-means: how much one draws moves no other."""
+        """Four independent generators: shuffle, eigenvectors, k-means, weighted k-means."""
         entropy, key = self.seed.entropy, self.seed.spawn_key
-        children = (np.random.SeedSequence(entropy, spawn_key=(*key, i)) for i in range(3))
+        children = (np.random.SeedSequence(entropy, spawn_key=(*key, i)) for i in range(4))
         return tuple(np.random.default_rng(child) for child in children)
 
 
@@ -82,17 +86,20 @@ def evaluate(graph: NeuronGraph, policy: Policy, draw: Draw) -> Evaluation:
         draw: whether to shuffle first, and the random numbers.
     """
     timer = _Timer()
-    shuffle_rng, eigenvector_rng, kmeans_rng = draw.generators()
+    shuffle_rng, eigenvector_rng, kmeans_rng, weighted_rng = draw.generators()
     drawn = policy.null(graph, shuffle_rng) if draw.shuffled else graph
     timer.lap("shuffle")
     embedding = spectral_embedding(drawn, policy.n_clusters - 1, [eigenvector_rng])
     timer.lap("eigenvectors")
     alive = (embedding.degrees > 0).numpy()
     labels = np.full(graph.n_neurons, -1, np.int32)
-    points = embedding.vectors.numpy()[alive]
+    weighted_labels = labels.copy()
+    points, degrees = embedding.vectors.numpy()[alive], embedding.degrees.numpy()
     labels[alive] = kmeans(points, draw_starts(kmeans_rng, policy.n_init, policy.n_clusters))
     timer.lap("kmeans")
-    refined = refine(pack(drawn), embedding.degrees.numpy(), labels, policy.n_clusters)
+    starts = draw_starts(weighted_rng, N_WEIGHTED, policy.n_clusters)
+    weighted_labels[alive] = kmeans(points, starts, degrees[alive])
+    refined = refine_from(pack(drawn), degrees, (labels, weighted_labels), policy.n_clusters)
     timer.lap("refinement")
     return Evaluation(labels, refined, timer.seconds)
 
@@ -138,22 +145,40 @@ def _evaluate_together(
     batch = graph.with_flat_strengths(stacked)
     embedding = spectral_embedding(batch, policy.n_clusters - 1, [g[1] for g in generators])
     timer.lap("eigenvectors")
-    alive = embedding.degrees > 0
-    starts = np.stack([draw_starts(g[2], policy.n_init, policy.n_clusters) for g in generators])
-    labels = kmeans_batch(embedding.vectors, alive, torch.from_numpy(starts).to(device))
-    all_labels, degrees = labels.cpu().numpy(), embedding.degrees.cpu().numpy()
-    for row in all_labels:
-        fill_empty(row, policy.n_clusters)
+    labels = _cluster_together(embedding, [g[2] for g in generators], policy, policy.n_init)
     timer.lap("kmeans")
+    weighted_labels = _cluster_together(
+        embedding, [g[3] for g in generators], policy, N_WEIGHTED, embedding.degrees
+    )
+    degrees = embedding.degrees.cpu().numpy()
     refined = parallel_map(
-        lambda i: refine(pack(drawn[i]), degrees[i], all_labels[i], policy.n_clusters),
+        lambda i: refine_from(
+            pack(drawn[i]), degrees[i], (labels[i], weighted_labels[i]), policy.n_clusters
+        ),
         range(len(draws)),
         n_workers,
         progress,
     )
     timer.lap("refinement")
     share = {step: spent / len(draws) for step, spent in timer.seconds.items()}
-    return [Evaluation(all_labels[i], refined[i], share) for i in range(len(draws))]
+    return [Evaluation(labels[i], refined[i], share) for i in range(len(draws))]
+
+
+def _cluster_together(
+    embedding: Embedding,
+    rngs: Sequence[np.random.Generator],
+    policy: Policy,
+    n_init: int,
+    weights: Tensor | None = None,
+) -> NDArray[np.int32]:
+    """k-means labels of a batch of embeddings, (n_graphs, n_neurons), -1 where isolated."""
+    starts = np.stack([draw_starts(rng, n_init, policy.n_clusters) for rng in rngs])
+    on_device = torch.from_numpy(starts).to(embedding.vectors.device)
+    found = kmeans_batch(embedding.vectors, embedding.degrees > 0, on_device, weights)
+    labels: NDArray[np.int32] = found.cpu().numpy()
+    for row in labels:
+        fill_empty(row, policy.n_clusters)
+    return labels
 
 
 def _batch_size(graph: NeuronGraph, n_draws: int, device: torch.device) -> int:
