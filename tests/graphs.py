@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -74,6 +74,20 @@ def uneven(sizes: Sequence[int], seed: int = 0) -> NeuronGraph:
 def low_rank(n_source: int, n_target: int, rank: int, seed: int = 0) -> NeuronGraph:
     rng = np.random.default_rng(seed)
     return chain_of(rng.random((n_source, rank)) @ rng.random((rank, n_target)))
+
+
+def triangles_and_weak_neurons() -> NeuronGraph:
+    """Two triangles joined by one edge; 6 and 7 hang on the first, 8 on the second, all weakly.
+
+    In three clusters the lowest n-cut is 0.975: the triangles, the second with 8, and the pair 6, 7
+    apart. In the embedding 6 and 7 lie farthest out; a cluster of one neuron alone costs 1.
+    """
+    strengths = torch.zeros(9, 9)
+    for i, j in [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5)]:
+        strengths[i, j] = 2
+    strengths[2, 3] = 3
+    strengths[0, 6], strengths[6, 7], strengths[5, 8] = 0.08, 0.03, 0.01
+    return NeuronGraph((Layer("neurons", 9),), (Block(0, 0, strengths),))
 
 
 TRIANGLE = [(0, 1), (1, 2), (0, 2)]
@@ -155,6 +169,33 @@ def naive_ncut(adjacency: Array, labels: NDArray[np.integer], volume_offset: flo
                     cut += adjacency[i, j] * (labels[j] != label)
         total += cut / (volume + volume_offset)
     return total
+
+
+def naive_lowest_ncut(graph: NeuronGraph, n_clusters: int) -> float:
+    """The lowest n-cut of all partitions of the connected neurons, each looked at."""
+    adjacency = naive_adjacency(graph)
+    alive = adjacency.sum(1) > 0
+    adjacency = adjacency[alive][:, alive]
+    lowest = np.inf
+    for labels in partitions(len(adjacency), n_clusters):
+        members = np.eye(n_clusters)[labels]
+        inside = ((adjacency @ members) * members).sum(0)
+        lowest = min(lowest, float((1 - inside / (adjacency.sum(1) @ members)).sum()))
+    return lowest
+
+
+def partitions(n: int, n_clusters: int) -> Iterator[list[int]]:
+    """Labels of each partition of n neurons into exactly so many clusters, once."""
+
+    def extended(labels: list[int], n_used: int) -> Iterator[list[int]]:
+        if len(labels) == n:
+            if n_used == n_clusters:
+                yield labels
+            return
+        for label in range(min(n_used + 1, n_clusters)):
+            yield from extended([*labels, label], max(n_used, label + 1))
+
+    return extended([], 0)
 
 
 def naive_normalized(adjacency: Array) -> Array:

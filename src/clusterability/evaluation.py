@@ -13,16 +13,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from clusterability.clustering.kmeans import draw_starts, fill_empty, kmeans
 from clusterability.clustering.kmeans_batch import kmeans_batch
-from clusterability.clustering.refinement import Refined, offset_ncut, refine
+from clusterability.clustering.refinement import Refined, offset_ncut, refine_from
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import pack
 from clusterability.nulls.shuffles import NULLS
 from clusterability.settings import Settings
-from clusterability.spectral.embedding import spectral_embedding
+from clusterability.spectral.embedding import Embedding, spectral_embedding
 from clusterability.workers import parallel_map
+
+N_WEIGHTED = 5
+"""Starts of the weighted k-means that the local search sets out from too."""
 
 GPU_MEMORY_SHARE = 0.25
 """Share of a GPU's free memory that a batch's strengths may take; products need as much again."""
@@ -36,9 +40,9 @@ class Draw:
     shuffled: bool
 
     def generators(self) -> tuple[np.random.Generator, ...]:
-        """For the shuffle, the eigenvectors and k-means: how much one draws moves no other."""
+        """Four independent generators: shuffle, eigenvectors, k-means, weighted k-means."""
         entropy, key = self.seed.entropy, self.seed.spawn_key
-        children = (np.random.SeedSequence(entropy, spawn_key=(*key, i)) for i in range(3))
+        children = (np.random.SeedSequence(entropy, spawn_key=(*key, i)) for i in range(4))
         return tuple(np.random.default_rng(child) for child in children)
 
 
@@ -74,19 +78,21 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
         draw: whether to shuffle first, and the random numbers.
     """
     timer = _Timer()
-    shuffle_rng, eigenvector_rng, kmeans_rng = draw.generators()
+    shuffle_rng, eigenvector_rng, kmeans_rng, weighted_rng = draw.generators()
     drawn = NULLS[settings.null](graph, shuffle_rng) if draw.shuffled else graph
     timer.lap("shuffle")
     embedding = spectral_embedding(drawn, settings.n_clusters - 1, [eigenvector_rng])
     timer.lap("eigenvectors")
     alive = (embedding.degrees > 0).numpy()
     labels = np.full(graph.n_neurons, -1, np.int32)
-    points = embedding.vectors.numpy()[alive]
+    weighted_labels = labels.copy()
+    points, degrees = embedding.vectors.numpy()[alive], embedding.degrees.numpy()
     starts = draw_starts(kmeans_rng, _n_init(settings), settings.n_clusters)
     labels[alive] = kmeans(points, starts)
     timer.lap("kmeans")
-    degrees = embedding.degrees.numpy()
-    refined = _refined(drawn, degrees, labels, settings)
+    starts = draw_starts(weighted_rng, N_WEIGHTED, settings.n_clusters)
+    weighted_labels[alive] = kmeans(points, starts, degrees[alive])
+    refined = _refined(drawn, degrees, (labels, weighted_labels), settings)
     timer.lap("refinement")
     return Evaluation(labels, refined, timer.seconds)
 
@@ -132,39 +138,55 @@ def _evaluate_together(
     batch = graph.with_flat_strengths(stacked)
     embedding = spectral_embedding(batch, settings.n_clusters - 1, [g[1] for g in generators])
     timer.lap("eigenvectors")
-    alive = embedding.degrees > 0
-    n_init, n_clusters = _n_init(settings), settings.n_clusters
-    starts = np.stack([draw_starts(g[2], n_init, n_clusters) for g in generators])
-    labels = kmeans_batch(embedding.vectors, alive, torch.from_numpy(starts).to(device))
-    all_labels, degrees = labels.cpu().numpy(), embedding.degrees.cpu().numpy()
-    for row in all_labels:
-        fill_empty(row, settings.n_clusters)
+    k = settings.n_clusters
+    labels = _cluster_together(embedding, [g[2] for g in generators], k, _n_init(settings))
     timer.lap("kmeans")
+    weighted_labels = _cluster_together(
+        embedding, [g[3] for g in generators], k, N_WEIGHTED, embedding.degrees
+    )
+    degrees = embedding.degrees.cpu().numpy()
     refined = parallel_map(
-        lambda i: _refined(drawn[i], degrees[i], all_labels[i], settings),
+        lambda i: _refined(drawn[i], degrees[i], (labels[i], weighted_labels[i]), settings),
         range(len(draws)),
         n_workers,
         progress,
     )
     timer.lap("refinement")
     share = {step: spent / len(draws) for step, spent in timer.seconds.items()}
-    return [Evaluation(all_labels[i], refined[i], share) for i in range(len(draws))]
+    return [Evaluation(labels[i], refined[i], share) for i in range(len(draws))]
+
+
+def _cluster_together(
+    embedding: Embedding,
+    rngs: Sequence[np.random.Generator],
+    n_clusters: int,
+    n_init: int,
+    weights: Tensor | None = None,
+) -> NDArray[np.int32]:
+    """k-means labels of a batch of embeddings, (n_graphs, n_neurons), -1 where isolated."""
+    starts = np.stack([draw_starts(rng, n_init, n_clusters) for rng in rngs])
+    on_device = torch.from_numpy(starts).to(embedding.vectors.device)
+    found = kmeans_batch(embedding.vectors, embedding.degrees > 0, on_device, weights)
+    labels: NDArray[np.int32] = found.cpu().numpy()
+    for row in labels:
+        fill_empty(row, n_clusters)
+    return labels
 
 
 def _refined(
     graph: NeuronGraph,
     degrees: NDArray[np.float64],
-    labels: NDArray[np.int32],
+    starts: Sequence[NDArray[np.int32]],
     settings: Settings,
 ) -> Refined:
-    """Refine the labels; only the n-cuts of what comes out know of an offset to the volumes."""
+    """Refine the first of the starts; an offset to the volumes changes n-cuts, but no labels."""
     packed, n_clusters, offset = pack(graph), settings.n_clusters, settings.volume_offset
-    refined = refine(packed, degrees, labels, n_clusters)
+    refined = refine_from(packed, degrees, starts, n_clusters)
     if not offset:
         return refined
     return replace(
         refined,
-        ncut=offset_ncut(packed, degrees, labels, n_clusters, offset),
+        ncut=offset_ncut(packed, degrees, starts[0], n_clusters, offset),
         refined_ncut=offset_ncut(packed, degrees, refined.labels, n_clusters, offset),
     )
 

@@ -5,51 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from clusterability.clustering.kmeans import draw_starts, kmeans, n_candidates
+from clusterability.clustering.kmeans import kmeans, n_candidates
 from clusterability.clustering.kmeans_batch import kmeans_batch
 from clusterability.workers import single_threaded_libraries
+from points import blobs, check_fixed_point, check_labels, inertia, starts
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     with single_threaded_libraries():
         yield
-
-
-def blobs(n, m, k, spread=0.3, seed=0):
-    rng = np.random.default_rng(seed)
-    centers = rng.standard_normal((k, m))
-    return centers[rng.integers(k, size=n)] + spread * rng.standard_normal((n, m))
-
-
-def starts(n_init, k, seed=0):
-    return draw_starts(np.random.default_rng(seed), n_init, k)
-
-
-def means(points, labels):
-    return np.stack([points[labels == c].mean(0) for c in range(labels.max() + 1)])
-
-
-def inertia(points, labels):
-    return float(((points - means(points, labels)[labels]) ** 2).sum())
-
-
-def squared_distances(points, centers):
-    return ((points[:, None] - centers) ** 2).sum(-1)
-
-
-def check_labels(labels, n, k):
-    assert labels.shape == (n,)
-    assert labels.dtype == np.int32
-    assert set(labels.tolist()) == set(range(k))
-
-
-def check_fixed_point(points, labels, tolerance=1e-6):
-    """No point is nearer to another cluster's mean than to its own, beyond float32's rounding."""
-    distances = squared_distances(points, means(points, labels))
-    own = np.take_along_axis(distances, labels[:, None].astype(int), 1)[:, 0]
-    scale = np.abs(points).max() ** 2
-    assert (own <= distances.min(1) + tolerance * scale).all()
 
 
 SHAPES = [  # n, m, k: below, at and above a tile of 128; odd and even k; m around multiples of 4

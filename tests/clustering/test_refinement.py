@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clusterability.clustering.refinement import offset_ncut, refine
+from clusterability.clustering.refinement import offset_ncut, refine, refine_from
 from clusterability.graph.packed import pack
 from graphs import (
     AWKWARD,
@@ -15,6 +15,7 @@ from graphs import (
     naive_ncut,
     random_chain,
     side_by_side,
+    triangles_and_weak_neurons,
     uneven,
 )
 
@@ -204,3 +205,33 @@ def test_a_neuron_next_to_which_the_rest_of_its_cluster_vanishes():
     refined = run(graph, labels, 2)
     assert 0 <= refined.refined_ncut <= refined.ncut <= 2
     assert set(refined.labels.tolist()) == {0, 1}
+
+
+def run_from(graph, starts, k):
+    degrees = graph.degrees(torch.float64).numpy()
+    return refine_from(pack(graph), degrees, starts, k)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_lowest_of_several_starts_counts(seed):
+    graph = random_chain([14, 12, 9], seed, 0.4)
+    starts = [random_labels(graph, 4, 10 * seed + i) for i in range(3)]
+    alone = [run(graph, labels, 4) for labels in starts]
+    best = min(alone, key=lambda refined: refined.refined_ncut)
+    found = run_from(graph, starts, 4)
+    assert found.ncut == alone[0].ncut
+    assert found.refined_ncut == best.refined_ncut
+    pairs = set(zip(found.labels.tolist(), best.labels.tolist(), strict=True))
+    assert len(pairs) == len(set(found.labels.tolist()))
+    assert found.labels.dtype == np.int32
+
+
+def test_clusters_keep_the_numbers_of_the_first_start():
+    """The first is a bad minimum; the other's clusters get the numbers of those they overlap."""
+    graph = triangles_and_weak_neurons()
+    first = np.array([0, 0, 0, 0, 0, 0, 2, 1, 0], np.int32)
+    other = np.array([2, 2, 2, 1, 1, 1, 0, 0, 1], np.int32)
+    found = run_from(graph, [first, other], 3)
+    assert run(graph, first, 3).refined_ncut > 2
+    assert found.refined_ncut == run(graph, other, 3).refined_ncut
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 1]

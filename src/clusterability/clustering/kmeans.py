@@ -3,6 +3,9 @@
 The same greedy k-means++ seeding as scikit-learn (Arthur and Vassilvitskii 2007, with 2 + ln k
 candidates a center) and Lloyd's iteration, but each start runs until no neuron changes its cluster.
 All random numbers are drawn beforehand, so that a CPU and a GPU follow the same starts.
+
+Points may have weights. The compiled functions test ``weights is None``, which numba decides when
+it compiles: without weights they are the loops that they would be if there were no such test.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ MAX_ITERATIONS = 1000
 SAME_PLACE = 1e-12
 """Squared distance, with the largest coordinate scaled to 1, that is rounding in float32."""
 
+SMALLEST_WEIGHT = 1e-24
+"""Share of the largest weight below which weights count alike: times ``SAME_PLACE`` a float32."""
+
 _TILE = (
     128  # points a tile: one coordinate of a tile fills a few vector registers, a tile the L1 cache
 )
@@ -39,12 +45,18 @@ def draw_starts(rng: np.random.Generator, n_init: int, n_clusters: int) -> NDArr
     return rng.random((n_init, n_clusters, n_candidates(n_clusters)))
 
 
-def kmeans(points: NDArray[np.float64], starts: NDArray[np.float64]) -> Labels:
+def kmeans(
+    points: NDArray[np.float64],
+    starts: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+) -> Labels:
     """Cluster points, taking the start with the lowest inertia.
 
     Args:
         points: (n, m), finite.
         starts: (n_init, n_clusters, n_candidates) uniform in [0, 1), of :func:`draw_starts`.
+        weights: (n,) not negative; how much each point counts in inertia, centers and seeding. Only
+            their ratios matter. By default all count alike.
 
     Returns:
         Labels (n,). Every cluster has a point if there are as many points.
@@ -56,9 +68,19 @@ def kmeans(points: NDArray[np.float64], starts: NDArray[np.float64]) -> Labels:
     rows[:n, :m] = points / scale
     by_tile = rows.reshape(-1, _TILE, n_coordinates).transpose(0, 2, 1)
     tiles = np.ascontiguousarray(by_tile).reshape(len(by_tile), -1)
-    labels: Labels = _best_of_starts(rows, tiles, n, starts)
+    labels: Labels = _best_of_starts(rows, tiles, _relative(weights, len(rows)), n, starts)
     fill_empty(labels, starts.shape[1])
     return labels
+
+
+def _relative(weights: NDArray[np.float64] | None, n_padded: int) -> NDArray[np.float32] | None:
+    """Weights over the largest, positive, and 0 for the padding."""
+    if weights is None:
+        return None
+    relative = np.zeros(n_padded, np.float32)
+    largest = float(weights.max(initial=0.0)) or 1.0
+    relative[: weights.size] = np.maximum(weights / largest, SMALLEST_WEIGHT)
+    return relative
 
 
 def fill_empty(labels: Labels, n_clusters: int) -> None:
@@ -82,35 +104,44 @@ def fill_empty(labels: Labels, n_clusters: int) -> None:
 
 
 @compiled()
-def _best_of_starts(rows, tiles, n, starts):  # type: ignore[no-untyped-def]
+def _best_of_starts(rows, tiles, weights, n, starts):  # type: ignore[no-untyped-def]
     best_inertia, best = np.inf, np.zeros(n, np.int32)
     for start in range(starts.shape[0]):
-        centers = _seed(rows, tiles, n, starts[start])
-        labels = _lloyd(rows, tiles, n, centers)
-        inertia = _inertia(rows, n, labels, centers)
+        centers = _seed(rows, tiles, weights, n, starts[start])
+        labels = _lloyd(rows, tiles, weights, n, centers)
+        inertia = _inertia(rows, weights, n, labels, centers)
         if inertia < best_inertia:
             best_inertia, best = inertia, labels[:n].copy()
     return best
 
 
 @compiled()
-def _seed(rows, tiles, n, uniforms):  # type: ignore[no-untyped-def]
-    """Greedy k-means++: of several points drawn by squared distance, the one that helps most."""
+def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
+    """Greedy k-means++: of several points drawn by squared distance, the one that helps most.
+
+    Squared distances are multiplied by the weights, and the first point is drawn by weight.
+    """
     n_clusters, n_tries = uniforms.shape
     n_tiles = tiles.shape[0]
     centers = np.zeros((n_clusters, rows.shape[1]), np.float32)
-    chosen = min(int(uniforms[0, 0] * n), n - 1)
-    centers[0] = rows[chosen]
     closest = np.full(rows.shape[0], np.float32(np.inf))
     closest[n:] = np.float32(0.0)
     trial, best = np.empty_like(closest), np.empty_like(closest)
     sums, trial_sums, best_sums = np.empty(n_tiles), np.empty(n_tiles), np.empty(n_tiles)
-    _closer(tiles, rows[chosen], closest, closest, sums)
+    if weights is None:
+        chosen = min(int(uniforms[0, 0] * n), n - 1)
+    else:
+        sums[:] = 0.0
+        for p in range(n):
+            sums[p // _TILE] += weights[p]
+        chosen = _draw(weights, sums, uniforms[0, 0] * sums.sum(), n)
+    centers[0] = rows[chosen]
+    _closer(tiles, weights, rows[chosen], closest, closest, sums)
     for cluster in range(1, n_clusters):
         total, lowest = sums.sum(), np.inf
         for attempt in range(n_tries):
             candidate = _draw(closest, sums, uniforms[cluster, attempt] * total, n)
-            potential = _closer(tiles, rows[candidate], closest, trial, trial_sums)
+            potential = _closer(tiles, weights, rows[candidate], closest, trial, trial_sums)
             if potential < lowest:
                 lowest, chosen = potential, candidate
                 best, trial = trial, best
@@ -136,8 +167,8 @@ def _draw(closest, sums, threshold, n):  # type: ignore[no-untyped-def]
 
 
 @compiled(reorder=True)
-def _closer(tiles, center, closest, out, sums):  # type: ignore[no-untyped-def]
-    """out = min(closest, squared distance to center); its sum by tiles and in all."""
+def _closer(tiles, weights, center, closest, out, sums):  # type: ignore[no-untyped-def]
+    """out = min(closest, weight x squared distance to center); its sum by tiles and in all."""
     total = 0.0
     distance = np.empty(_TILE, np.float32)
     for t in range(tiles.shape[0]):
@@ -147,6 +178,9 @@ def _closer(tiles, center, closest, out, sums):  # type: ignore[no-untyped-def]
             x = tiles[t, j * _TILE : (j + 1) * _TILE]
             for p in range(_TILE):
                 distance[p] += (x[p] - c) * (x[p] - c)
+        if weights is not None:
+            for p in range(_TILE):
+                distance[p] *= weights[t * _TILE + p]
         before, after = closest[t * _TILE : (t + 1) * _TILE], out[t * _TILE : (t + 1) * _TILE]
         tile_sum = 0.0
         for p in range(_TILE):
@@ -159,7 +193,7 @@ def _closer(tiles, center, closest, out, sums):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _lloyd(rows, tiles, n, centers):  # type: ignore[no-untyped-def]
+def _lloyd(rows, tiles, weights, n, centers):  # type: ignore[no-untyped-def]
     """Move ``centers`` until no point changes its cluster; returns labels, padding included."""
     n_clusters, n_coordinates = centers.shape
     # Centers are taken two at a time; an odd one is paired with one that is infinitely far.
@@ -179,15 +213,40 @@ def _lloyd(rows, tiles, n, centers):  # type: ignore[no-untyped-def]
                 changed = True
                 _move(rows[p], sums, sizes, old, new)
                 labels[p] = new
-        if _fill_empty(rows, n, labels, centers, sums, sizes):
+        if _fill_empty(rows, weights, n, labels, centers, sums, sizes):
             changed = True
         if not changed:
             break
-        for c in range(n_clusters):
-            if sizes[c] > 0:
-                for j in range(n_coordinates):
-                    centers[c, j] = sums[c, j] / sizes[c]
+        if weights is None:
+            _divide(sums, sizes, centers)
+        else:
+            _divide(*_weighted_sums(rows, weights, n, labels, n_clusters), centers)
     return labels
+
+
+@compiled()
+def _divide(sums, sizes, centers):  # type: ignore[no-untyped-def]
+    """Move each center to the mean of its points; that of an empty cluster stays."""
+    for c in range(sizes.size):
+        if sizes[c] > 0:
+            for j in range(centers.shape[1]):
+                centers[c, j] = sums[c, j] / sizes[c]
+
+
+@compiled()
+def _weighted_sums(rows, weights, n, labels, n_clusters):  # type: ignore[no-untyped-def]
+    """Each cluster's weighted sum of points, and its weight, added up anew.
+
+    Sums that points enter and leave, as in :func:`_move`, keep the rounding of heavy points, which
+    would drown a cluster of light ones.
+    """
+    sums, masses = np.zeros((n_clusters, rows.shape[1])), np.zeros(n_clusters)
+    for p in range(n):
+        c, weight = labels[p], np.float64(weights[p])
+        masses[c] += weight
+        for j in range(rows.shape[1]):
+            sums[c, j] += weight * rows[p, j]
+    return sums, masses
 
 
 @compiled()
@@ -202,18 +261,19 @@ def _move(row, sums, sizes, old, new):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _fill_empty(rows, n, labels, centers, sums, sizes):  # type: ignore[no-untyped-def]
-    """Give each empty cluster the point farthest from its own center, if that lies apart."""
+def _fill_empty(rows, weights, n, labels, centers, sums, sizes):  # type: ignore[no-untyped-def]
+    """Give each empty cluster the point that adds most to the inertia, if it lies apart."""
     filled = False
     for empty in range(sizes.size):
         if sizes[empty] > 0:
             continue
-        farthest, where = SAME_PLACE, -1
+        most, where = 0.0, -1
         for p in range(n):
             if sizes[labels[p]] > 1:
                 distance = np.sum((rows[p] - centers[labels[p]]) ** 2)
-                if distance > farthest:
-                    farthest, where = distance, p
+                share = distance if weights is None else weights[p] * distance
+                if distance > SAME_PLACE and share > most:
+                    most, where = share, p
         if where >= 0:
             _move(rows[where], sums, sizes, labels[where], empty)
             labels[where] = empty
@@ -265,13 +325,15 @@ def _assign(tiles, centers, half_norms, nearest):  # type: ignore[no-untyped-def
 
 
 @compiled(reorder=True)
-def _inertia(rows, n, labels, centers):  # type: ignore[no-untyped-def]
-    """Sum of squared distances to the centers, added up in float64."""
+def _inertia(rows, weights, n, labels, centers):  # type: ignore[no-untyped-def]
+    """Weighted sum of squared distances to the centers, added up in float64."""
     total = 0.0
     for p in range(n):
         row, center = rows[p], centers[labels[p]]
         distance = np.float32(0.0)
         for j in range(row.size):
             distance += (row[j] - center[j]) * (row[j] - center[j])
+        if weights is not None:
+            distance *= weights[p]
         total += float(distance)
     return total

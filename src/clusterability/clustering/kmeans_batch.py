@@ -9,19 +9,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clusterability.clustering.kmeans import MAX_ITERATIONS, SAME_PLACE
+from clusterability.clustering.kmeans import MAX_ITERATIONS, SAME_PLACE, SMALLEST_WEIGHT
 
 MEMORY = 2**31
 """Bytes that the largest temporary, one score for each point, center and start, may take."""
 
 
-def kmeans_batch(points: Tensor, alive: Tensor, starts: Tensor) -> Tensor:
+def kmeans_batch(
+    points: Tensor, alive: Tensor, starts: Tensor, weights: Tensor | None = None
+) -> Tensor:
     """Cluster the points of each graph.
 
     Args:
         points: (n_graphs, n, m).
         alive: (n_graphs, n) bool, False for points to leave out.
         starts: (n_graphs, n_init, n_clusters, n_candidates) uniform in [0, 1).
+        weights: (n_graphs, n) not negative; how much each point counts. By default all alike.
 
     Returns:
         Labels (n_graphs, n) int32, -1 where left out.
@@ -31,83 +34,95 @@ def kmeans_batch(points: Tensor, alive: Tensor, starts: Tensor) -> Tensor:
         points = points.new_zeros(*points.shape[:2], 1)
     scale = points.abs().amax((1, 2), keepdim=True).clamp_min(1e-300)
     points = (points / scale).float()
+    weights = _relative(alive, weights)
     size = max(1, MEMORY // (4 * points.shape[1] * n_init * n_clusters))
     labels = [
         _best_of_starts(*parts)
-        for parts in zip(*(torch.split(t, size) for t in (points, alive, starts)), strict=True)
+        for parts in zip(*(torch.split(t, size) for t in (points, weights, starts)), strict=True)
     ]
     return torch.cat(labels)
 
 
-def _best_of_starts(points: Tensor, alive: Tensor, starts: Tensor) -> Tensor:
-    centers = _seed(points, alive, starts)
-    labels, centers = _lloyd(points, alive, centers)
+def _relative(alive: Tensor, weights: Tensor | None) -> Tensor:
+    """Weights over the largest of each graph, positive, and 0 for points to leave out; float32."""
+    if weights is None:
+        return alive.float()
+    weights = torch.where(alive, weights, 0)
+    largest = weights.amax(1, keepdim=True).clamp_min(1e-300)
+    return torch.where(alive, (weights / largest).clamp_min(SMALLEST_WEIGHT), 0).float()
+
+
+def _best_of_starts(points: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
+    centers = _seed(points, weights, starts)
+    labels, centers = _lloyd(points, weights, centers)
     own = torch.take_along_dim(centers, labels[..., None].long(), dim=2).double()
-    distances = (points[:, None].double() - own).square().sum(-1) * alive[:, None]
+    distances = (points[:, None].double() - own).square().sum(-1) * weights[:, None]
     best = distances.sum(-1).argmin(1)
     chosen = torch.take_along_dim(labels, best[:, None, None], dim=1)[:, 0]
-    return torch.where(alive, chosen, -1).int()
+    return torch.where(weights > 0, chosen, -1).int()
 
 
-def _seed(points: Tensor, alive: Tensor, starts: Tensor) -> Tensor:
+def _seed(points: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
     """Greedy k-means++; (n_graphs, n_init, n_clusters, m)."""
     n_graphs, n_init, n_clusters, _ = starts.shape
     graphs = torch.arange(n_graphs, device=points.device)[:, None]
-    n_alive = alive.sum(1)[:, None]
-    rank = torch.minimum((starts[:, :, 0, 0] * n_alive).long(), n_alive - 1)
-    first = torch.searchsorted(alive.cumsum(1), rank + 1)
+    running = weights.double().cumsum(1)
+    first = torch.searchsorted(running, starts[:, :, 0, 0] * running[:, -1:], right=True)
     centers = points.new_empty(n_graphs, n_init, n_clusters, points.shape[-1])
     centers[:, :, 0] = points[graphs, first]
-    closest = _distances(points, centers[:, :, :1])[:, :, 0] * alive[:, None]
+    closest = _distances(points, weights, centers[:, :, :1])[:, :, 0]
     for cluster in range(1, n_clusters):
         running = closest.double().cumsum(-1)
         thresholds = starts[:, :, cluster] * running[..., -1:]
         tries = torch.searchsorted(running, thresholds, right=True)
         tries = tries.clamp_max(points.shape[1] - 1)
         candidates = points[graphs[..., None], tries]
-        improved = torch.minimum(closest[:, :, None], _distances(points, candidates))
+        improved = torch.minimum(closest[:, :, None], _distances(points, weights, candidates))
         best = improved.sum(-1, dtype=torch.float64).argmin(-1)[:, :, None, None]
         centers[:, :, cluster] = torch.take_along_dim(candidates, best, dim=2)[:, :, 0]
         closest = torch.take_along_dim(improved, best, dim=2)[:, :, 0]
     return centers
 
 
-def _distances(points: Tensor, centers: Tensor) -> Tensor:
-    """Squared distances (n_graphs, n_init, n_centers, n)."""
-    return torch.stack(
+def _distances(points: Tensor, weights: Tensor, centers: Tensor) -> Tensor:
+    """Weights x squared distances (n_graphs, n_init, n_centers, n)."""
+    distances = torch.stack(
         [(points[:, None] - c[:, :, None]).square().sum(-1) for c in centers.unbind(2)], dim=2
     )
+    return distances.mul_(weights[:, None, None])
 
 
-def _lloyd(points: Tensor, alive: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
+def _lloyd(points: Tensor, weights: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     """Iterate until no point changes its cluster; labels (n_graphs, n_init, n) and centers."""
     clusters = torch.arange(centers.shape[2], device=points.device)[:, None]
     labels = None
     for _ in range(MAX_ITERATIONS):
         half_norms = centers.square().sum(-1, keepdim=True) / 2
         scores = half_norms - centers @ points.mT[:, None]
-        nearest = _fill_empty(points, alive, centers, scores.argmin(2))
-        members = ((nearest[:, :, None] == clusters) & alive[:, None, None]).float()
-        sizes = members.sum(-1, keepdim=True)
-        centers = torch.where(sizes > 0, members @ points[:, None] / sizes.clamp_min(1), centers)
+        nearest = _fill_empty(points, weights, centers, scores.argmin(2))
+        members = (nearest[:, :, None] == clusters) * weights[:, None, None]
+        masses = members.sum(-1, keepdim=True)
+        means = members @ points[:, None] / masses.clamp_min(SMALLEST_WEIGHT)
+        centers = torch.where(masses > 0, means, centers)
         if labels is not None and torch.equal(labels, nearest):
             break
         labels = nearest
     return nearest, centers
 
 
-def _fill_empty(points: Tensor, alive: Tensor, centers: Tensor, nearest: Tensor) -> Tensor:
-    """Give an empty cluster of each start the point that lies farthest from its own center."""
+def _fill_empty(points: Tensor, weights: Tensor, centers: Tensor, nearest: Tensor) -> Tensor:
+    """Give an empty cluster of each start the point that adds most to the inertia."""
     n_clusters = centers.shape[2]
-    counted = torch.where(alive[:, None], nearest, n_clusters)
+    counted = torch.where(weights[:, None] > 0, nearest, n_clusters)
     sizes = torch.nn.functional.one_hot(counted, n_clusters + 1).sum(2)[..., :n_clusters]
     graphs, starts = (sizes == 0).any(-1).nonzero(as_tuple=True)
     for graph, start in zip(graphs.tolist(), starts.tolist(), strict=True):
         own = centers[graph, start][nearest[graph, start]]
-        distances = (points[graph] - own).square().sum(-1) * alive[graph]
-        distances *= sizes[graph, start][nearest[graph, start]] > 1
-        farthest = distances.argmax()
-        if distances[farthest] > SAME_PLACE:
+        distances = (points[graph] - own).square().sum(-1)
+        movable = (sizes[graph, start][nearest[graph, start]] > 1) & (distances > SAME_PLACE)
+        shares = distances * weights[graph] * movable
+        most = shares.argmax()
+        if shares[most] > 0:
             empty = (sizes[graph, start] == 0).nonzero()[0, 0]
-            nearest[graph, start, farthest] = empty
+            nearest[graph, start, most] = empty
     return nearest

@@ -7,10 +7,12 @@ make the n-cut worse.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from clusterability.compiling import compiled
 from clusterability.graph.packed import PackedGraph, span
@@ -23,7 +25,7 @@ MAX_SWEEPS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """A clustering before and after local search.
+    """A clustering, and what local search made of it or of another start.
 
     Attributes:
         ncut: n-cut of the labels given.
@@ -60,6 +62,49 @@ def refine(
     if after > before:
         return Refined(before, before, labels)
     return Refined(before, after, moved)
+
+
+def refine_from(
+    packed: PackedGraph,
+    degrees: NDArray[np.float64],
+    starts: Sequence[NDArray[np.int32]],
+    n_clusters: int,
+) -> Refined:
+    """Lower the n-cut of a clustering, searching from others too; the lowest n-cut counts.
+
+    Args:
+        packed: the graph.
+        degrees: (n_neurons,).
+        starts: labels as in :func:`refine`, first those of the clustering to refine. All leave out
+            the same neurons and use the same number of clusters.
+        n_clusters: as in :func:`refine`.
+
+    Returns:
+        The n-cut of the first start; the lowest n-cut found, and its labels, numbered like the
+        clusters of the first start.
+    """
+    found = [refine(packed, degrees, labels, n_clusters) for labels in starts]
+    best = min(found, key=lambda refined: refined.refined_ncut)
+    labels = best.labels
+    if best is not found[0]:
+        labels = _renumber(labels, starts[0], degrees, n_clusters)
+    return Refined(found[0].ncut, best.refined_ncut, labels)
+
+
+def _renumber(
+    labels: NDArray[np.int32],
+    like: NDArray[np.int32],
+    degrees: NDArray[np.float64],
+    n_clusters: int,
+) -> NDArray[np.int32]:
+    """Return the same clusters, paired with those of ``like`` so that they share most volume."""
+    alive = labels >= 0
+    shared = np.zeros((n_clusters, n_clusters))
+    np.add.at(shared, (labels[alive], like[alive]), degrees[alive])
+    numbers = linear_sum_assignment(shared, maximize=True)[1]
+    renumbered = labels.copy()
+    renumbered[alive] = numbers[labels[alive]]
+    return renumbered
 
 
 def offset_ncut(

@@ -1,0 +1,141 @@
+"""What does the second start do to the refined n-cut, to that of shuffles, and to the time?
+
+    python benchmarks/second_start.py NETWORK... [--seeds 5] [--shuffles 20] [--json PATH]
+
+The local search sets out from the labels of k-means, and from those of a k-means that weights
+neurons by their degree; the lower n-cut counts. For each network (a file,
+``example:fashion-mnist-mlp``, or ``vgg16`` for random channel strengths in the shape of VGG-16):
+the refined n-cut without the second start and with it, over the seeds and over the shuffles, for
+several numbers of starts of the weighted k-means, and the processor's time with it over that
+without it, in one thread.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import torch
+from environment import environment
+
+from against_scikit_learn import load
+from clusterability import NeuronGraph
+from clusterability.clustering.kmeans import draw_starts, kmeans
+from clusterability.clustering.refinement import refine
+from clusterability.evaluation import N_WEIGHTED, Draw, Policy, evaluate
+from clusterability.graph.packed import pack
+from clusterability.measuring import FEW_STARTS, MANY_NEURONS, MANY_STARTS
+from clusterability.nulls import NULLS, without_isolated
+from clusterability.spectral.embedding import spectral_embedding
+from clusterability.workers import single_threaded_libraries
+
+NUMBERS_OF_STARTS = (1, 3, 5, 10, 25)
+N_CLUSTERS = 12
+
+
+@dataclass(frozen=True)
+class Searches:
+    """The n-cuts that one graph's local searches end in, and the seconds that they take.
+
+    Attributes:
+        plain: n-cut of k-means.
+        before: n-cut after the search from the labels of k-means alone.
+        after: the lower of this and of the search from weighted k-means, by number of starts.
+        seconds: the processor's, for everything but the second start.
+        extra_seconds: the same for the second start, by number of starts.
+    """
+
+    plain: float
+    before: float
+    after: dict[int, float]
+    seconds: float
+    extra_seconds: dict[int, float]
+
+
+def search(graph: NeuronGraph, policy: Policy, draw: Draw) -> Searches:
+    """Do what ``evaluate`` does, with each number of starts of the weighted k-means."""
+    k, started = policy.n_clusters, process_time()
+    shuffle_rng, eigenvector_rng, kmeans_rng, _ = draw.generators()
+    drawn = policy.null(graph, shuffle_rng) if draw.shuffled else graph
+    embedding = spectral_embedding(drawn, k - 1, [eigenvector_rng])
+    degrees, packed = embedding.degrees.numpy(), pack(drawn)
+    alive = degrees > 0
+    points, labels = embedding.vectors.numpy()[alive], np.full(degrees.size, -1, np.int32)
+    labels[alive] = kmeans(points, draw_starts(kmeans_rng, policy.n_init, k))
+    found = refine(packed, degrees, labels, k)
+    seconds = process_time() - started
+    after, extra_seconds = {}, {}
+    for n_init in NUMBERS_OF_STARTS:
+        started = process_time()
+        starts = draw_starts(draw.generators()[3], n_init, k)
+        labels[alive] = kmeans(points, starts, degrees[alive])
+        other = refine(packed, degrees, labels, k)
+        extra_seconds[n_init] = process_time() - started
+        after[n_init] = min(found.refined_ncut, other.refined_ncut)
+    return Searches(found.ncut, found.refined_ncut, after, seconds, extra_seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("networks", nargs="+")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--shuffles", type=int, default=20)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    with single_threaded_libraries(), torch.no_grad():
+        rows = [compare(name, args.seeds, args.shuffles) for name in args.networks]
+    report = {
+        "question": "What does the second start do to the refined n-cut, its null, and the time?",
+        "n_clusters": N_CLUSTERS,
+        "starts_of_weighted_kmeans": N_WEIGHTED,
+        "networks": rows,
+        "environment": environment(),
+    }
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def compare(name: str, n_seeds: int, n_shuffles: int) -> dict[str, object]:
+    graph = without_isolated(load(name))
+    graph = graph.with_flat_strengths(graph.flat_strengths().float())
+    n_init = FEW_STARTS if graph.n_neurons <= MANY_NEURONS else MANY_STARTS
+    policy = Policy(NULLS["layer"], N_CLUSTERS, n_init)
+    seeds = np.random.SeedSequence(0).spawn(n_seeds + n_shuffles)
+    draws = [Draw(seed, shuffled=i >= n_seeds) for i, seed in enumerate(seeds)]
+    found = [search(graph, policy, draw) for draw in draws]
+    refined = evaluate(graph, policy, draws[0]).refined.refined_ncut
+    assert abs(refined - found[0].after[N_WEIGHTED]) < 1e-9, "evaluate does the same"
+    row = {
+        "network": "/".join(Path(name).parts[-2:]),
+        "n_neurons": graph.n_neurons,
+        "n_init": n_init,
+        "observed": summary(found[:n_seeds]),
+        "shuffles": summary(found[n_seeds:]),
+        "milliseconds_without": 1e3 * float(np.median([f.seconds for f in found])),
+        "time_with_over_without": {
+            n: 1 + float(np.median([f.extra_seconds[n] / f.seconds for f in found]))
+            for n in NUMBERS_OF_STARTS
+        },
+    }
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def summary(found: list[Searches]) -> dict[str, object]:
+    """Mean and standard deviation of the n-cuts."""
+
+    def mean_and_std(values: list[float]) -> dict[str, float]:
+        return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+    return {
+        "n_graphs": len(found),
+        "plain": mean_and_std([f.plain for f in found]),
+        "before": mean_and_std([f.before for f in found]),
+        "after": {n: mean_and_std([f.after[n] for f in found]) for n in NUMBERS_OF_STARTS},
+    }
+
+
+if __name__ == "__main__":
+    main()
