@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError
-from clusterability.training import build, group, running, train, train_many
+from clusterability.training import DivergedError, build, group, running, train, train_many
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.objective import Penalty
 from clusterability.training.randomness import Randomness, Use
@@ -32,7 +32,9 @@ def finite(path):
 
 
 def refused(out, spec, **fields):
-    with pytest.raises(InputError, match=r"became NaN or infinite .* lower the learning") as error:
+    with pytest.raises(
+        DivergedError, match=r"became NaN or infinite .* lower the learning"
+    ) as error:
         trained(out, spec, **fields)
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -125,7 +127,7 @@ def test_one_of_a_stack_diverges_and_the_others_go_on(tmp_path, monkeypatch, at_
     spec, data = small_spec(dropout=True), few_digits()
     expected = train_many(spec, 3, stacked=True, data=data, out=tmp_path / "all", device="cpu")
     diverging(monkeypatch, 1, at_step)
-    with pytest.raises(InputError, match="seed1-") as error:
+    with pytest.raises(DivergedError, match="seed1-") as error:
         train_many(spec, 3, stacked=True, data=data, out=tmp_path, device="cpu")
     assert "more" not in str(error.value)
     for run in (expected[0], expected[2]):
@@ -203,14 +205,14 @@ def test_other_runs_go_on(tmp_path, monkeypatch, workers):
     state = load_file(folder / "checkpoint.safetensors")
     state["parameter"].fill_(torch.inf)
     save_file(state, folder / "checkpoint.safetensors", metadata)
-    with pytest.raises(InputError, match="seed0-"):
+    with pytest.raises(DivergedError, match="seed0-"):
         train_many(spec, 3, data=few_digits(), out=tmp_path, workers=workers)
     done = {path.parent.name.split("-")[3] for path in tmp_path.glob("*/pruned.safetensors")}
     assert done == {"seed1", "seed2"}
 
 
 def test_several_that_diverge_are_counted(tmp_path):
-    with pytest.raises(InputError, match=r"seed0-\w+ \(and of 2 more\) became NaN"):
+    with pytest.raises(DivergedError, match=r"seed0-\w+ \(and of 2 more\) became NaN"):
         train_many(small_spec(learning_rate=1e30), 3, data=few_digits(), out=tmp_path, workers=1)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clusterability.cut import normalized_cut
-    from clusterability.errors import InputError
+    from clusterability.errors import ClusterabilityError, InputError, RunError
     from clusterability.graph import Block, Layer, NeuronGraph
     from clusterability.measuring import measure
     from clusterability.result import Clusterability
@@ -19,9 +19,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Block": "graph",
     "Clusterability": "result",
+    "ClusterabilityError": "errors",
     "InputError": "errors",
     "Layer": "graph",
     "NeuronGraph": "graph",
+    "RunError": "errors",
     "measure": "measuring",
     "neuron_graph": "tracing",
     "normalized_cut": "cut",
@@ -30,9 +32,11 @@ _HOMES = {
 __all__ = [
     "Block",
     "Clusterability",
+    "ClusterabilityError",
     "InputError",
     "Layer",
     "NeuronGraph",
+    "RunError",
     "__version__",
     "measure",
     "neuron_graph",

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import platform
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from clusterability import __version__
 from clusterability.errors import InputError
 from clusterability.measuring import measure
 from clusterability.training.augmentation import draw_transformations
@@ -22,6 +19,7 @@ from clusterability.training.autograd_network import AutogradNetwork
 from clusterability.training.checkpoint import Checkpoint, check_place, damage_named
 from clusterability.training.folders import RunFolder
 from clusterability.training.loop import Scores, evaluate, sparsities, train_epoch
+from clusterability.training.machine import Machine, describe_machine
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.networks import NETWORKS, build
 from clusterability.training.objective import penalties, total_penalty
@@ -46,8 +44,8 @@ class Group:
         specs: equal but for the seed.
         folders: one a run, locked.
         data: the same for all.
-        threads: of torch, which change the rounding; a checkpoint keeps those it was begun with.
-        progress: show a bar for each phase if standard error is a terminal.
+        machine: says how many threads of torch; a checkpoint keeps those it was begun with, since
+            they change the rounding.
         position: the bar's line, where other processes have bars too.
     """
 
@@ -56,14 +54,14 @@ class Group:
         specs: Sequence[TrainingSpec],
         folders: Sequence[RunFolder],
         data: Data,
+        machine: Machine,
         *,
-        threads: int,
-        progress: bool,
         position: int | None = None,
     ) -> None:
+        assert machine.threads is not None
         self.specs, self.folders, self.data = specs, folders, data
         self.spec = specs[0]
-        self.threads, self.progress, self.position = threads, progress, position
+        self.threads, self.progress, self.position = machine.threads, machine.progress, position
         self.device = data.train.x.device
         self.attempts: list[Attempt] = []
         self.seconds = 0.0
@@ -347,23 +345,11 @@ class Group:
             curves=tuple(self.curves[run]),
             diverged=self.diverged[run],
             attempts=tuple(self.attempts),
-            machine=self._machine(),
+            machine=describe_machine(self.device, self.threads, self.seconds),
             data_digest=self.data.digest,
             shape=self.data.shape,
             n_outputs=self.data.n_outputs,
         )
-
-    def _machine(self) -> dict[str, Any]:
-        is_gpu = self.device.type == "cuda"
-        return {
-            "device": torch.cuda.get_device_name(self.device) if is_gpu else "cpu",
-            "threads": self.threads,
-            "seconds": round(self.seconds, 3),
-            "clusterability": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        }
 
 
 def _kinds(state: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
