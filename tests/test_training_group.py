@@ -10,7 +10,6 @@ from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError
 from clusterability.training import DivergedError, build, group, running, train, train_many
 from clusterability.training.mlp_stack import MLPStack
-from clusterability.training.objective import Penalty
 from clusterability.training.randomness import Randomness, Use
 from training_cases import (  # noqa: F401
     PlainTraining,
@@ -51,14 +50,13 @@ def test_a_run_begins_with_the_networks_of_its_seed(tmp_path):
 
 def test_a_run_is_the_plain_loop(tmp_path):
     """The whole of it: order, dropout, the schedule of pruning, and Adam begun afresh for it."""
-    penalty = Penalty(1e-4, 2e-4)
     spec = small_spec(seed=4, dropout=True, l1=1e-4, l2=2e-4, batch_size=40, pruning_interval=3)
     data, randomness = few_digits(), Randomness(4)
     x, y = torch.from_numpy(data.train.x) / 255, torch.from_numpy(data.train.y)
     initial = randomness.numpy(Use.INITIALIZATION)
     network = build("small-mlp", (1, 8, 8), 10, dropout=True, generator=initial)
     run = trained(tmp_path, spec)
-    plain = PlainTraining(network, [penalty] * 4, 0.001)
+    plain = PlainTraining(network, [(1e-4, 2e-4)] * 4, 0.001)
     for phase, name in enumerate(spec.phases):
         plain.start_phase()
         step = 0

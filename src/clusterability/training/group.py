@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from clusterability.errors import InputError
@@ -17,12 +17,19 @@ from clusterability.measuring import measure
 from clusterability.training.augmentation import draw_transformations
 from clusterability.training.autograd_network import AutogradNetwork
 from clusterability.training.checkpoint import Checkpoint, check_place, damage_named
+from clusterability.training.divergence import are_finite
 from clusterability.training.folders import RunFolder
-from clusterability.training.loop import Scores, evaluate, sparsities, train_epoch
+from clusterability.training.loop import (
+    Scores,
+    evaluate,
+    sparsities,
+    total_penalty,
+    train_epoch,
+)
 from clusterability.training.machine import Machine, describe_machine
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.networks import NETWORKS, build
-from clusterability.training.objective import penalties, total_penalty
+from clusterability.training.penalty import Penalty, penalties_of
 from clusterability.training.pruning import PruningSchedule
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.record import Attempt, EpochScores, PhaseScores, TrainedRun
@@ -122,12 +129,10 @@ class Group:
             )
             for randomness in self.randomness
         ]
-        n_layers = sum(isinstance(m, nn.Linear | nn.Conv2d) for m in networks[0])
-        each = penalties(spec, n_layers)
         if NETWORKS[spec.network].is_mlp:
-            return MLPStack(networks, each, spec.learning_rate, self.device)
+            return MLPStack(networks, spec.learning_rate, self.device)
         (network,) = networks
-        return AutogradNetwork(network, each, spec.learning_rate, self.device)
+        return AutogradNetwork(network, spec.learning_rate, self.device)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         n_epochs = [self.spec.phase_epochs(phase) for phase in range(len(self.spec.phases))]
@@ -209,6 +214,7 @@ class Group:
         self.networks.start_epoch(
             [r.torch(Use.DROPOUT, *place, self.device) for r in self.randomness],
             self._transformations(place),
+            self._penalties(),
         )
         scores = train_epoch(
             self.networks,
@@ -247,14 +253,14 @@ class Group:
 
     def _note(self, scores: Scores, test: Scores | None, seconds: float) -> None:
         """Add a line to the curves of each network that still learns."""
-        penalty = self._penalties()
-        sparsity = sparsities(self.networks)
+        penalty = total_penalty(self.networks, self._penalties())
+        sparsity, finite = sparsities(self.networks), are_finite(self.networks)
         for run, rows in enumerate(self.curves):
             if self.diverged[run] is not None:
                 continue
             numbers = [float(scores.loss[run]), penalty[run]]
             numbers += [] if test is None else [float(test.loss[run])]
-            if not all(math.isfinite(number) for number in numbers):
+            if not finite[run] or not all(math.isfinite(number) for number in numbers):
                 self._note_divergence(run)
                 continue
             rows.append(
@@ -277,13 +283,11 @@ class Group:
         if self.curves[run]:
             self.folders[run].write_curves(self.curves[run])
         with torch.no_grad():
-            for kernels in self.networks.kernels:
-                kernels[run].zero_()
+            for parameter in self.networks.parameters.values():
+                parameter[run].zero_()
 
-    def _penalties(self) -> list[float]:
-        each = penalties(self.spec, len(self.networks.kernels))
-        found: list[float] = total_penalty(each, self.networks.kernels).tolist()
-        return found
+    def _penalties(self) -> list[Penalty]:
+        return penalties_of(self.spec, self.networks.kernel_names)
 
     def _accuracy(self, scores: Scores, run: int) -> float | None:
         return None if self.data.train.is_regression else float(scores.accuracy[run])
