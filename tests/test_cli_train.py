@@ -12,7 +12,8 @@ import pytest
 from clusterability import training
 from clusterability.cli import main
 from clusterability.cli import train as command
-from clusterability.training import NETWORKS, TrainingSpec, group, train
+from clusterability.training import NETWORKS, TrainingSpec, train
+from clusterability.training import training as runs
 from training_cases import one_thread, weights_of  # noqa: F401
 
 DIGITS = ("--network", "small-mlp", "--dataset", "digits")
@@ -198,14 +199,14 @@ def test_help_names_every_field_of_the_spec():
 
 
 def test_one_that_diverges_does_not_hide_the_others(tmp_path, capsys, monkeypatch):
-    note = group.Group._note
+    note = runs.Training._note
 
     def diverge(self, scores, test, seconds):
         if self.spec.seed == 1:
             scores.loss[0] = float("inf")
         note(self, scores, test, seconds)
 
-    monkeypatch.setattr(group.Group, "_note", diverge)
+    monkeypatch.setattr(runs.Training, "_note", diverge)
     options = ["--runs", "3", "--workers", "1", "--out", str(tmp_path)]
     assert main(["train", *FAST, *options]) == 1
     out, err = capsys.readouterr()

@@ -12,7 +12,6 @@ from clusterability.errors import InputError, RunError
 from clusterability.options import whole
 from clusterability.training.fitting import check_fit, default_threads, is_worth_processes
 from clusterability.training.folders import RunFolder
-from clusterability.training.group import Group
 from clusterability.training.machine import Machine
 from clusterability.training.memory import explain_lack_of_memory
 from clusterability.training.networks import NETWORKS
@@ -21,6 +20,7 @@ from clusterability.training.record import TrainedRun
 from clusterability.training.samples import data_digest, place
 from clusterability.training.spec import TrainingSpec
 from clusterability.training.torch_settings import training_settings
+from clusterability.training.training import Training
 from clusterability.workers import available_workers
 
 
@@ -187,7 +187,7 @@ def _train_all(
             data = place(dataset, machine.device, digest)
             for group in groups:
                 ours = [specs[i] for i in group], [folders[i] for i in group]
-                runs = Group(*ours, data, machine).train()
+                runs = Training(*ours, data, machine).train()
                 for i, run in zip(group, runs, strict=True):
                     found[i] = run
     return [run for run in found if run is not None]

@@ -24,11 +24,11 @@ from clusterability.errors import InputError, RunError
 from clusterability.tracing.file_checks import damage_named
 from clusterability.tracing.npz_files import read_npz
 from clusterability.training.folders import RunFolder
-from clusterability.training.group import Group, PausedError
 from clusterability.training.machine import Machine
 from clusterability.training.memory import explain_lack_of_memory
 from clusterability.training.samples import Data, place
 from clusterability.training.spec import TrainingSpec
+from clusterability.training.training import PausedError, Training
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def _train(message: dict[str, Any], data: Data) -> None:
     # The parent holds the folder's lock.
     folder = RunFolder(Path(message["out"]), spec)
     machine = Machine(torch.device("cpu"), message["threads"], 1, message["progress"])
-    training = Group([spec], [folder], data, machine, position=message["position"])
+    training = Training([spec], [folder], data, machine, position=message["position"])
     training.train(message["max_epochs"])
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError
-from clusterability.training import DivergedError, build, group, running, train, train_many
+from clusterability.training import DivergedError, build, running, train, train_many, training
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.randomness import Randomness, Use
 from training_cases import (  # noqa: F401
@@ -168,8 +168,8 @@ def test_a_checkpoint_with_other_tensors_is_refused(tmp_path, monkeypatch, netwo
         if self.phase == 1:
             raise StoppedError
 
-    spec, save = small_spec(network=network, epochs=1, batch_size=50), group.Group._save
-    monkeypatch.setattr(group.Group, "_save", stop_when_pruned)
+    spec, save = small_spec(network=network, epochs=1, batch_size=50), training.Training._save
+    monkeypatch.setattr(training.Training, "_save", stop_when_pruned)
     with pytest.raises(StoppedError):
         trained(tmp_path, spec)
     path = tmp_path / spec.name / "checkpoint.safetensors"
@@ -191,9 +191,9 @@ def test_other_runs_go_on(tmp_path, monkeypatch, workers):
         save(self)
         raise RuntimeError
 
-    spec, save = small_spec(), group.Group._save
+    spec, save = small_spec(), training.Training._save
     with monkeypatch.context() as patched:
-        patched.setattr(group.Group, "_save", stop_after_epoch)
+        patched.setattr(training.Training, "_save", stop_after_epoch)
         with pytest.raises(RuntimeError):
             trained(tmp_path, spec)
     # Also in another process this one goes on with what cannot go on.
@@ -223,7 +223,7 @@ def measured_as(monkeypatch, ncuts):
         networks.append({n: v.clone() for n, v in network.state_dict().items()})
         return SimpleNamespace(ncut=next(remaining))
 
-    monkeypatch.setattr(group, "measure", found)
+    monkeypatch.setattr(training, "measure", found)
     return networks
 
 
@@ -256,7 +256,7 @@ def test_attempts_survive_a_stop(tmp_path, monkeypatch):
     measured_as(monkeypatch, [0.1, 0.2, 1.0, 1.0])
     expected = trained(tmp_path / "expected", spec)
     measured_as(monkeypatch, [0.1, 0.2, 1.0, 1.0])
-    save, n_saved = group.Group._save, []
+    save, n_saved = training.Training._save, []
 
     def stopping(self):
         save(self)
@@ -264,7 +264,7 @@ def test_attempts_survive_a_stop(tmp_path, monkeypatch):
         if len(n_saved) in (1, 3, 6):
             raise RuntimeError
 
-    monkeypatch.setattr(group.Group, "_save", stopping)
+    monkeypatch.setattr(training.Training, "_save", stopping)
     for _ in range(3):
         with pytest.raises(RuntimeError):
             trained(tmp_path, spec)

@@ -44,7 +44,7 @@ class PausedError(Exception):
     """A training has had its epochs for now."""
 
 
-class Group:
+class Training:
     """One run, or the runs of one stack.
 
     Args:
