@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from clusterability import NeuronGraph
 from clusterability.evaluation import N_WEIGHTED, Draw, Policy, evaluate
 from clusterability.graph import Block, Layer
-from clusterability.nulls import NULLS
+from clusterability.registries import NULLS
 from clusterability.workers import single_threaded_libraries
 from second_start import NUMBERS_OF_STARTS, search
 

@@ -27,7 +27,8 @@ from clusterability.clustering.refinement import refine
 from clusterability.evaluation import N_WEIGHTED, Draw, Policy, evaluate
 from clusterability.graph.packed import pack
 from clusterability.measuring import FEW_STARTS, MANY_NEURONS, MANY_STARTS
-from clusterability.nulls import NULLS, without_isolated
+from clusterability.nulls.isolated import without_isolated
+from clusterability.registries import NULLS
 from clusterability.spectral.embedding import spectral_embedding
 from clusterability.workers import single_threaded_libraries
 

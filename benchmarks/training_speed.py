@@ -29,7 +29,6 @@ from clusterability.experiments.environment import environment
 from clusterability.training import TrainingSpec, build, train, train_many
 from clusterability.training.loop import evaluate, train_epoch
 from clusterability.training.mlp_stack import MLPStack
-from clusterability.training.objective import Penalty
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.samples import samples
 from clusterability.workers import available_workers
@@ -91,7 +90,7 @@ def our_loop(data: Dataset, n_runs: int, device: torch.device) -> Callable[[], N
     networks = [
         build("mlp", (1, 28, 28), 10, generator=r.numpy(Use.INITIALIZATION)) for r in randomness
     ]
-    stack = MLPStack(networks, [Penalty(0.0, 0.0)] * 5, 1e-3, device)
+    stack = MLPStack(networks, 1e-3, device)
 
     def epoch() -> None:
         orders = [r.numpy(Use.ORDER).permutation(len(part)) for r in randomness]
@@ -101,7 +100,7 @@ def our_loop(data: Dataset, n_runs: int, device: torch.device) -> Callable[[], N
 
 
 def evaluation(data: Dataset, device: torch.device) -> Callable[[], None]:
-    stack = MLPStack([build("mlp", (1, 28, 28), 10)], [Penalty(0.0, 0.0)] * 5, 1e-3, device)
+    stack = MLPStack([build("mlp", (1, 28, 28), 10)], 1e-3, device)
     part = samples(data, data.test, device)
     return lambda: evaluate(stack, part)
 

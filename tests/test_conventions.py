@@ -10,7 +10,7 @@ from torch import nn
 from clusterability.clustering.cut import normalized_cut
 from clusterability.conventions import CONVENTIONS, Conventions, Starts
 from clusterability.graph import NeuronGraph
-from clusterability.nulls.shuffles import NULLS
+from clusterability.registries import NULLS
 from clusterability.workers import single_threaded_libraries
 from graphs import joined, naive_adjacency, naive_ncut, random_chain
 from measurements import check, numbers, run

@@ -11,8 +11,7 @@ from clusterability.clustering.cut import normalized_cut
 from clusterability.errors import InputError
 from clusterability.experiments import plain_pipeline
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.nulls.shuffles import NULLS
-from clusterability.registries import TIES
+from clusterability.registries import NULLS, TIES
 from clusterability.result import Clusterability
 from clusterability.workers import single_threaded_libraries
 from graphs import (

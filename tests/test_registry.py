@@ -148,7 +148,8 @@ def test_another_package_is_known_to_the_command_and_not_loaded_for_its_help(ins
 def test_what_another_package_adds_is_used(installed):
     code = """
 from clusterability import Settings
-from clusterability.nulls.shuffles import NULLS, shuffle_layer
+from clusterability.registries import NULLS
+from clusterability.nulls.shuffles import shuffle_layer
 from clusterability.registries import KERNEL_NORMS
 from clusterability.training import TrainingSpec
 assert Settings(conventions="ours").null == "as-it-is"

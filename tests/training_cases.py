@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from clusterability.datasets import Dataset, Split, load_dataset
+from clusterability.penalties import L1, L2
 from clusterability.training import TrainingSpec, folders
 from clusterability.training.dropout import drop_
 
@@ -89,14 +90,22 @@ def cubic(step, initial, final, begin, end):
     return final + (initial - final) * (1 - progress) ** 3
 
 
+def weight_penalties(networks, weights):
+    """Those of :class:`PlainTraining`, as training takes them."""
+    pairs = zip(networks.kernel_names, weights, strict=True)
+    l1, l2 = zip(*(((name, a), (name, b)) for name, (a, b) in pairs), strict=True)
+    return [L1(dict(l1)), L2(dict(l2))]
+
+
 class PlainTraining:
     """A module trained by autograd and torch.optim.Adam, with everything that ours has.
 
-    Dropout takes its masks from the same generators, by :func:`drop_` on ones.
+    Dropout takes its masks from the same generators, by :func:`drop_` on ones. ``weights`` are the
+    weights of L1 and of L2, a pair for each layer.
     """
 
-    def __init__(self, network, penalties, learning_rate):
-        self.network, self.penalties, self.learning_rate = network, penalties, learning_rate
+    def __init__(self, network, weights, learning_rate):
+        self.network, self.weights, self.learning_rate = network, weights, learning_rate
         self.weighted = [m for m in network if isinstance(m, nn.Linear | nn.Conv2d)]
         self.masks = None
         self.generator = None
@@ -129,8 +138,8 @@ class PlainTraining:
         is_regression = y.dtype.is_floating_point
         loss = nn.functional.mse_loss(x, y) if is_regression else nn.functional.cross_entropy(x, y)
         penalty = sum(
-            p.l1 * m.weight.abs().sum() + p.l2 * m.weight.square().sum()
-            for p, m in zip(self.penalties, self.weighted, strict=True)
+            l1 * m.weight.abs().sum() + l2 * m.weight.square().sum()
+            for (l1, l2), m in zip(self.weights, self.weighted, strict=True)
         )
         (loss + penalty).backward()
         self.optimizer.step()

@@ -11,7 +11,7 @@ from clusterability._version import __version__
 if TYPE_CHECKING:
     from clusterability import toy
     from clusterability.clustering import normalized_cut
-    from clusterability.errors import InputError
+    from clusterability.errors import ClusterabilityError, InputError, RunError
     from clusterability.graph import Block, Layer, NeuronGraph
     from clusterability.measuring import measure
     from clusterability.result import Clusterability
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "Block": "graph",
     "Clusterability": "result",
+    "ClusterabilityError": "errors",
     "InputError": "errors",
     "Layer": "graph",
     "NeuronGraph": "graph",
+    "RunError": "errors",
     "Settings": "settings",
     "measure": "measuring",
     "neuron_graph": "sources",
@@ -36,9 +38,11 @@ _MODULES = ("toy",)
 __all__ = [
     "Block",
     "Clusterability",
+    "ClusterabilityError",
     "InputError",
     "Layer",
     "NeuronGraph",
+    "RunError",
     "Settings",
     "__version__",
     "measure",

@@ -1,9 +1,23 @@
-"""The one error that a user can cause."""
+"""Errors that the package raises on purpose, each with one sentence for the user."""
 
 
-class InputError(ValueError):
-    """Something that the user gave cannot be used.
+class ClusterabilityError(Exception):
+    """Base of all errors that the package raises on purpose.
 
-    The message is one sentence with the value, what was expected, and the remedy. The command
-    prints it and exits with code 2.
+    The message is one sentence with what failed and the remedy. The command prints it without a
+    traceback.
+    """
+
+
+class InputError(ClusterabilityError, ValueError):
+    """Something that the user gave cannot be used; the command exits with code 2.
+
+    The message has the value, what was expected, and the remedy.
+    """
+
+
+class RunError(ClusterabilityError):
+    """A computation failed although its input can be used; the command exits with code 1.
+
+    Memory ran out, a process died, or the loss of a training became infinite.
     """

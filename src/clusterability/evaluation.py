@@ -20,7 +20,7 @@ from clusterability.clustering.kmeans_batch import kmeans_batch
 from clusterability.clustering.refinement import Refined, offset_ncut, refine_from
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import pack
-from clusterability.nulls.shuffles import NULLS
+from clusterability.registries import NULLS
 from clusterability.settings import Settings
 from clusterability.spectral.embedding import Embedding, spectral_embedding
 from clusterability.workers import parallel_map

@@ -16,9 +16,8 @@ from clusterability import Clusterability, measure
 from clusterability.arguments import DEVICES
 from clusterability.cli import command_parser, main
 from clusterability.conventions import CONVENTIONS
-from clusterability.nulls.shuffles import NULLS
 from clusterability.records import choice_of
-from clusterability.registries import INCLUDABLE, ISOLATED, KERNEL_NORMS, TIES
+from clusterability.registries import INCLUDABLE, ISOLATED, KERNEL_NORMS, NULLS, TIES
 from clusterability.settings import Settings
 
 FAST = ("--clusters", "3", "--shuffles", "4", "--starts", "2")

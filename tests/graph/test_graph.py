@@ -11,7 +11,7 @@ from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.graph.packed import pack
 from clusterability.graph.products import matmul, transposed_matmul
 from clusterability.nulls.isolated import without_isolated
-from clusterability.nulls.shuffles import NULLS
+from clusterability.registries import NULLS
 from clusterability.spectral.bound import spectrum
 from graphs import (
     AWKWARD,

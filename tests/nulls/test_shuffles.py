@@ -9,11 +9,12 @@ import torch
 from clusterability.errors import InputError
 from clusterability.experiments import plain_pipeline
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.nulls import shuffles as module
+from clusterability.nulls import permutation as module
 from clusterability.nulls.isolated import without_isolated
 from clusterability.nulls.permutation import permute
-from clusterability.nulls.shuffles import NULLS, shuffle_layer, shuffle_nonzero
+from clusterability.nulls.shuffles import shuffle_layer, shuffle_nonzero
 from clusterability.nulls.ties import untied
+from clusterability.registries import NULLS
 from graphs import (
     AWKWARD,
     TRIANGLE,

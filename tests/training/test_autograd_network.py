@@ -6,9 +6,8 @@ from torch import nn
 from clusterability.training import build
 from clusterability.training.augmentation import draw_transformations, transformed
 from clusterability.training.autograd_network import AutogradNetwork
-from clusterability.training.objective import Penalty
 from clusterability.training.samples import Samples
-from training_cases import PlainTraining, double, one_thread  # noqa: F401
+from training_cases import PlainTraining, double, one_thread, weight_penalties  # noqa: F401
 
 CPU = torch.device("cpu")
 N = 19
@@ -51,9 +50,17 @@ def batches(n_epochs, size=8):
         yield from torch.split(order[None], size, dim=1)
 
 
-def penalties(network, l1=0.001, l2=0.01):
+def weights_of(network):
+    """Of L1 and of L2 on each layer."""
     n_layers = sum(isinstance(m, nn.Linear | nn.Conv2d) for m in network)
-    return [Penalty(l1, 0), *[Penalty(0, l2)] * (n_layers - 1)]
+    return [(0.001, 0.0), *[(0.0, 0.01)] * (n_layers - 1)]
+
+
+def start_epoch(ours, seed=None, transformations=None):
+    """With the penalties, and dropout by this seed."""
+    generators = () if seed is None else [torch.Generator().manual_seed(seed)]
+    penalties = weight_penalties(ours, weights_of(ours.network))
+    ours.start_epoch(generators, transformations, penalties)
 
 
 def equal(first, second):
@@ -66,10 +73,10 @@ def equal(first, second):
 @pytest.mark.parametrize("dropout", [False, True])
 def test_is_the_plain_loop(kind, dropout):
     samples, y = data()
-    ours = AutogradNetwork(made(kind, dropout), penalties(made(kind, dropout)), 0.01, CPU)
-    plain = PlainTraining(made(kind, dropout), penalties(made(kind, dropout)), 0.01)
+    ours = AutogradNetwork(made(kind, dropout), 0.01, CPU)
+    plain = PlainTraining(made(kind, dropout), weights_of(made(kind, dropout)), 0.01)
     plain.generator = torch.Generator().manual_seed(3)
-    ours.start_epoch([torch.Generator().manual_seed(3)], None)
+    start_epoch(ours, 3)
     for step, indices in enumerate(batches(2)):
         if step in (2, 4):
             ours.prune(0.2 * step)
@@ -96,13 +103,13 @@ def test_state_round_trip_is_exact(kind):
     steps = list(batches(2))
 
     def go_on(network):
-        network.start_epoch([torch.Generator().manual_seed(5)], None)
+        start_epoch(network, 5)
         for indices in steps[3:]:
             network.step(samples, indices)
         return network.state()
 
-    first = AutogradNetwork(made(kind, True), penalties(made(kind, True)), 0.01, CPU)
-    first.start_epoch([torch.Generator().manual_seed(4)], None)
+    first = AutogradNetwork(made(kind, True), 0.01, CPU)
+    start_epoch(first, 4)
     for indices in steps[:3]:
         first.prune(0.4)
         first.step(samples, indices)
@@ -111,7 +118,7 @@ def test_state_round_trip_is_exact(kind):
     assert all(value.is_contiguous() for value in saved.values())  # as files need them
     expected = go_on(first)
     assert equal(saved, kept)
-    other = AutogradNetwork(made(kind, True, 1), penalties(made(kind, True)), 0.01, CPU)
+    other = AutogradNetwork(made(kind, True, 1), 0.01, CPU)
     for _ in range(2):
         other.load_state(saved)
         assert equal(other.state(), saved)
@@ -122,8 +129,8 @@ def test_dropout_follows_the_generator():
     samples, _ = data()
 
     def after_a_step(seed):
-        network = AutogradNetwork(made("vgg", True), penalties(made("vgg", True)), 0.01, CPU)
-        network.start_epoch([torch.Generator().manual_seed(seed)], None)
+        network = AutogradNetwork(made("vgg", True), 0.01, CPU)
+        start_epoch(network, seed)
         torch.manual_seed(seed + 100)  # has no part in it
         network.step(samples, torch.arange(N)[None])
         return network.weights(0)
@@ -134,8 +141,8 @@ def test_dropout_follows_the_generator():
 
 def test_a_phase_begins_adam_afresh():
     samples, _ = data()
-    network = AutogradNetwork(made("vgg", False), penalties(made("vgg", False), 0, 0), 0.01, CPU)
-    network.start_epoch((), None)
+    network = AutogradNetwork(made("vgg", False), 0.01, CPU)
+    network.start_epoch(())
     network.step(samples, torch.arange(N)[None])
     before = network.weights(0)["0.weight"]
     network.start_phase()
@@ -147,12 +154,49 @@ def test_a_phase_begins_adam_afresh():
 def test_augmentation_moves_the_images_that_are_chosen():
     samples, y = data()
     maps = torch.from_numpy(draw_transformations(N, np.random.default_rng(0)))
-    ours = AutogradNetwork(made("vgg", False), penalties(made("vgg", False)), 0.01, CPU)
-    plain = PlainTraining(made("vgg", False), penalties(made("vgg", False)), 0.01)
-    ours.start_epoch((), maps)
+    ours = AutogradNetwork(made("vgg", False), 0.01, CPU)
+    plain = PlainTraining(made("vgg", False), weights_of(made("vgg", False)), 0.01)
+    start_epoch(ours, transformations=maps)
     moved = transformed(samples.x, maps)
     for indices in batches(1):
         losses, _ = ours.step(samples, indices)
         loss = plain.step(moved[indices[0]], y[indices[0]])
         assert losses.item() == pytest.approx(loss, rel=1e-4)
     assert not torch.allclose(moved, samples.x, atol=0.1)
+
+
+class ScalePenalty:
+    """The sum of all squared scales of batch norm, and what else it is given."""
+
+    def value(self, parameters):
+        self.parameters = parameters
+        return sum(v.square().sum(1) for n, v in parameters.items() if n == "3.weight")
+
+    def add_gradient(self, parameters, gradients):
+        self.gradients = {name: value.clone() for name, value in gradients.items()}
+        gradients["3.weight"].add_(parameters["3.weight"], alpha=2.0)
+
+
+@pytest.mark.usefixtures("double")
+def test_a_penalty_sees_scales_and_statistics_of_batch_norm():
+    samples, y = data()
+    ours, penalty = AutogradNetwork(made("vgg", False), 0.01, CPU), ScalePenalty()
+    ours.start_epoch((), penalties=[penalty])
+    plain = made("vgg", False)
+    optimizer = torch.optim.Adam(plain.parameters(), 0.01, eps=1e-7)
+    for indices in batches(1):
+        ours.step(samples, indices)
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(plain(samples.x[indices[0]]), y[indices[0]])
+        (loss + plain[3].weight.square().sum()).backward()
+        optimizer.step()
+    expected = plain.state_dict()
+    assert torch.allclose(ours.weights(0)["3.weight"], expected["3.weight"], atol=1e-9)
+    value = penalty.value(ours.parameters)
+    assert torch.allclose(value, expected["3.weight"].square().sum()[None])
+    assert penalty.parameters.keys() == expected.keys()
+    assert penalty.gradients.keys() == dict(plain.named_parameters()).keys()
+    for state in (ours.weights(0), made("vgg", False, 1).state_dict()):
+        ours.load_state({f"network.{name}": value for name, value in state.items()})
+        for name, parameter in ours.parameters.items():  # alive, also after a state was loaded
+            assert torch.equal(parameter, state[name][None]), name

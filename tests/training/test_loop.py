@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from clusterability.training.loop import evaluate, sparsities, train_epoch
+from clusterability.penalties import L1, L2
+from clusterability.training.loop import evaluate, sparsities, total_penalty, train_epoch
 from clusterability.training.mlp_stack import MLPStack
-from clusterability.training.objective import Penalty
 from clusterability.training.pruning import PruningSchedule
 from clusterability.training.samples import Samples
 from training_cases import one_thread, small_mlp  # noqa: F401
@@ -60,7 +60,7 @@ def test_prunes_before_the_steps_of_the_schedule():
 def test_evaluate_is_without_dropout_and_the_mean_over_all():
     samples, y = few_samples(9000)
     networks = [small_mlp(rate=0.5, seed=s) for s in (1, 2)]
-    scores = evaluate(MLPStack(networks, [Penalty(0, 0)] * 3, 0.1, samples.x.device), samples)
+    scores = evaluate(MLPStack(networks, 0.1, samples.x.device), samples)
     for run, network in enumerate(networks):
         with torch.no_grad():
             outputs = network.eval()(samples.x)
@@ -70,6 +70,15 @@ def test_evaluate_is_without_dropout_and_the_mean_over_all():
 
 
 def test_sparsities():
-    stack = MLPStack([small_mlp(seed=s) for s in (1, 2)], [], 0.1, torch.device("cpu"))
+    stack = MLPStack([small_mlp(seed=s) for s in (1, 2)], 0.1, torch.device("cpu"))
     stack.kernels[0][1, 0] = 0
     assert sparsities(stack) == [0, 7 / (7 * 6 + 6 * 5 + 5 * 4)]
+
+
+def test_penalties_add_up():
+    stack = MLPStack([small_mlp(seed=s) for s in (1, 2)], 0.1, torch.device("cpu"))
+    first, second, _ = stack.kernels
+    expected = 0.5 * first.abs().sum((1, 2)) + 2 * second.square().sum((1, 2))
+    penalties = [L1({"0.weight": 0.5}), L2({"2.weight": 2.0})]
+    assert total_penalty(stack, penalties) == pytest.approx(expected.tolist())
+    assert total_penalty(stack, []) == [0, 0]

@@ -1,14 +1,7 @@
-import pytest
 import torch
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
-from clusterability.training import TrainingSpec
-from clusterability.training.objective import (
-    Penalty,
-    loss_and_gradient,
-    penalties,
-    total_penalty,
-)
+from clusterability.training.objective import loss_and_gradient
 
 
 def test_cross_entropy():
@@ -50,34 +43,3 @@ def test_large_outputs_give_finite_losses():
     loss, gradient, _ = loss_and_gradient(outputs, torch.tensor([[[0.0, 1.0, 0.0]]]), False)
     assert loss.item() == 2e4
     assert gradient.tolist() == [[[1.0, -1.0, 0.0]]]
-
-
-@pytest.mark.parametrize(("l1", "l2"), [(0.3, 0.0), (0.0, 0.2), (0.3, 0.2), (0.0, 0.0)])
-def test_penalty(l1, l2):
-    kernels = torch.randn(2, 4, 3, 3, 3, dtype=torch.double)
-    kernels[0, 0] = 0
-    plain = kernels.clone().requires_grad_()
-    value = l1 * plain.abs().sum((1, 2, 3, 4)) + l2 * (plain**2).sum((1, 2, 3, 4))
-    gradient = torch.ones_like(kernels)
-    penalty = Penalty(l1, l2)
-    penalty.add_gradient(kernels, gradient)
-    value.sum().backward()
-    assert torch.allclose(penalty.value(kernels), value.detach())
-    assert torch.allclose(gradient, 1 + plain.grad)
-
-
-def test_penalties_of_a_spec():
-    def of(**fields):
-        return penalties(TrainingSpec("small-mlp", "digits", **fields), 3)
-
-    assert of() == [Penalty(0, 0)] * 3
-    assert of(l1=0.1, l2=0.2) == [Penalty(0.1, 0.2)] * 3
-    assert of(l2=0.2, mixed_l2=True) == [Penalty(0.2, 0), Penalty(0, 0.2), Penalty(0, 0.2)]
-    mixed = of(l1=0.5, l2=0.25, mixed_l2=True)
-    assert mixed == [Penalty(0.75, 0), Penalty(0.5, 0.25), Penalty(0.5, 0.25)]
-
-
-def test_total_penalty():
-    kernels = [torch.ones(2, 3, 4), torch.full((2, 5, 3), -2.0)]
-    found = total_penalty([Penalty(1, 0), Penalty(0.5, 0.25)], kernels)
-    assert found.tolist() == [12 + 15 + 15] * 2

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from clusterability.datasets import Dataset, Split
-from clusterability.errors import InputError
+from clusterability.errors import InputError, RunError
 from clusterability.training import pool, running, train_many
 from clusterability.training.pool import affordable_workers
 from training_cases import few_digits, small_spec, weights_of
@@ -83,7 +83,7 @@ def test_one_that_dies_is_named_and_its_run_goes_on_later(tmp_path, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(pool._Worker, "__init__", start)
         patched.setattr(pool._Worker, "ask", ask)
-        with pytest.raises(InputError, match=r"ended with -9, .* try again with fewer workers"):
+        with pytest.raises(RunError, match=r"ended with -9, .* try again with fewer workers"):
             train_many(spec, 2, data=data, out=tmp_path / "b", workers=2)
     runs = train_many(spec, 2, data=data, out=tmp_path / "b", workers=2)
     assert [weights_of(run) for run in runs] == expected
@@ -117,7 +117,7 @@ def test_no_room_for_the_data(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(InputError, match=r"No space left .* use one worker"):
+    with pytest.raises(RunError, match=r"No space left .* use one worker"):
         train_many(small_spec(), 2, data=few_digits(), out=tmp_path, workers=2)
 
 

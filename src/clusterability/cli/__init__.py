@@ -10,23 +10,23 @@ from typing import NoReturn
 
 from clusterability._version import __version__
 from clusterability.cli import datasets, measure, train
-from clusterability.errors import InputError
+from clusterability.errors import ClusterabilityError, InputError
 
 COMMANDS = (measure, train, datasets)
 """Each has ``add_parser(commands)``, and ``run(args, written)`` that appends what it wrote."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code, 2 for a user's mistake."""
+    """Run the command and return its exit code: 2 for a user's mistake, 1 for other failures."""
     written: list[str] = []
     try:
         args = command_parser().parse_args(arguments)
         args.run(args, written)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except InputError as error:
+    except ClusterabilityError as error:
         _complain(str(error))
-        return 2
+        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         _complain(f"interrupted; written: {', '.join(written) or 'nothing'}")
         _leave_at_once(130)

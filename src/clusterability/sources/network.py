@@ -20,11 +20,7 @@ from clusterability.reading.weights.weight_files import read_weights
 from clusterability.shown import show_path, shown
 from clusterability.tracing.chains.chain import check_include
 from clusterability.tracing.chains.statedict import checked_order, state_dict_wiring
-from clusterability.tracing.examples import (
-    check_example_inputs,
-    check_input_shape,
-    inputs_of_shape,
-)
+from clusterability.tracing.examples import check_example_inputs, check_input_shape, inputs_of_shape
 from clusterability.tracing.modules import trace_module, unwrapped
 from clusterability.wiring.kernels import find_kernel_norm
 

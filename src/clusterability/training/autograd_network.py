@@ -9,57 +9,57 @@ from torch import Tensor, nn
 
 from clusterability.training.augmentation import transformed
 from clusterability.training.dropout import drop_
-from clusterability.training.objective import Penalty, loss_and_gradient
+from clusterability.training.objective import loss_and_gradient
 from clusterability.training.optimizer import adam
+from clusterability.training.penalty import Penalty
 from clusterability.training.pruning import prune
 from clusterability.training.samples import Samples
+
+_WEIGHTED = (nn.Linear, nn.Conv2d)
 
 
 class AutogradNetwork:
     """One network; implements :class:`Trainable` with ``n_runs`` of 1.
 
     Args:
-        network: of modules of which the linear layers and convolutions hold the kernels.
-        penalties: one a kernel.
+        network: a sequence of modules; the linear layers and convolutions hold the kernels.
         learning_rate: Adam's.
-        device: where it is trained.
+        device: holds the network.
     """
 
     n_runs = 1
 
-    def __init__(
-        self,
-        network: nn.Sequential,
-        penalties: Sequence[Penalty],
-        learning_rate: float,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, network: nn.Sequential, learning_rate: float, device: torch.device) -> None:
         self.network = network.to(device)
         for parameter in network.parameters():
-            # Convolutions on a CPU are half as fast again with the channels last in memory.
+            # Convolutions on a CPU are faster with the channels last in memory.
             parameter.data = _channels_last(parameter.data)
-        self.penalties = penalties
         self.learning_rate = learning_rate
-        self.weighted = [m for m in network if isinstance(m, nn.Linear | nn.Conv2d)]
+        weighted = {n: m for n, m in network.named_children() if isinstance(m, _WEIGHTED)}
+        self.weighted = list(weighted.values())
+        self.kernel_names = [f"{name}.weight" for name in weighted]
+        state = network.state_dict()
+        # Views, which see each change, since parameters and statistics are changed in place.
+        self.parameters = {name: value.unsqueeze(0) for name, value in state.items()}
         self.masks: list[Tensor] = []
-        self.generator: Sequence[torch.Generator] = ()
+        self.generators: Sequence[torch.Generator] = ()
         self.transformations: Tensor | None = None
+        self.penalties: Sequence[Penalty] = ()
         self.start_phase()
-
-    @property
-    def kernels(self) -> list[Tensor]:
-        """(1, out, in, ...) for each linear layer and convolution."""
-        return [module.weight.detach().unsqueeze(0) for module in self.weighted]
 
     def start_phase(self) -> None:
         """Begin Adam afresh."""
         self.optimizer = adam(self.network.parameters(), self.learning_rate)
 
     def start_epoch(
-        self, generators: Sequence[torch.Generator], transformations: Tensor | None
+        self,
+        generators: Sequence[torch.Generator],
+        transformations: Tensor | None = None,
+        penalties: Sequence[Penalty] = (),
     ) -> None:
-        """Take the random numbers of the epoch."""
-        self.generator, self.transformations = generators, transformations
+        """Take what the steps of an epoch need; see :meth:`Trainable.start_epoch`."""
+        self.generators, self.transformations = generators, transformations
+        self.penalties = penalties
 
     def step(self, samples: Samples, indices: Tensor) -> tuple[Tensor, Tensor]:
         """One step of Adam; see :meth:`Trainable.step`."""
@@ -75,12 +75,17 @@ class AutogradNetwork:
         )
         self.optimizer.zero_grad()
         torch.autograd.backward(outputs, gradient[0])
-        for penalty, module in zip(self.penalties, self.weighted, strict=True):
-            assert module.weight.grad is not None
-            penalty.add_gradient(module.weight.detach(), module.weight.grad)
+        gradients = self._gradients()
+        for penalty in self.penalties:
+            penalty.add_gradient(self.parameters, gradients)
         self.optimizer.step()
         self._apply_masks()
         return losses, n_right
+
+    def _gradients(self) -> dict[str, Tensor]:
+        """Return views of the gradients, (1, ...) each; autograd makes new ones at each step."""
+        named = self.network.named_parameters()
+        return {name: p.grad.unsqueeze(0) for name, p in named if p.grad is not None}
 
     def _forward(self, x: Tensor) -> Tensor:
         for module in self.network:
@@ -89,13 +94,14 @@ class AutogradNetwork:
             elif self.network.training:
                 # A product, so that autograd sees what is dropped.
                 ones = torch.ones_like(x).unsqueeze(0)
-                x = x * drop_(ones, module.p, self.generator)[0]
+                x = x * drop_(ones, module.p, self.generators)[0]
         return x
 
     @torch.no_grad()
     def prune(self, sparsity: float) -> None:
         """Make the masks anew; see :meth:`Trainable.prune`."""
-        self.masks = [prune(kernel, sparsity)[0] for kernel in self.kernels]
+        kernels = (self.parameters[name] for name in self.kernel_names)
+        self.masks = [prune(kernel, sparsity)[0] for kernel in kernels]
         self._apply_masks()
 
     @torch.no_grad()
@@ -110,7 +116,7 @@ class AutogradNetwork:
         return self._forward(_channels_last(x)).unsqueeze(0)
 
     def state(self) -> dict[str, Tensor]:
-        """Parameters, statistics, Adam's moments and the masks; copies, on the CPU."""
+        """Return copies on the CPU of parameters, statistics, Adam's moments and the masks."""
         held = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for i, parameter in enumerate(self.network.parameters()):
             for name, value in self.optimizer.state[parameter].items():
@@ -138,7 +144,7 @@ class AutogradNetwork:
         ]
 
     def weights(self, run: int) -> dict[str, Tensor]:
-        """The state dict, on the CPU."""
+        """Return the state dict, on the CPU."""
         assert run == 0
         state = self.network.state_dict()
         return {name: _on_cpu(value) for name, value in state.items()}

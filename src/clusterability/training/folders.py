@@ -65,7 +65,7 @@ class RunFolder:
     ) -> None:
         self.lock.release()
 
-    def finished(self, data_digest: str) -> TrainedRun | None:
+    def finished_run(self, data_digest: str) -> TrainedRun | None:
         """The finished run, or None if it is not finished.
 
         Raises:

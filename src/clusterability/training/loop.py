@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from clusterability.training.objective import loss_and_gradient
+from clusterability.training.penalty import Penalty
 from clusterability.training.pruning import PruningSchedule
 from clusterability.training.samples import Samples
 from clusterability.training.trainable import Trainable
@@ -82,6 +84,16 @@ def evaluate(networks: Trainable, samples: Samples) -> Scores:
 
 def sparsities(networks: Trainable) -> list[float]:
     """Share of zeros among the kernels of each network."""
-    zeros = torch.stack([(k == 0).flatten(1).sum(1) for k in networks.kernels]).sum(0)
-    n_weights = sum(k[0].numel() for k in networks.kernels)
+    kernels = [networks.parameters[name] for name in networks.kernel_names]
+    zeros = torch.stack([(k == 0).flatten(1).sum(1) for k in kernels]).sum(0)
+    n_weights = sum(k[0].numel() for k in kernels)
     return [count / n_weights for count in zeros.tolist()]
+
+
+def total_penalty(networks: Trainable, penalties: Sequence[Penalty]) -> list[float]:
+    """Return the sum of the penalties on each network."""
+    total = torch.zeros(networks.n_runs)
+    for penalty in penalties:
+        total += penalty.value(networks.parameters).cpu()
+    found: list[float] = total.tolist()
+    return found

@@ -1,8 +1,15 @@
 """MLPs stacked along a leading axis, and their gradient written out.
 
-The gradient of an MLP takes three products a layer; written out, without a graph of the
-computation and into buffers that are kept, a step has half the overhead of autograd's. On a GPU
-dozens of networks share each product.
+Differs from modules that are trained with autograd and :class:`torch.optim.Adam` in that
+
+1. all weights and biases of all networks are views of one flat tensor, which Adam goes over once;
+2. each layer's product and its three gradients are one batched product for all networks, which on
+   a GPU keeps it busy where one network could not;
+3. no graph of the computation is recorded, and activations and gradients go into buffers that are
+   made once for each batch size, since at the paper's batches this bookkeeping costs much beside
+   the products;
+4. dropout draws from a generator for each network, so that a network in a stack learns what it
+   would learn alone, but for the rounding.
 """
 
 from __future__ import annotations
@@ -10,14 +17,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor, nn
 
 from clusterability.training.dropout import drop_
-from clusterability.training.objective import Penalty, loss_and_gradient
+from clusterability.training.objective import loss_and_gradient
 from clusterability.training.optimizer import Adam
+from clusterability.training.penalty import Penalty
 from clusterability.training.pruning import prune
 from clusterability.training.samples import Samples
 
@@ -26,77 +34,77 @@ class MLPStack:
     """MLPs of one shape, trained together; implements :class:`Trainable`.
 
     Args:
-        networks: one a run, of linear layers with ReLUs between, and dropout after each or none.
-        penalties: one a layer.
+        networks: one for each run, of linear layers with ReLUs between, and dropout after each
+            hidden layer or after none.
         learning_rate: Adam's.
-        device: where they are trained.
+        device: holds the stack.
     """
 
     def __init__(
-        self,
-        networks: Sequence[nn.Sequential],
-        penalties: Sequence[Penalty],
-        learning_rate: float,
-        device: torch.device,
+        self, networks: Sequence[nn.Sequential], learning_rate: float, device: torch.device
     ) -> None:
         self.n_runs = len(networks)
-        self.penalties = penalties
         self.learning_rate = learning_rate
-        self.names = [n for n, m in networks[0].named_children() if isinstance(m, nn.Linear)]
-        layers = [m for m in networks[0] if isinstance(m, nn.Linear)]
-        self.widths = [layers[0].in_features, *(layer.out_features for layer in layers)]
+        layers = {n: m for n, m in networks[0].named_children() if isinstance(m, nn.Linear)}
+        self.widths = [next(iter(layers.values())).in_features]
+        self.widths += [layer.out_features for layer in layers.values()]
         rates = [m.p for m in networks[0] if isinstance(m, nn.Dropout)]
         self.rates = rates or [0.0] * (len(layers) - 1)
-        shapes = [(n_out, n_in) for n_in, n_out in pairwise(self.widths)]
-        shapes += [(1, n_out) for n_out in self.widths[1:]]
-        self.n_kernel_weights = self.n_runs * sum(math.prod(s) for s in shapes[: len(layers)])
-        sizes = [self.n_runs * math.prod(shape) for shape in shapes]
-        # One flat parameter, that Adam goes over once; the layers are views of it.
-        self.parameter = torch.empty(sum(sizes), device=device)
-        self.gradient = torch.zeros_like(self.parameter)
-        self.views = self._views(self.parameter, sizes, shapes)
-        self.gradients = self._views(self.gradient, sizes, shapes)
+        self.kernel_names = [f"{name}.weight" for name in layers]
+        self.bias_names = [f"{name}.bias" for name in layers]
+        self.flat = self._lay_out(networks).to(device)
+        self.flat_gradient = torch.zeros_like(self.flat)
+        self.parameters, self.gradients = self._views(self.flat), self._views(self.flat_gradient)
+        self.kernels, self.biases = self._by_layer(self.parameters)
+        self.kernel_gradients, self.bias_gradients = self._by_layer(self.gradients)
+        self.n_kernel_weights = sum(kernels.numel() for kernels in self.kernels)
         self.mask: Tensor | None = None
-        self._copy_in(networks)
         self.buffers = cache(self._make_buffers)
         self.generators: Sequence[torch.Generator] = ()
+        self.penalties: Sequence[Penalty] = ()
         self.start_phase()
 
-    def _views(self, flat: Tensor, sizes: list[int], shapes: list[tuple[int, int]]) -> list[Tensor]:
-        parts = torch.split(flat, sizes)
-        return [part.view(self.n_runs, *shape) for part, shape in zip(parts, shapes, strict=True)]
+    def _lay_out(self, networks: Sequence[nn.Sequential]) -> Tensor:
+        """Return all kernels, layer by layer and run by run, and then all biases, in one row."""
+        states = [network.state_dict() for network in networks]
+        names = [*self.kernel_names, *self.bias_names]
+        return torch.cat([state[name].flatten() for name in names for state in states])
 
-    def _copy_in(self, networks: Sequence[nn.Sequential]) -> None:
-        for run, network in enumerate(networks):
-            layers = [m for m in network if isinstance(m, nn.Linear)]
-            for kernels, biases, layer in zip(self.kernels, self.biases, layers, strict=True):
-                kernels[run].copy_(layer.weight.detach())
-                biases[run, 0].copy_(layer.bias.detach())
+    def _views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return the views of each kernel, (n_runs, out, in), and each bias, (n_runs, out)."""
+        shapes: list[tuple[int, ...]] = [(n_out, n_in) for n_in, n_out in pairwise(self.widths)]
+        shapes += [(n_out,) for n_out in self.widths[1:]]
+        parts = torch.split(flat, [self.n_runs * math.prod(shape) for shape in shapes])
+        names = [*self.kernel_names, *self.bias_names]
+        return {
+            name: part.view(self.n_runs, *shape)
+            for name, part, shape in zip(names, parts, shapes, strict=True)
+        }
 
-    @property
-    def kernels(self) -> list[Tensor]:
-        """(n_runs, out, in) for each layer."""
-        return self.views[: len(self.names)]
-
-    @property
-    def biases(self) -> list[Tensor]:
-        """(n_runs, 1, out) for each layer."""
-        return self.views[len(self.names) :]
+    def _by_layer(self, views: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the kernels, (n_runs, out, in), and the biases, (n_runs, 1, out)."""
+        return (
+            [views[name] for name in self.kernel_names],
+            [views[name].unsqueeze(1) for name in self.bias_names],
+        )
 
     def start_phase(self) -> None:
         """Begin Adam afresh."""
         self.adam = Adam(self.learning_rate)
 
     def start_epoch(
-        self, generators: Sequence[torch.Generator], transformations: Tensor | None
+        self,
+        generators: Sequence[torch.Generator],
+        transformations: Tensor | None = None,
+        penalties: Sequence[Penalty] = (),
     ) -> None:
-        """Take the random numbers of the epoch."""
+        """Take what the steps of an epoch need; see :meth:`Trainable.start_epoch`."""
         assert transformations is None, "images are flattened before an MLP sees them"
-        self.generators = generators
+        self.generators, self.penalties = generators, penalties
 
     def _make_buffers(self, n_samples: int) -> list[list[Tensor]]:
-        """Activations of each layer but the outputs, and gradients with respect to each layer's."""
-        new = self.parameter.new_empty
+        """Return buffers for what each layer reads, and for the gradient of what it gives."""
+        new = self.flat.new_empty
         activations = [new(self.n_runs, n_samples, width) for width in self.widths[:-1]]
         errors = [new(self.n_runs, n_samples, width) for width in self.widths[1:]]
         return [activations, errors]
@@ -113,35 +121,31 @@ class MLPStack:
         outputs = self._forward(activations, errors)
         losses, gradient, n_right = loss_and_gradient(outputs, targets, samples.is_regression)
         self._backward(activations, errors, gradient)
-        for penalty, kernels, gradients in zip(
-            self.penalties, self.kernels, self.gradients, strict=False
-        ):
-            penalty.add_gradient(kernels, gradients)
-        self.adam.step(self.parameter, self.gradient)
-        if self.mask is not None:
-            self.parameter[: self.n_kernel_weights].mul_(self.mask)
+        for penalty in self.penalties:
+            penalty.add_gradient(self.parameters, self.gradients)
+        self.adam.step(self.flat, self.flat_gradient)
+        self._apply_mask()
         return losses, n_right
 
     def _forward(self, activations: list[Tensor], errors: list[Tensor]) -> Tensor:
-        last = len(self.names) - 1
+        last = len(self.kernels) - 1
         for i, (kernels, biases) in enumerate(zip(self.kernels, self.biases, strict=True)):
             out = errors[i] if i == last else activations[i + 1]
             torch.baddbmm(biases, activations[i], kernels.transpose(1, 2), out=out)
             if i < last:
                 out.relu_()
                 if self.rates[i]:
-                    # What is kept goes where the gradient will be: memory that is warm.
+                    # The mask goes into the buffer of the gradient, which is in the cache.
                     drop_(out, self.rates[i], self.generators, kept=errors[i])
         return errors[-1]
 
     def _backward(self, activations: list[Tensor], errors: list[Tensor], gradient: Tensor) -> None:
-        n_layers = len(self.names)
-        for i in range(n_layers - 1, -1, -1):
-            torch.bmm(gradient.transpose(1, 2), activations[i], out=self.gradients[i])
-            torch.sum(gradient, 1, keepdim=True, out=self.gradients[n_layers + i])
+        for i in range(len(self.kernels) - 1, -1, -1):
+            torch.bmm(gradient.transpose(1, 2), activations[i], out=self.kernel_gradients[i])
+            torch.sum(gradient, 1, keepdim=True, out=self.bias_gradients[i])
             if i:
                 torch.bmm(gradient, self.kernels[i], out=errors[i - 1])
-                # 0 where the ReLU or dropout made 0: both at once.
+                # An activation is 0 where the ReLU or dropout made it so: both gradients at once.
                 gradient = torch.ops.aten.threshold_backward.grad_input(
                     errors[i - 1], activations[i], 0, grad_input=errors[i - 1]
                 )
@@ -153,7 +157,11 @@ class MLPStack:
         """Make the masks anew; see :meth:`Trainable.prune`."""
         masks = [prune(kernels, sparsity) for kernels in self.kernels]
         self.mask = torch.cat([mask.flatten() for mask in masks])
-        self.parameter[: self.n_kernel_weights].mul_(self.mask)
+        self._apply_mask()
+
+    def _apply_mask(self) -> None:
+        if self.mask is not None:
+            self.flat[: self.n_kernel_weights].mul_(self.mask)
 
     @torch.no_grad()
     def outputs(self, x: Tensor) -> Tensor:
@@ -161,13 +169,13 @@ class MLPStack:
         h = x.flatten(1).expand(self.n_runs, len(x), self.widths[0])
         for i, (kernels, biases) in enumerate(zip(self.kernels, self.biases, strict=True)):
             h = torch.baddbmm(biases, h, kernels.transpose(1, 2))
-            if i < len(self.names) - 1:
+            if i < len(self.kernels) - 1:
                 h = h.relu_()
         return h
 
     def state(self) -> dict[str, Tensor]:
-        """Parameters, Adam's moments and the masks; copies, on the CPU."""
-        held = {"parameter": self.parameter, **self.adam.state}
+        """Return copies on the CPU of the parameters, Adam's moments and the mask."""
+        held = {"parameter": self.flat, **self.adam.state}
         if self.mask is not None:
             held["mask"] = self.mask
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in held.items()}
@@ -175,19 +183,16 @@ class MLPStack:
     @torch.no_grad()
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Go back to a state that :meth:`state` gave."""
-        self.parameter.copy_(state["parameter"])
+        self.flat.copy_(state["parameter"])
         self.start_phase()
         if "step" in state:
-            self.adam.state["step"] = state["step"].clone().to(self.parameter.device)
+            self.adam.state["step"] = state["step"].clone().to(self.flat.device)
             for name in ("exp_avg", "exp_avg_sq"):
-                self.adam.state[name] = torch.empty_like(self.parameter).copy_(state[name])
-        mask, kept = state.get("mask"), self.parameter.new_empty(self.n_kernel_weights)
+                self.adam.state[name] = torch.empty_like(self.flat).copy_(state[name])
+        mask, kept = state.get("mask"), self.flat.new_empty(self.n_kernel_weights)
         self.mask = None if mask is None else kept.copy_(mask)
 
     def weights(self, run: int) -> dict[str, Tensor]:
-        """The state dict of one network, on the CPU."""
-        found = {}
-        for name, kernels, biases in zip(self.names, self.kernels, self.biases, strict=True):
-            found[f"{name}.weight"] = kernels[run].detach().to("cpu", copy=True)
-            found[f"{name}.bias"] = biases[run, 0].detach().to("cpu", copy=True)
-        return found
+        """Return the state dict of one network, on the CPU."""
+        names = chain.from_iterable(zip(self.kernel_names, self.bias_names, strict=True))
+        return {name: self.parameters[name][run].to("cpu", copy=True) for name in names}

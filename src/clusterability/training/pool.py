@@ -18,31 +18,36 @@ import numpy as np
 
 import clusterability
 from clusterability.datasets import Dataset
-from clusterability.errors import InputError
+from clusterability.errors import InputError, RunError
 from clusterability.files.memory import available_memory
+from clusterability.training.machine import Machine
 from clusterability.training.spec import TrainingSpec
 
 WORKER_MEMORY = 600 * 2**20
 """Bytes that a process takes beside its data, most of them torch itself."""
 
+ERRORS = {kind.__name__: kind for kind in (InputError, RunError, OSError)}
+"""Errors that a process names in its answer, to be raised here."""
+
 
 def train_in_processes(
-    specs: Sequence[TrainingSpec],
-    dataset: Dataset,
-    out: Path,
-    n_workers: int,
-    *,
-    digest: str,
-    threads: int,
-    progress: bool,
+    specs: Sequence[TrainingSpec], dataset: Dataset, out: Path, machine: Machine, digest: str
 ) -> None:
-    """Train each run to its end, ``n_workers`` at a time; the caller holds their folders' locks.
+    """Train each run to its end, in ``machine.workers`` processes.
+
+    Args:
+        specs: the runs; the caller holds their folders' locks.
+        dataset: what all are trained on.
+        out: holds the runs' folders.
+        machine: with the number of threads of each process.
+        digest: of the data set.
 
     Raises:
-        InputError: of the first run that raised one, or if a process died.
+        InputError: the first that a process raised.
+        RunError: likewise, or if a process died, or there is no room for a copy of the data.
     """
     waiting = deque(specs)
-    always = {"out": str(out), "threads": threads, "progress": progress}
+    always = {"out": str(out), "threads": machine.threads, "progress": machine.progress}
 
     def work(position: int, worker: _Worker) -> None:
         while waiting:
@@ -52,7 +57,7 @@ def train_in_processes(
                 if not worker.ask(message | {"max_epochs": _epochs_at_once(spec)}):
                     waiting.append(spec)
 
-    with _workers(min(n_workers, len(specs))) as workers:
+    with _workers(min(machine.workers, len(specs))) as workers:
         _hand_out(dataset, digest, workers)
         _all(work, workers)
 
@@ -95,15 +100,13 @@ class _Worker:
         line = self.process.stdout.readline()
         if not line:
             code = self.process.wait()
-            raise InputError(
+            raise RunError(
                 f"a process that trained ended with {code}, expected it to finish, perhaps for "
                 "want of memory; the last finished epoch is saved, so try again with fewer workers"
             )
         answer = json.loads(line)
-        if "input_error" in answer:
-            raise InputError(answer["input_error"])
         if "error" in answer:
-            raise OSError(answer["error"])
+            raise ERRORS[answer["error"]](answer["message"])
         return bool(answer["finished"])
 
 
@@ -169,7 +172,7 @@ def _write_data(path: Path, dataset: Dataset) -> None:
     try:
         np.savez(path, **arrays)  # type: ignore[arg-type]
     except OSError as error:
-        raise InputError(
+        raise RunError(
             f"cannot write the data for the other processes to {str(path.parent)!r} "
             f"({error.strerror or error}); free some space there, or use one worker"
         ) from None

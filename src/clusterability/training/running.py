@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-import torch
-
-from clusterability.arguments import find_device, whole
+from clusterability.arguments import whole
 from clusterability.datasets import Dataset, load_dataset
-from clusterability.errors import InputError
-from clusterability.shown import shown
+from clusterability.errors import InputError, RunError
 from clusterability.training.fitting import check_fit, default_threads, is_worth_processes
 from clusterability.training.folders import RunFolder
-from clusterability.training.group import Group
+from clusterability.training.machine import Machine
+from clusterability.training.memory import explain_lack_of_memory
 from clusterability.training.networks import NETWORKS
 from clusterability.training.pool import affordable_workers, train_in_processes
 from clusterability.training.record import TrainedRun
-from clusterability.training.samples import data_digest, placed
+from clusterability.training.samples import data_digest, place
 from clusterability.training.spec import TrainingSpec
+from clusterability.training.torch_settings import training_settings
+from clusterability.training.training import Training
 from clusterability.workers import available_workers
 
 
-class DivergedError(InputError):
+class DivergedError(RunError):
     """The loss of some runs became NaN or infinite; the others are finished.
 
     Args:
@@ -72,13 +72,16 @@ def train(
         The record, with :meth:`TrainedRun.network`.
 
     Raises:
-        InputError: if the spec does not fit the data, the folder cannot be used, or the loss became
-            NaN.
+        InputError: if the spec does not fit the data, or the folder cannot be used.
+        DivergedError: if the loss became NaN or infinite.
+        RunError: if there is not enough memory.
     """
+    machine = Machine.checked(device, threads, 1, progress)
     seeds = spec.stack or (spec.seed,)
     specs = [dataclasses.replace(spec, seed=seed) for seed in seeds]
-    with _training_settings():
-        runs = _train_all(specs, data, out, data_dir, device, threads, None, progress)
+    with training_settings():
+        dataset = _find_data(spec, data, data_dir, progress)
+        runs = _train_all(specs, dataset, Path(out), machine)
     run = runs[seeds.index(spec.seed)]
     _check_diverged([run])
     return run
@@ -115,17 +118,18 @@ def train_many(
         The records by seed.
 
     Raises:
-        DivergedError: if the loss of any became NaN, when the others are finished.
         InputError: as :func:`train`.
+        DivergedError: if the loss of any became NaN or infinite; the others are finished.
+        RunError: if there is not enough memory, or a process died.
     """
     n_runs = whole("runs", n_runs, 1, 10**5)
     if spec.stack:
         raise InputError(f"the spec has a stack already, {spec.stack}; leave it empty")
-    network = NETWORKS[spec.network]
-    can_stack = network.is_mlp and not spec.retrain_below and n_runs > 1
+    n_workers = available_workers() if workers is None else workers
+    machine = Machine.checked(device, threads, n_workers, progress)
+    can_stack = NETWORKS[spec.network].is_mlp and not spec.retrain_below and n_runs > 1
     if stacked is None:
-        on_gpu = find_device(device).type == "cuda"
-        stacked = can_stack and on_gpu
+        stacked = can_stack and machine.device.type == "cuda"
     elif stacked and not can_stack:
         raise InputError(
             "stacked is True, expected several runs of an MLP without retrain_below; leave it out"
@@ -133,62 +137,57 @@ def train_many(
     seeds = tuple(range(spec.seed, spec.seed + n_runs))
     stack = seeds if stacked else ()
     specs = [dataclasses.replace(spec, seed=seed, stack=stack) for seed in seeds]
-    n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     if threads is None and not stacked and n_runs > 1:
-        threads = 1
-    with _training_settings():
-        runs = _train_all(specs, data, out, data_dir, device, threads, n_workers, progress)
+        machine = dataclasses.replace(machine, threads=1)
+    with training_settings():
+        dataset = _find_data(spec, data, data_dir, progress)
+        runs = _train_all(specs, dataset, Path(out), machine)
     _check_diverged(runs)
     return runs
 
 
-def _train_all(
-    specs: Sequence[TrainingSpec],
-    dataset: Dataset | None,
-    out: str | Path,
-    data_dir: str | Path | None,
-    device_name: str,
-    threads: int | None,
-    n_workers: int | None,
-    progress: bool,
-) -> list[TrainedRun]:
-    device = find_device(device_name)
-    threads = None if threads is None else whole("threads", threads, 1, 10**4)
-    spec = specs[0]
-    if dataset is None:
-        dataset = load_dataset(
-            spec.dataset, seed=spec.data_seed, data_dir=data_dir, progress=progress
-        )
-    elif not isinstance(dataset, Dataset):
+def _find_data(
+    spec: TrainingSpec, data: Dataset | None, data_dir: str | Path | None, progress: bool
+) -> Dataset:
+    """Return the given data set, or the one that the spec names."""
+    if data is None:
+        return load_dataset(spec.dataset, seed=spec.data_seed, data_dir=data_dir, progress=progress)
+    if not isinstance(data, Dataset):
         raise InputError(
-            f"data is of type {type(dataset).__name__}, expected a Dataset; make one with "
+            f"data is of type {type(data).__name__}, expected a Dataset; make one with "
             "clusterability.datasets.dataset_from_arrays(x, y)"
         )
+    return data
+
+
+def _train_all(
+    specs: Sequence[TrainingSpec], dataset: Dataset, out: Path, machine: Machine
+) -> list[TrainedRun]:
+    """Lock the runs' folders, and train those that are not finished."""
+    spec = specs[0]
     check_fit(spec, dataset)
-    if threads is None:
-        threads = default_threads(spec, dataset)
-    folders = [RunFolder(Path(out), spec) for spec in specs]
-    with ExitStack() as locks, _memory_named():
+    if machine.threads is None:
+        machine = dataclasses.replace(machine, threads=default_threads(spec, dataset))
+    folders = [RunFolder(out, spec) for spec in specs]
+    with ExitStack() as locks, explain_lack_of_memory():
         for folder in folders:
             locks.enter_context(folder)
         digest = data_digest(dataset)
-        found = [folder.finished(digest) for folder in folders]
+        found = [folder.finished_run(digest) for folder in folders]
         groups = _groups(specs, found)
         _clear(folders, groups)
-        n_parallel = affordable_workers(min(n_workers or 1, len(groups)), dataset)
-        parallel = n_parallel > 1 and device.type == "cpu"
+        n_parallel = affordable_workers(min(machine.workers, len(groups)), dataset)
+        parallel = n_parallel > 1 and machine.device.type == "cpu"
         if parallel and is_worth_processes(spec, dataset, len(groups)):
             unfinished = [specs[i] for (i,) in groups]
-            where = Path(out), n_parallel
-            train_in_processes(
-                unfinished, dataset, *where, digest=digest, threads=threads, progress=progress
-            )
-            found = [folder.finished(digest) for folder in folders]
+            machine = dataclasses.replace(machine, workers=n_parallel)
+            train_in_processes(unfinished, dataset, out, machine, digest)
+            found = [folder.finished_run(digest) for folder in folders]
         elif groups:
-            data = placed(dataset, device, digest)
+            data = place(dataset, machine.device, digest)
             for group in groups:
                 ours = [specs[i] for i in group], [folders[i] for i in group]
-                runs = Group(*ours, data, threads=threads, progress=progress).train()
+                runs = Training(*ours, data, machine).train()
                 for i, run in zip(group, runs, strict=True):
                     found[i] = run
     return [run for run in found if run is not None]
@@ -207,47 +206,6 @@ def _clear(folders: Sequence[RunFolder], groups: Sequence[Sequence[int]]) -> Non
     for i, folder in enumerate(folders):
         if i not in to_train:
             folder.remove_checkpoint()
-
-
-@contextmanager
-def _training_settings() -> Iterator[None]:
-    """Train in float32 and with gradients, and leave torch's settings as they were.
-
-    Moments of weights that stopped changing fade into denormal numbers, with which processors
-    compute slowly; they are taken for 0 while training.
-    The threads of torch's pool do so if it is begun after this, by the first large tensor.
-    """
-    threads, flushed = torch.get_num_threads(), _flushes_denormals()
-    dtype = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    torch.set_flush_denormal(True)
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(flushed)
-
-
-@contextmanager
-def _memory_named() -> Iterator[None]:
-    """Say in a sentence that there is not enough memory, which torch says in many."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "alloc" not in str(error):
-            raise
-        reason = shown(str(error).splitlines()[0], 160)
-        raise InputError(
-            f"there is not enough memory ({reason}); train fewer runs in a stack, smaller batches, "
-            "or on another device"
-        ) from None
-
-
-def _flushes_denormals() -> bool:
-    """Whether this thread takes denormal numbers for 0; torch does not tell."""
-    return float(torch.tensor(1e-40, dtype=torch.float32) * 1) == 0
 
 
 def _check_diverged(runs: Sequence[TrainedRun]) -> None:

@@ -67,8 +67,8 @@ class Data:
         return self.train.targets.shape[1]
 
 
-def placed(dataset: Dataset, device: torch.device, digest: str) -> Data:
-    """Both parts of a data set on a device."""
+def place(dataset: Dataset, device: torch.device, digest: str) -> Data:
+    """Put both parts of a data set on a device."""
     test = None if dataset.test is None else samples(dataset, dataset.test, device)
     return Data(samples(dataset, dataset.train, device), test, dataset.reshuffled, digest)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from clusterability.training.penalty import Penalty
 from clusterability.training.samples import Samples
 
 
@@ -20,16 +21,29 @@ class Trainable(Protocol):
     n_runs: int
 
     @property
-    def kernels(self) -> Sequence[Tensor]:
-        """Weights of each linear layer and convolution, (n_runs, out, in, ...); no biases."""
+    def kernel_names(self) -> Sequence[str]:
+        """Names of the weights of each linear layer and convolution, in the order of the layers."""
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """All parameters and statistics by their names in the state dict, (n_runs, ...) each."""
 
     def start_phase(self) -> None:
         """Begin Adam afresh."""
 
     def start_epoch(
-        self, generators: Sequence[torch.Generator], transformations: Tensor | None
+        self,
+        generators: Sequence[torch.Generator],
+        transformations: Tensor | None = None,
+        penalties: Sequence[Penalty] = (),
     ) -> None:
-        """Take the random numbers of the epoch: dropout's, and how images are augmented."""
+        """Take what the steps of an epoch need.
+
+        Args:
+            generators: draw the dropout of each run.
+            transformations: (n, 2, 3), how each image is augmented; None for no augmentation.
+            penalties: added to the loss.
+        """
 
     def step(self, samples: Samples, indices: Tensor) -> tuple[Tensor, Tensor]:
         """One step of Adam on a batch for each network.

@@ -20,13 +20,15 @@ from typing import Any
 import torch
 
 from clusterability.datasets import Dataset, Split
-from clusterability.errors import InputError
+from clusterability.errors import InputError, RunError
 from clusterability.files.checks import damage_named
 from clusterability.files.npz import read_npz
 from clusterability.training.folders import RunFolder
-from clusterability.training.group import Group, PausedError
-from clusterability.training.samples import Data, placed
+from clusterability.training.machine import Machine
+from clusterability.training.memory import explain_lack_of_memory
+from clusterability.training.samples import Data, place
 from clusterability.training.spec import TrainingSpec
+from clusterability.training.training import PausedError, Training
 
 
 def main() -> None:
@@ -40,18 +42,21 @@ def main() -> None:
     data: Data | None = None
     while True:
         message = json.loads(lines.get())
+        answer: dict[str, Any] = {"finished": True}
         try:
-            if data is None:
-                data = _read_data(message)
-            else:
-                _train(message, data)
-            answer: dict[str, Any] = {"finished": True}
+            with explain_lack_of_memory():
+                if data is None:
+                    data = _read_data(message)
+                else:
+                    _train(message, data)
         except PausedError:
             answer = {"finished": False}
         except InputError as error:
-            answer = {"input_error": str(error)}
-        except (OSError, MemoryError) as error:
-            answer = {"error": str(error) or "out of memory"}
+            answer = {"error": "InputError", "message": str(error)}
+        except RunError as error:
+            answer = {"error": "RunError", "message": str(error)}
+        except OSError as error:
+            answer = {"error": "OSError", "message": str(error)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
@@ -70,21 +75,16 @@ def _read_data(message: dict[str, Any]) -> Data:
     train = Split(arrays["x"], arrays["y"])
     test = Split(arrays["test_x"], arrays["test_y"]) if "test_x" in arrays else None
     dataset = Dataset("data", train, test, message["n_classes"], message["reshuffled"])
-    return placed(dataset, torch.device("cpu"), message["digest"])
+    return place(dataset, torch.device("cpu"), message["digest"])
 
 
 def _train(message: dict[str, Any], data: Data) -> None:
     spec = TrainingSpec.from_dict(message["spec"])
     # The parent holds the folder's lock.
     folder = RunFolder(Path(message["out"]), spec)
-    Group(
-        [spec],
-        [folder],
-        data,
-        threads=message["threads"],
-        progress=message["progress"],
-        position=message["position"],
-    ).train(message["max_epochs"])
+    machine = Machine(torch.device("cpu"), message["threads"], 1, message["progress"])
+    training = Training([spec], [folder], data, machine, position=message["position"])
+    training.train(message["max_epochs"])
 
 
 if __name__ == "__main__":

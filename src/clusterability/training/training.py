@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import math
-import platform
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from clusterability._version import __version__
 from clusterability.errors import InputError
 from clusterability.measuring import measure
 from clusterability.training.augmentation import draw_transformations
 from clusterability.training.autograd_network import AutogradNetwork
 from clusterability.training.checkpoint import Checkpoint, check_place, damage_named
+from clusterability.training.divergence import are_finite
 from clusterability.training.folders import RunFolder
-from clusterability.training.loop import Scores, evaluate, sparsities, train_epoch
+from clusterability.training.loop import Scores, evaluate, sparsities, total_penalty, train_epoch
+from clusterability.training.machine import Machine, describe_machine
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.networks import NETWORKS, build
-from clusterability.training.objective import penalties, total_penalty
+from clusterability.training.penalty import Penalty, penalties_of
 from clusterability.training.pruning import PruningSchedule
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.record import Attempt, EpochScores, PhaseScores, TrainedRun
@@ -39,15 +38,15 @@ class PausedError(Exception):
     """A training has had its epochs for now."""
 
 
-class Group:
+class Training:
     """One run, or the runs of one stack.
 
     Args:
         specs: equal but for the seed.
         folders: one a run, locked.
         data: the same for all.
-        threads: of torch, which change the rounding; a checkpoint keeps those it was begun with.
-        progress: show a bar for each phase if standard error is a terminal.
+        machine: says how many threads of torch; a checkpoint keeps those it was begun with, since
+            they change the rounding.
         position: the bar's line, where other processes have bars too.
     """
 
@@ -56,14 +55,14 @@ class Group:
         specs: Sequence[TrainingSpec],
         folders: Sequence[RunFolder],
         data: Data,
+        machine: Machine,
         *,
-        threads: int,
-        progress: bool,
         position: int | None = None,
     ) -> None:
+        assert machine.threads is not None
         self.specs, self.folders, self.data = specs, folders, data
         self.spec = specs[0]
-        self.threads, self.progress, self.position = threads, progress, position
+        self.threads, self.progress, self.position = machine.threads, machine.progress, position
         self.device = data.train.x.device
         self.attempts: list[Attempt] = []
         self.seconds = 0.0
@@ -124,12 +123,10 @@ class Group:
             )
             for randomness in self.randomness
         ]
-        n_layers = sum(isinstance(m, nn.Linear | nn.Conv2d) for m in networks[0])
-        each = penalties(spec, n_layers)
         if NETWORKS[spec.network].is_mlp:
-            return MLPStack(networks, each, spec.learning_rate, self.device)
+            return MLPStack(networks, spec.learning_rate, self.device)
         (network,) = networks
-        return AutogradNetwork(network, each, spec.learning_rate, self.device)
+        return AutogradNetwork(network, spec.learning_rate, self.device)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         n_epochs = [self.spec.phase_epochs(phase) for phase in range(len(self.spec.phases))]
@@ -211,6 +208,7 @@ class Group:
         self.networks.start_epoch(
             [r.torch(Use.DROPOUT, *place, self.device) for r in self.randomness],
             self._transformations(place),
+            self._penalties(),
         )
         scores = train_epoch(
             self.networks,
@@ -249,14 +247,14 @@ class Group:
 
     def _note(self, scores: Scores, test: Scores | None, seconds: float) -> None:
         """Add a line to the curves of each network that still learns."""
-        penalty = self._penalties()
-        sparsity = sparsities(self.networks)
+        penalty = total_penalty(self.networks, self._penalties())
+        sparsity, finite = sparsities(self.networks), are_finite(self.networks)
         for run, rows in enumerate(self.curves):
             if self.diverged[run] is not None:
                 continue
             numbers = [float(scores.loss[run]), penalty[run]]
             numbers += [] if test is None else [float(test.loss[run])]
-            if not all(math.isfinite(number) for number in numbers):
+            if not finite[run] or not all(math.isfinite(number) for number in numbers):
                 self._note_divergence(run)
                 continue
             rows.append(
@@ -279,13 +277,11 @@ class Group:
         if self.curves[run]:
             self.folders[run].write_curves(self.curves[run])
         with torch.no_grad():
-            for kernels in self.networks.kernels:
-                kernels[run].zero_()
+            for parameter in self.networks.parameters.values():
+                parameter[run].zero_()
 
-    def _penalties(self) -> list[float]:
-        each = penalties(self.spec, len(self.networks.kernels))
-        found: list[float] = total_penalty(each, self.networks.kernels).tolist()
-        return found
+    def _penalties(self) -> list[Penalty]:
+        return penalties_of(self.spec, self.networks.kernel_names)
 
     def _accuracy(self, scores: Scores, run: int) -> float | None:
         return None if self.data.train.is_regression else float(scores.accuracy[run])
@@ -355,23 +351,11 @@ class Group:
             curves=tuple(self.curves[run]),
             diverged=self.diverged[run],
             attempts=tuple(self.attempts),
-            machine=self._machine(),
+            machine=describe_machine(self.device, self.threads, self.seconds),
             data_digest=self.data.digest,
             shape=self.data.shape,
             n_outputs=self.data.n_outputs,
         )
-
-    def _machine(self) -> dict[str, Any]:
-        is_gpu = self.device.type == "cuda"
-        return {
-            "device": torch.cuda.get_device_name(self.device) if is_gpu else "cpu",
-            "threads": self.threads,
-            "seconds": round(self.seconds, 3),
-            "clusterability": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        }
 
 
 def _kinds(state: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

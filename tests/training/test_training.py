@@ -9,9 +9,16 @@ from safetensors.torch import load_file, save_file
 from clusterability import measure
 from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError
-from clusterability.training import architectures, build, group, running, train, train_many
+from clusterability.training import (
+    DivergedError,
+    architectures,
+    build,
+    running,
+    train,
+    train_many,
+    training,
+)
 from clusterability.training.mlp_stack import MLPStack
-from clusterability.training.objective import Penalty
 from clusterability.training.randomness import Randomness, Use
 from training_cases import (  # noqa: F401
     PlainTraining,
@@ -33,7 +40,9 @@ def finite(path):
 
 
 def refused(out, spec, **fields):
-    with pytest.raises(InputError, match=r"became NaN or infinite .* lower the learning") as error:
+    with pytest.raises(
+        DivergedError, match=r"became NaN or infinite .* lower the learning"
+    ) as error:
         trained(out, spec, **fields)
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -50,14 +59,13 @@ def test_a_run_begins_with_the_networks_of_its_seed(tmp_path):
 
 def test_a_run_is_the_plain_loop(tmp_path):
     """The whole of it: order, dropout, the schedule of pruning, and Adam begun afresh for it."""
-    penalty = Penalty(1e-4, 2e-4)
     spec = small_spec(seed=4, dropout=True, l1=1e-4, l2=2e-4, batch_size=40, pruning_interval=3)
     data, randomness = few_digits(), Randomness(4)
     x, y = torch.from_numpy(data.train.x) / 255, torch.from_numpy(data.train.y)
     initial = randomness.numpy(Use.INITIALIZATION)
     network = build("small-mlp", (1, 8, 8), 10, dropout=True, generator=initial)
     run = trained(tmp_path, spec)
-    plain = PlainTraining(network, [penalty] * 4, 0.001)
+    plain = PlainTraining(network, [(1e-4, 2e-4)] * 4, 0.001)
     for phase, name in enumerate(spec.phases):
         plain.start_phase()
         step = 0
@@ -126,7 +134,7 @@ def test_one_of_a_stack_diverges_and_the_others_go_on(tmp_path, monkeypatch, at_
     spec, data = small_spec(dropout=True), few_digits()
     expected = train_many(spec, 3, stacked=True, data=data, out=tmp_path / "all", device="cpu")
     diverging(monkeypatch, 1, at_step)
-    with pytest.raises(InputError, match="seed1-") as error:
+    with pytest.raises(DivergedError, match="seed1-") as error:
         train_many(spec, 3, stacked=True, data=data, out=tmp_path, device="cpu")
     assert "more" not in str(error.value)
     for run in (expected[0], expected[2]):
@@ -169,8 +177,8 @@ def test_a_checkpoint_with_other_tensors_is_refused(tmp_path, monkeypatch, netwo
         if self.phase == 1:
             raise StoppedError
 
-    spec, save = small_spec(network=network, epochs=1, batch_size=50), group.Group._save
-    monkeypatch.setattr(group.Group, "_save", stop_when_pruned)
+    spec, save = small_spec(network=network, epochs=1, batch_size=50), training.Training._save
+    monkeypatch.setattr(training.Training, "_save", stop_when_pruned)
     with pytest.raises(StoppedError):
         trained(tmp_path, spec)
     path = tmp_path / spec.name / "checkpoint.safetensors"
@@ -192,9 +200,9 @@ def test_other_runs_go_on(tmp_path, monkeypatch, workers):
         save(self)
         raise RuntimeError
 
-    spec, save = small_spec(), group.Group._save
+    spec, save = small_spec(), training.Training._save
     with monkeypatch.context() as patched:
-        patched.setattr(group.Group, "_save", stop_after_epoch)
+        patched.setattr(training.Training, "_save", stop_after_epoch)
         with pytest.raises(RuntimeError):
             trained(tmp_path, spec)
     # Also in another process this one goes on with what cannot go on.
@@ -204,14 +212,14 @@ def test_other_runs_go_on(tmp_path, monkeypatch, workers):
     state = load_file(folder / "checkpoint.safetensors")
     state["parameter"].fill_(torch.inf)
     save_file(state, folder / "checkpoint.safetensors", metadata)
-    with pytest.raises(InputError, match="seed0-"):
+    with pytest.raises(DivergedError, match="seed0-"):
         train_many(spec, 3, data=few_digits(), out=tmp_path, workers=workers)
     done = {path.parent.name.split("-")[3] for path in tmp_path.glob("*/pruned.safetensors")}
     assert done == {"seed1", "seed2"}
 
 
 def test_several_that_diverge_are_counted(tmp_path):
-    with pytest.raises(InputError, match=r"seed0-\w+ \(and of 2 more\) became NaN"):
+    with pytest.raises(DivergedError, match=r"seed0-\w+ \(and of 2 more\) became NaN"):
         train_many(small_spec(learning_rate=1e30), 3, data=few_digits(), out=tmp_path, workers=1)
 
 
@@ -224,7 +232,7 @@ def measured_as(monkeypatch, ncuts):
         networks.append({n: v.clone() for n, v in network.state_dict().items()})
         return SimpleNamespace(ncut=next(remaining))
 
-    monkeypatch.setattr(group, "measure", found)
+    monkeypatch.setattr(training, "measure", found)
     return networks
 
 
@@ -257,7 +265,7 @@ def test_attempts_survive_a_stop(tmp_path, monkeypatch):
     measured_as(monkeypatch, [0.1, 0.2, 1.0, 1.0])
     expected = trained(tmp_path / "expected", spec)
     measured_as(monkeypatch, [0.1, 0.2, 1.0, 1.0])
-    save, n_saved = group.Group._save, []
+    save, n_saved = training.Training._save, []
 
     def stopping(self):
         save(self)
@@ -265,7 +273,7 @@ def test_attempts_survive_a_stop(tmp_path, monkeypatch):
         if len(n_saved) in (1, 3, 6):
             raise RuntimeError
 
-    monkeypatch.setattr(group.Group, "_save", stopping)
+    monkeypatch.setattr(training.Training, "_save", stopping)
     for _ in range(3):
         with pytest.raises(RuntimeError):
             trained(tmp_path, spec)

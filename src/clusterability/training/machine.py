@@ -1,0 +1,58 @@
+"""How a training uses the machine that it runs on."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from clusterability._version import __version__
+from clusterability.arguments import DEVICES, find_device, one_of, whole
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Choices outside the spec; of these only device and threads change the rounding.
+
+    Args:
+        device: holds networks and data.
+        threads: of torch, for each run; None for the number that suits the network.
+        workers: runs at the same time on a CPU.
+        progress: show a bar for each phase if standard error is a terminal.
+    """
+
+    device: torch.device
+    threads: int | None
+    workers: int
+    progress: bool
+
+    @classmethod
+    def checked(cls, device: str, threads: int | None, workers: int, progress: bool) -> Machine:
+        """Return the machine with the device of this name.
+
+        Raises:
+            InputError: if a value cannot be used, or there is no such device.
+        """
+        return cls(
+            find_device(one_of("device", device, DEVICES)),
+            None if threads is None else whole("threads", threads, 1, 10**4),
+            whole("workers", workers, 1, 10**4),
+            progress,
+        )
+
+
+def describe_machine(device: torch.device, threads: int, seconds: float) -> dict[str, Any]:
+    """Return the part of ``run.json`` that says where, by which versions and how long."""
+    is_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if is_gpu else "cpu",
+        "threads": threads,
+        "seconds": round(seconds, 3),
+        "clusterability": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,57 @@
+"""The penalties that training adds to the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from clusterability.penalties import L1, L2
+from clusterability.training.spec import TrainingSpec
+
+
+class Penalty(Protocol):
+    """A function of all parameters of a network at once, for each run of a stack by itself.
+
+    Parameters are known by their names in the state dict, and each has a leading axis of
+    ``n_runs``: kernels, biases, and scales and statistics of batch norm. The gradient is by hand,
+    not by autograd, since a stack of MLPs is trained without autograd's graph.
+
+    Each epoch is trained with new instances. An instance may keep from one step to the next what
+    speeds it up; a run that was stopped between epochs still goes on to the same weights.
+    """
+
+    def value(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Return the penalty of each run, (n_runs,), already weighted."""
+
+    def add_gradient(
+        self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
+    ) -> None:
+        """Add the gradient of the penalty in place.
+
+        Args:
+            parameters: (n_runs, ...) each; not changed.
+            gradients: of the loss with respect to the parameters that are trained, by the same
+                names and of the same shapes; statistics of batch norm have none.
+        """
+
+
+def penalties_of(spec: TrainingSpec, kernel_names: Sequence[str]) -> list[Penalty]:
+    """Return new instances of the penalties that a spec asks for.
+
+    Args:
+        spec: has the weights ``l1`` and ``l2``, and ``mixed_l2``.
+        kernel_names: names of all kernels in the order of the layers.
+    """
+    l1 = dict.fromkeys(kernel_names, spec.l1)
+    l2 = dict.fromkeys(kernel_names, spec.l2)
+    if spec.mixed_l2:
+        first = kernel_names[0]
+        l1[first] += l2.pop(first)
+    asked = ((kind, _nonzero(weights)) for kind, weights in ((L1, l1), (L2, l2)))
+    return [kind(weights) for kind, weights in asked if weights]
+
+
+def _nonzero(weights: Mapping[str, float]) -> dict[str, float]:
+    return {name: weight for name, weight in weights.items() if weight}
