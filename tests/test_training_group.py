@@ -183,6 +183,7 @@ def test_a_checkpoint_with_other_tensors_is_refused(tmp_path, monkeypatch, netwo
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_other_runs_go_on(tmp_path, monkeypatch, workers):
     monkeypatch.setattr(running, "is_worth_processes", lambda *_: True)
@@ -273,6 +274,7 @@ def test_attempts_survive_a_stop(tmp_path, monkeypatch):
     assert weights_of(run) == weights_of(expected)
 
 
+@pytest.mark.slow
 def test_really_measured(tmp_path):
     run = trained(tmp_path, small_spec(retrain_below=1e-6, epochs=1, pruning_epochs=0))
     assert run.attempts == ()

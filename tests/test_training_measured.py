@@ -17,6 +17,7 @@ def run(tmp_path):
     return train(spec, data=few_digits(), out=tmp_path, threads=1)
 
 
+@pytest.mark.slow
 def test_measurements_are_those_of_measure_and_are_kept(run, monkeypatch):
     assert measurement(run, "pruned") is None
     measure_runs([run], n_shuffles=4, workers=1)
