@@ -29,6 +29,7 @@ def compare(graph, n_shuffles, n_clusters=12):
     return np.median(ours), np.median(plain), null.mean(), np.mean(plain_null)
 
 
+@pytest.mark.slow
 def test_the_shipped_pruned_network():
     graph = neuron_graph(example("fashion-mnist-mlp"))
     assert (graph.degrees() == 0).any()
@@ -38,6 +39,7 @@ def test_the_shipped_pruned_network():
     assert abs(null - plain_null) < 0.03 + 0.02
 
 
+@pytest.mark.slow
 def test_a_channel_graph():
     generator = torch.Generator().manual_seed(0)
     shapes = [(32, 32), (32, 64), (64, 64)]
@@ -47,6 +49,7 @@ def test_a_channel_graph():
     assert abs(null - plain_null) < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist-784-128-10.safetensors", "mnist-lenet5.pt"])
 def test_real_networks(name):
     folder = os.environ.get("CLUSTERABILITY_NETWORKS")
@@ -57,6 +60,7 @@ def test_real_networks(name):
     assert abs(null - plain_null) < 0.03
 
 
+@pytest.mark.slow
 def test_the_paper_mlp_as_others_trained_it():
     """The paper's own architecture, read from an ONNX file's weights."""
     folder = os.environ.get("CLUSTERABILITY_NETWORKS")
@@ -73,6 +77,7 @@ def test_the_paper_mlp_as_others_trained_it():
     assert abs(null - plain_null) < 0.03 + 0.02
 
 
+@pytest.mark.slow
 def test_random_mlps_have_the_published_ncut():
     """Figure A.1: 10.295 over 100 networks; eight of them here, the rest in a benchmark."""
     ncuts = []

@@ -35,6 +35,7 @@ def test_published_block_counts(depth, n_blocks):
     assert hand_counts.counts(published, ("input",))[2] == n_blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include", [(), ("input",), ("dense",), EVERYTHING])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_twin_counts_as_by_hand(name, include):
@@ -52,6 +53,7 @@ def test_published_weights_fit_mobilenet():
     networks.MobileNetV2().load_state_dict(torch.load(path, weights_only=True), strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
     drawn = []

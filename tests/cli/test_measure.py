@@ -156,12 +156,14 @@ def test_quiet_prints_nothing(network, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_no_progress_bar_in_a_pipe(network):
     found = run("measure", network, *FAST)
     assert found.returncode == 0
     assert found.stderr == ""
 
 
+@pytest.mark.slow
 def test_ascii_only_output(network):
     renamed = network.with_name("réseau.safetensors")
     network.rename(renamed)
@@ -232,6 +234,7 @@ def test_names_that_no_file_can_have(capsys):
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
     generator = torch.Generator().manual_seed(0)
     path = tmp_path / "wide.safetensors"

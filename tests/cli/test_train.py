@@ -85,6 +85,7 @@ def test_the_other_options_reach_train_many(monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_table_and_files(tmp_path, capsys):
     assert main(["train", *FAST, "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
@@ -198,6 +199,7 @@ def test_no_gpu(tmp_path, capsys, monkeypatch):
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins a process")
 def test_an_interrupt_is_prompt_and_the_run_goes_on(tmp_path):
     # On one processor, and so in one thread: how many there are changes the rounding.
@@ -233,6 +235,7 @@ def test_help_names_every_field_of_the_spec():
     assert "goes on from its last finished epoch" in text
 
 
+@pytest.mark.slow
 def test_one_that_diverges_does_not_hide_the_others(tmp_path, capsys, monkeypatch):
     note = runs.Training._note
 

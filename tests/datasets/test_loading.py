@@ -38,6 +38,7 @@ def test_entries_say_what_is_made(name):
     check_entry(load_dataset(name))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="needs the data that CLUSTERABILITY_DATA names")
 @pytest.mark.parametrize(
     "name",

@@ -77,6 +77,7 @@ def test_memorization_keeps_its_order_and_has_no_test_part():
     assert load_dataset("random").reshuffled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MADE)
 def test_the_seed_makes_the_bytes(name):
     one, same, other = (load_dataset(name, seed=seed).train for seed in (1, 1, 2))

@@ -28,6 +28,7 @@ def test_samples_are_the_first_of_their_class():
     np.testing.assert_allclose(picture[2:34:4, 36:68:4, 0], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_the_same_samples_give_the_same_bytes(tmp_path, suffix):
     for name in "ab":
@@ -36,6 +37,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path, suffix):
     assert a == b
 
 
+@pytest.mark.slow
 def test_polynomials(tmp_path):
     figure = samples_sheet(load_dataset("polynomials"), tmp_path / "sheet.png")
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]

@@ -43,6 +43,7 @@ def test_sheet_draws_all_four_and_the_headline():
     assert "gap after k = 2: 0.100" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_same_result_gives_the_same_bytes(tmp_path, suffix):
     result = small_result(null=[0.5, 0.6])

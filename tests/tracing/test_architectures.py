@@ -27,6 +27,7 @@ def counts(wiring):
     return len(sizes), sum(sizes), len(wiring.connections), n_strengths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_full_size_counts_as_by_hand(name):
     """A wiring holds no weights, and so needs none: the model's are shapes alone."""
@@ -59,12 +60,14 @@ def narrow_case(name):
     return model, naive_twin(model, image, EVERYTHING), graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_narrow_versions_are_the_twin(name):
     _, twin, graph = narrow_case(name)
     assert_same(graph, twin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in SLOW])
 def test_narrow_versions_without_image_and_dense_part_are_the_twin(name):
     architecture = ARCHITECTURES[name]

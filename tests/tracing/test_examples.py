@@ -128,6 +128,7 @@ def test_a_branch_on_the_data_is_left_for_the_export_to_report():
     assert tuple(x.shape) == (1, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [

@@ -111,6 +111,7 @@ def test_shapes(model, shape):
     assert neuron_graph(model).blocks[-1].strengths.shape == shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "expected"),
     [
@@ -186,6 +187,7 @@ def test_a_shared_module_counts_twice():
     assert torch.equal(graph.blocks[0].strengths, graph.blocks[1].strengths)
 
 
+@pytest.mark.slow
 def test_wrappers_are_looked_through():
     model = nn.Sequential(nn.Linear(3, 2))
     wrapped = nn.Module()

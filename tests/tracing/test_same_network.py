@@ -141,6 +141,7 @@ def test_the_twin_computes_the_same(model, twin):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include", [(), ("input",), ("dense",), ALL])
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_same_graph(model, forms, form, include):

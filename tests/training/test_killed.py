@@ -15,6 +15,7 @@ from training_cases import few_digits, no_figures, one_thread, weights_of  # noq
 TESTS = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 @pytest.mark.parametrize("stack", [(), (0, 1, 2)])
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path, stack):
@@ -38,6 +39,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path, stack):
         }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins a process")
 def test_two_processes_start_the_same_run(tmp_path):
     # On one processor, and so in one thread: how many there are changes the rounding.

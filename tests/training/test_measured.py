@@ -21,6 +21,7 @@ def run(tmp_path):
     return train(spec, data=few_digits(), out=tmp_path, threads=1)
 
 
+@pytest.mark.slow
 def test_measurements_are_those_of_measure_and_are_kept(run, monkeypatch):
     assert measurement(run, "pruned") is None
     four = Settings(n_shuffles=4)

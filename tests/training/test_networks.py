@@ -160,6 +160,7 @@ def test_unknown_network():
         build("smal-mlp", (3,), 2)
 
 
+@pytest.mark.slow
 def test_graphs(networks):
     def sizes(name):
         shape = SHAPES[name][0]

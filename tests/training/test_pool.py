@@ -56,6 +56,7 @@ def test_an_interrupt_ends_all_of_them(tmp_path):
     assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
+@pytest.mark.slow
 def test_they_end_with_a_parent_that_is_killed(tmp_path):
     process, children = parent_and_children(tmp_path)
     process.kill()
@@ -63,6 +64,7 @@ def test_they_end_with_a_parent_that_is_killed(tmp_path):
     assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_processes")
 def test_one_that_dies_is_named_and_its_run_goes_on_later(tmp_path, monkeypatch):
     spec, data = small_spec(epochs=30, pruning_epochs=0), few_digits()
@@ -89,6 +91,7 @@ def test_one_that_dies_is_named_and_its_run_goes_on_later(tmp_path, monkeypatch)
     assert [weights_of(run) for run in runs] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_processes")
 def test_what_a_child_cannot_do_is_said_once(tmp_path, monkeypatch):
     spec, data = small_spec(), few_digits()
@@ -97,6 +100,7 @@ def test_what_a_child_cannot_do_is_said_once(tmp_path, monkeypatch):
         train_many(spec, 2, data=data, out=tmp_path, workers=2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_processes")
 def test_the_data_leave_the_disk_before_the_training(tmp_path, monkeypatch):
     def ask(worker, message):
@@ -111,6 +115,7 @@ def test_the_data_leave_the_disk_before_the_training(tmp_path, monkeypatch):
     assert set(lying) == {(False, 1), (True, 0)}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_processes")
 def test_no_room_for_the_data(tmp_path, monkeypatch):
     def full(*_arguments, **_arrays):

@@ -182,6 +182,7 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path, monkeypatch):
         trained(tmp_path, small_spec())
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_workers(tmp_path, monkeypatch):
     # These runs are too short for processes of their own, which are what is tested.
     monkeypatch.setattr(running, "is_worth_processes", lambda *_: True)

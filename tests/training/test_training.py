@@ -192,6 +192,7 @@ def test_a_checkpoint_with_other_tensors_is_refused(tmp_path, monkeypatch, netwo
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_other_runs_go_on(tmp_path, monkeypatch, workers):
     monkeypatch.setattr(running, "is_worth_processes", lambda *_: True)
@@ -301,6 +302,7 @@ def test_volumes_far_below_the_published_offset_count_as_an_n_cut_near_zero(tmp_
     assert measure(drawn[0], n_shuffles=0).ncut > 9
 
 
+@pytest.mark.slow
 def test_really_measured(tmp_path):
     run = trained(tmp_path, small_spec(retrain_below=1e-6, epochs=1, pruning_epochs=0))
     assert run.attempts == ()

@@ -32,6 +32,7 @@ def test_objects_of_other_libraries():
         foreign_graph(networkx.DiGraph())
 
 
+@pytest.mark.slow
 def test_networkx_is_not_needed(tmp_path):
     code = """
 import sys

@@ -54,6 +54,7 @@ def check_same(model, loaded):
     torch.export.export(loaded.module, loaded.example_inputs, strict=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "operations"])
 def test_a_file_gives_the_model_that_was_saved(tmp_path, name, suffix):

@@ -32,6 +32,7 @@ def test_a_keras_model_is_known_from_others():
     assert not is_keras_model(keras.Model)
 
 
+@pytest.mark.slow
 def test_keras_is_not_imported_to_know_its_models_and_comes_with_torch():
     done = run_fresh(
         "import os, sys, torch\n"

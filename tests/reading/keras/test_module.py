@@ -9,6 +9,7 @@ from clusterability.reading.keras.module import KerasNetwork
 from keras_networks import NETWORKS, keras, layers, outputs, random_inputs, randomized
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_module_and_its_export_give_what_the_model_gives(name):
     model = randomized(NETWORKS[name]())

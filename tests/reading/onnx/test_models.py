@@ -101,6 +101,7 @@ def targets(loaded):
     return [n.target.__name__.split(".")[0] for n in program.graph.nodes if n.op == "call_function"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [11, 13, 17, 20])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_exported_network_computes_the_same(name, opset, tmp_path):

@@ -243,6 +243,7 @@ def run_both(proto, x, folder):
     return results if isinstance(results, tuple) else (results,), expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_as_the_reference_computes_it(case, tmp_path):
     x = numbers(*case.x, seed=3)
