@@ -6,9 +6,9 @@ import pytest
 
 from structure import PACKAGE, PAGE, Function, count, table, with_table
 
-LARGEST_FILE = 411  # 400 when tracing/provenance.py is two concepts in two files
+LARGEST_FILE = 400
 MEDIAN_FILE = 120
-LARGEST_WING = 0.42  # 0.25 when tracing/ is several wings
+LARGEST_WING = 0.25
 
 
 @pytest.fixture(scope="module")
