@@ -43,7 +43,7 @@ Numbers = dict[str, str]
 
 
 class Residual(nn.Module):
-    """Two residual blocks of convolutions; the second has a convolution in its skip, or not."""
+    """Two residual blocks; if ``projects``, the second skip is a convolution of its own."""
 
     def __init__(self, projects: bool) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ def result_numbers(result: Clusterability) -> Iterator[tuple[str, str]]:
         yield f"{name} null", exact(clustering.null.values)
         yield f"{name} volume shares", exact([c.volume_share for c in clustering.clusters])
         yield f"{name} cuts", exact([c.cut for c in clustering.clusters])
-        yield f"{name} labels", digest(clustering.labels)
+        yield f"{name} labels", digest(clustering.labels.astype(np.int64))
 
 
 def trained_numbers(network: str, stacked: bool) -> Numbers:
