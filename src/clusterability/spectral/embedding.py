@@ -46,6 +46,11 @@ class Embedding:
             whose eigenvalue of M is not positive (only as many positive ones exist as the
             smaller side of the graph has independent neurons) is 0.
         degrees: (..., n_neurons), float64.
+
+    >>> from clusterability import toy
+    >>> embedding = spectral_embedding(toy.matching(), 1, [np.random.default_rng(0)])
+    >>> embedding.vectors.shape, embedding.degrees.sum()
+    (torch.Size([6, 1]), tensor(6., dtype=torch.float64))
     """
 
     eigenvalues: Tensor
@@ -62,6 +67,10 @@ def spectral_embedding(
         graph: one graph, or a batch of them with one leading axis.
         n_dimensions: how many eigenvectors; fewer come back if the eigenproblem is smaller.
         rngs: a generator for each graph; draws the block that the iteration starts from.
+
+    >>> from clusterability import toy
+    >>> spectral_embedding(toy.path(), 1, [np.random.default_rng(0)]).eigenvalues
+    tensor([0.5000], dtype=torch.float64)
     """
     degrees = graph.degrees(torch.float64)
     problem = eigenproblem(graph, degrees)
