@@ -13,6 +13,12 @@ class InputError(ClusterabilityError, ValueError):
     """Something that the user gave cannot be used; the command exits with code 2.
 
     The message has the value, what was expected, and the remedy.
+
+    >>> from clusterability import measure, toy
+    >>> measure(toy.path(), n_clusters=9)
+    Traceback (most recent call last):
+        ...
+    clusterability.errors.InputError: the network has 4 neurons with non-zero weights, ...
     """
 
 

@@ -38,6 +38,9 @@ class Settings(Record):
     ('drop-first', 'tied')
     >>> settings.choices()
     {'conventions': 'published', 'ties': 'tied'}
+    >>> from clusterability import measure, toy
+    >>> measure(toy.path(), n_clusters=2, n_shuffles=0).settings.n_clusters
+    2
     """
 
     _title: ClassVar[str] = "settings"

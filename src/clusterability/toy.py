@@ -4,6 +4,10 @@ Where two groups are planted, neurons with an even number form one and those wit
 other; strengths are 1 within a group and ``between`` across. As long as every layer has an even
 number of neurons, the groups' labels are ``torch.arange(n_neurons) % 2`` and their n-cut is
 2 b / (1 + b), b being ``between``.
+
+>>> from clusterability import normalized_cut, toy
+>>> normalized_cut(toy.planted_mlp(between=0.25), torch.arange(14) % 2)
+tensor(0.4000, dtype=torch.float64)
 """
 
 from __future__ import annotations

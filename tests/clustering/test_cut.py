@@ -9,8 +9,8 @@ from clusterability.clustering.cut import normalized_cut, volumes_and_cuts
 from clusterability.errors import InputError
 from clusterability.experiments import plain_pipeline
 from clusterability.graph import NeuronGraph
-from clusterability.spectral import embedding as embedding_module
 from clusterability.spectral.bound import Spectrum, spectrum
+from clusterability.spectral.solvers import dense, iterative
 from clusterability.workers import single_threaded_libraries
 from graphs import (
     AWKWARD,
@@ -313,11 +313,10 @@ def test_the_bound_is_met_by_separate_parts(n_parts, k):
 
 
 @pytest.mark.parametrize("sizes", [[40, 30, 20], [230, 220]])
-@pytest.mark.parametrize("dense_side", [0, 1000])
-def test_the_bound_is_hardly_below_the_sum_of_the_eigenvalues(sizes, dense_side, monkeypatch):
-    monkeypatch.setattr(embedding_module, "DENSE_SIDE", dense_side)
+@pytest.mark.parametrize("solver", [dense, iterative])
+def test_the_bound_is_hardly_below_the_sum_of_the_eigenvalues(sizes, solver):
     graph = random_chain(sizes)
-    found = spectrum(graph, 20, np.random.default_rng(0))
+    found = spectrum(graph, 20, np.random.default_rng(0), solver)
     adjacency = naive_adjacency(graph)
     roots = np.sqrt(adjacency.sum(1))
     exact = 1 - np.linalg.eigvalsh(adjacency / roots / roots[:, None])[::-1][:12].sum() + 11

@@ -6,9 +6,8 @@ import scipy.linalg
 import torch
 
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.spectral import embedding as module
-from clusterability.spectral import problems as eigenproblem
 from clusterability.spectral.embedding import inverse_root, spectral_embedding
+from clusterability.spectral.solvers import dense, iterative
 from clusterability.workers import single_threaded_libraries
 from graphs import (
     AWKWARD,
@@ -30,8 +29,14 @@ def _one_thread():
         yield
 
 
-def embed(graph, n_dimensions=11, seed=0):
-    return spectral_embedding(graph, n_dimensions, [np.random.default_rng(seed)])
+def embed(graph, n_dimensions=11, seed=0, solver=None):
+    return spectral_embedding(graph, n_dimensions, [np.random.default_rng(seed)], solver)
+
+
+def from_noise(problem, *arguments):
+    """Solve iteratively, without a start from the graph of layers."""
+    problem.start = lambda noise: noise
+    return iterative(problem, *arguments)
 
 
 def naive_eigenvalues(graph, n_dimensions):
@@ -40,9 +45,9 @@ def naive_eigenvalues(graph, n_dimensions):
     return np.minimum(values[1 : n_dimensions + 1], 1)
 
 
-def check(graph, n_dimensions=11):
+def check(graph, n_dimensions=11, solver=None):
     """Eigenvalues, scaling, residuals and subspaces against SciPy's dense solver."""
-    found = embed(graph, n_dimensions)
+    found = embed(graph, n_dimensions, solver=solver)
     values, vectors, degrees = (
         x.numpy() for x in (found.eigenvalues, found.vectors, found.degrees)
     )
@@ -124,67 +129,66 @@ def test_larger_graphs_equal_scipy(name):
 
 
 @pytest.mark.parametrize("name", {**LARGER, **AWKWARD})
-def test_the_block_iteration_equals_scipy(name, monkeypatch):
-    monkeypatch.setattr(module, "DENSE_SIDE", 0)
-    check({**LARGER, **AWKWARD}[name])
+def test_the_block_iteration_equals_scipy(name):
+    check({**LARGER, **AWKWARD}[name], solver=iterative)
 
 
 @pytest.mark.parametrize(
     "name", ["triangle", "sparse triangle", "triangle of communities", "five layers of communities"]
 )
-def test_the_block_iteration_from_noise_alone_equals_scipy(name, monkeypatch):
-    monkeypatch.setattr(module, "DENSE_SIDE", 0)
-    monkeypatch.setattr(eigenproblem, "MOST_LAYERS", 0)
-    check(LARGER[name])
+def test_the_block_iteration_from_noise_alone_equals_scipy(name):
+    check(LARGER[name], solver=from_noise)
 
 
-def test_a_start_from_the_layers_saves_products_where_blocks_are_even(monkeypatch):
+def test_a_start_from_the_layers_saves_products_where_blocks_are_even():
     sizes, pairs = [120] * 8, list(itertools.combinations(range(8), 2))[::2]
     graph = joined(sizes, pairs, 10)
     even = graph.with_flat_strengths(graph.flat_strengths() * 0.1 + 1)
-    monkeypatch.setattr(module, "DENSE_SIDE", 0)
-    counts, apply = [], eigenproblem.GeneralProblem.apply
+    assert n_products(even, iterative) < n_products(even, from_noise)
 
-    def counted(problem, vectors):
-        counts[-1] += 1
-        return apply(problem, vectors)
 
-    monkeypatch.setattr(eigenproblem.GeneralProblem, "apply", counted)
-    for most_layers in (700, 0):
-        counts.append(0)
-        monkeypatch.setattr(eigenproblem, "MOST_LAYERS", most_layers)
-        embed(even, 2)
-    assert counts[0] < counts[1]
+def n_products(graph, solver):
+    """Number of products with the matrix until a solver has two eigenvectors."""
+    counts = itertools.count()
+
+    def counting(problem, *arguments):
+        apply = problem.apply
+
+        def counted(vectors):
+            next(counts)
+            return apply(vectors)
+
+        problem.apply = counted
+        return solver(problem, *arguments)
+
+    embed(graph, 2, solver=counting)
+    return next(counts)
 
 
 @pytest.mark.parametrize("side", [191, 192, 193, 207, 208, 209, 223, 224, 225])
-def test_the_block_iteration_at_the_smallest_sides_that_it_takes(side, monkeypatch):
-    monkeypatch.setattr(module, "DENSE_SIDE", 0)
-    check(random_chain([side, side + 20], side, density=0.1))
+def test_the_block_iteration_at_the_smallest_sides_that_it_takes(side):
+    check(random_chain([side, side + 20], side, density=0.1), solver=iterative)
 
 
-@pytest.mark.parametrize("dense_side", [0, 1000])
+@pytest.mark.parametrize("solver", [dense, iterative])
 @pytest.mark.parametrize("n_live", [2, 3, 4, 8, 12])
 @pytest.mark.parametrize("size", [20, 150, 240])
-def test_few_live_neurons_among_isolated(size, n_live, dense_side, monkeypatch):
+def test_few_live_neurons_among_isolated(size, n_live, solver):
     """As a shuffle of a pruned network may be: fewer positive eigenvalues than are wanted."""
-    monkeypatch.setattr(module, "DENSE_SIDE", dense_side)
     for seed in range(3):
         rng = np.random.default_rng(seed)
         strengths = np.zeros((size, size + 5))
         kept = rng.random((n_live, n_live)) < 4 / n_live
         strengths[:n_live, :n_live] = (rng.random((n_live, n_live)) + 0.1) * kept
-        check(chain_of(strengths))
+        check(chain_of(strengths), solver=solver)
 
 
 @pytest.mark.parametrize("name", ["mlp", "beyond float64", "triangle"])
-def test_both_paths_span_the_same(name, monkeypatch):
+def test_both_solvers_span_the_same(name):
     graph = LARGER[name]
-    dense = embed(graph)
-    monkeypatch.setattr(module, "DENSE_SIDE", 0)
-    iterated = embed(graph)
-    torch.testing.assert_close(dense.eigenvalues, iterated.eigenvalues, atol=1e-7, rtol=0)
-    overlap = dense.vectors.mT @ (iterated.vectors * iterated.degrees[:, None])
+    direct, iterated = embed(graph, solver=dense), embed(graph, solver=iterative)
+    torch.testing.assert_close(direct.eigenvalues, iterated.eigenvalues, atol=1e-7, rtol=0)
+    overlap = direct.vectors.mT @ (iterated.vectors * iterated.degrees[:, None])
     assert torch.linalg.svdvals(overlap).min() > 1 - 1e-4
 
 
@@ -210,6 +214,23 @@ def test_a_batch_equals_one_by_one(name):
         np.testing.assert_allclose(gram, np.diag(alone.eigenvalues < 1), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "solver"), [((9, 8), dense), ((1000, 995), dense), ((1001, 1002), iterative)]
+)
+def test_the_size_chooses_the_solver(sizes, solver):
+    graph = random_chain(sizes)
+    assert torch.equal(embed(graph).vectors, embed(graph, solver=solver).vectors)
+
+
+@pytest.mark.parametrize("name", ["mlp", "triangle"])
+def test_the_dense_solver_takes_a_batch(name):
+    graph = LARGER[name]
+    batch = graph.with_flat_strengths(graph.flat_strengths().expand(2, -1))
+    rngs = [np.random.default_rng(i) for i in range(2)]
+    found = spectral_embedding(batch, 7, rngs, dense).eigenvalues
+    np.testing.assert_allclose(found, [naive_eigenvalues(graph, 7)] * 2, atol=1e-6)
+
+
 def test_a_batch_of_one_keeps_its_axis():
     graph = random_chain([9, 8])
     batch = graph.with_flat_strengths(graph.flat_strengths()[None])
@@ -227,10 +248,9 @@ def test_scaling_all_strengths_changes_nothing(name, factor):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("dense_side", [0, 1000])
-def test_other_floats(dtype, dense_side, monkeypatch):
-    monkeypatch.setattr(module, "DENSE_SIDE", dense_side)
-    check(random_chain([220, 210], 9, dtype=dtype))
+@pytest.mark.parametrize("solver", [dense, iterative])
+def test_other_floats(dtype, solver):
+    check(random_chain([220, 210], 9, dtype=dtype), solver=solver)
 
 
 def test_a_component_more_is_a_zero_more():
@@ -246,9 +266,8 @@ def test_nothing_is_left_of_a_single_pair_of_layers_with_one_neuron():
     torch.testing.assert_close(found.degrees, torch.tensor([6.0, 1, 2, 3], dtype=torch.float64))
 
 
-def test_the_same_generator_gives_the_same_bits(monkeypatch):
-    monkeypatch.setattr(module, "DENSE_SIDE", 0)
-    first, second = embed(LARGER["beyond float64"]), embed(LARGER["beyond float64"])
+def test_the_same_generator_gives_the_same_bits():
+    first, second = (embed(LARGER["beyond float64"], solver=iterative) for _ in range(2))
     assert torch.equal(first.vectors, second.vectors)
 
 

@@ -9,9 +9,9 @@ from clusterability import measure
 from clusterability.evaluation import Draw, evaluate_batch
 from clusterability.graph import NeuronGraph
 from clusterability.settings import Settings
-from clusterability.spectral import embedding as embedding_module
 from clusterability.spectral import weak_rows
 from clusterability.spectral.embedding import spectral_embedding
+from clusterability.spectral.solvers import dense, iterative
 from clusterability.workers import single_threaded_libraries
 from graphs import TRIANGLE, chain_of, joined, naive_adjacency, naive_normalized, random_chain
 
@@ -57,8 +57,8 @@ def planted(sizes=(120, 64, 64, 60), n_groups=4, seed=0):
     )
 
 
-def embed(graph, n_dimensions=7):
-    return spectral_embedding(graph, n_dimensions, [np.random.default_rng(0)])
+def embed(graph, n_dimensions=7, solver=None):
+    return spectral_embedding(graph, n_dimensions, [np.random.default_rng(0)], solver)
 
 
 def violation(graph, found):
@@ -73,20 +73,19 @@ def violation(graph, found):
 
 
 PATHS = {
-    "LAPACK": (random_chain([320, 230, 240, 210], 1), 1000),
-    "LAPACK in float64": (random_chain([120, 80, 70, 60], 2), 1000),
-    "block iteration": (random_chain([400, 260, 300, 250], 3), 0),
-    "block iteration, not two-colorable": (joined([120, 140, 130], TRIANGLE, 4), 0),
+    "LAPACK": (random_chain([320, 230, 240, 210], 1), dense),
+    "LAPACK in float64": (random_chain([120, 80, 70, 60], 2), dense),
+    "block iteration": (random_chain([400, 260, 300, 250], 3), iterative),
+    "block iteration, not two-colorable": (joined([120, 140, 130], TRIANGLE, 4), iterative),
 }
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1e-6, 1e-12, 1e-30])
 @pytest.mark.parametrize("path", PATHS)
-def test_rows_obey_the_exact_relation(monkeypatch, path, scale):
-    graph, dense_side = PATHS[path]
-    monkeypatch.setattr(embedding_module, "DENSE_SIDE", dense_side)
+def test_rows_obey_the_exact_relation(path, scale):
+    graph, solver = PATHS[path]
     graph, dead = with_dead_neurons(graph, scale)
-    found = embed(graph)
+    found = embed(graph, solver=solver)
     assert found.vectors[dead].abs().max() * found.degrees.sum().sqrt() < 100
     # An entry's error is some 2e-6 sqrt(volume / degree), but where it is computed anew.
     assert violation(graph, found).max() < 5e-3
@@ -169,16 +168,15 @@ def test_a_hierarchy_of_weak_neurons():
     assert violation(graph, found)[weak].max() < 1e-5
 
 
-def test_a_batch_gives_each_graph_its_own_rows(monkeypatch):
-    monkeypatch.setattr(embedding_module, "DENSE_SIDE", 0)
+def test_a_batch_gives_each_graph_its_own_rows():
     graph = random_chain([260, 220, 230], 10)
     alone = [with_dead_neurons(graph, scale, seed=i)[0] for i, scale in enumerate((1e-20, 1, 1e-9))]
     flat = torch.stack([g.flat_strengths() for g in alone])
     rngs = [np.random.default_rng(0) for _ in alone]
-    together = spectral_embedding(graph.with_flat_strengths(flat), 7, rngs).vectors
+    together = spectral_embedding(graph.with_flat_strengths(flat), 7, rngs, iterative).vectors
     for i, each in enumerate(alone):
         mine = NeuronGraph(graph.layers, each.blocks)
-        found = spectral_embedding(mine, 7, [np.random.default_rng(0)]).vectors
+        found = spectral_embedding(mine, 7, [np.random.default_rng(0)], iterative).vectors
         signs = (found * together[i] * together[i].new_ones(1)).sum(0).sign()
         typical = mine.degrees(torch.float64).sum().sqrt()
         torch.testing.assert_close(

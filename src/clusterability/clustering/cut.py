@@ -19,6 +19,10 @@ def volumes_and_cuts(graph: NeuronGraph, labels: Tensor, n_clusters: int) -> tup
         labels: (..., n_neurons) integers below ``n_clusters``; negative for neurons in no cluster.
             Leading axes of the labels and of the graph are broadcast.
         n_clusters: number of clusters.
+
+    >>> from clusterability import toy
+    >>> volumes_and_cuts(toy.two_triangles(), torch.tensor([0, 0, 0, 1, 1, 1]), 2)
+    (tensor([7., 7.], dtype=torch.float64), tensor([1., 1.], dtype=torch.float64))
     """
     members = torch.nn.functional.one_hot(labels.clamp_min(0).long(), n_clusters)
     members = (members * (labels >= 0)[..., None]).to(graph.device, torch.float64)
@@ -47,9 +51,9 @@ def normalized_cut(
 
     Source: section 1.1 of Filan et al. (2021).
 
-    >>> path = NeuronGraph.chain([torch.ones(1, 1), torch.ones(1, 1)])
-    >>> normalized_cut(path, torch.tensor([0, 0, 1]))
-    tensor(1.3333, dtype=torch.float64)
+    >>> from clusterability import toy
+    >>> normalized_cut(toy.two_triangles(), torch.tensor([0, 0, 0, 1, 1, 1]))
+    tensor(0.2857, dtype=torch.float64)
     """
     volume_offset = number("volume_offset", volume_offset)
     labels = _check_labels(graph, labels)

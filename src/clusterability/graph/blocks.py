@@ -15,7 +15,12 @@ _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 @dataclass(frozen=True)
 class Layer:
-    """A named group of neurons. A channel of a convolution is one neuron."""
+    """A named group of neurons. A channel of a convolution is one neuron.
+
+    >>> from clusterability import toy
+    >>> toy.star().layers[1]
+    Layer(name='layer1', n_neurons=6)
+    """
 
     name: str
     n_neurons: int
@@ -36,6 +41,11 @@ class Block:
             everywhere, in a block within one layer for everywhere above the diagonal.
         kernel: name of the weights that the strengths come from. A skip connection repeats a
             block: such copies have the same name.
+
+    >>> from clusterability import toy
+    >>> block = toy.star().blocks[0]
+    >>> block.source, block.target, block.n_strengths
+    (0, 1, 6)
     """
 
     source: int

@@ -39,9 +39,9 @@ class NeuronGraph:
         InputError: if a block does not fit its layers or the other blocks. The strengths' values
             are checked by :meth:`check_strengths`.
 
-    >>> graph = NeuronGraph.chain([torch.tensor([[1.0, 0.0], [2.0, 3.0]])])
-    >>> graph.degrees()
-    tensor([1., 5., 3., 3.])
+    >>> from clusterability import toy
+    >>> toy.two_triangles().degrees()
+    tensor([2., 2., 3., 3., 2., 2.])
     """
 
     layers: tuple[Layer, ...]

@@ -1,9 +1,13 @@
 """Null models: graphs with the same strengths in each block, joined at random.
 
-A null model is a function ``(graph, rng) -> graph``, found by its name in :data:`NULLS`. For an
-MLP, shuffling the weights and taking absolute values commute; for a CNN the paper shuffles the
-channel x channel strengths (section 1.2). The observed graph must already lie flat on the CPU in
-float32.
+A :data:`NullModel` is a function ``(graph, rng) -> graph``, found by its name in :data:`NULLS`. The
+graph that it gets must lie flat on the CPU in float32. Shuffling an MLP's weights and taking
+absolute values commute; for a CNN the paper shuffles the channel x channel strengths (section 1.2).
+
+>>> from clusterability import toy
+>>> null: NullModel = shuffle_layer
+>>> null(toy.star(), np.random.default_rng(0)).degrees()
+tensor([6., 1., 1., 1., 1., 1., 1.])
 """
 
 from __future__ import annotations
@@ -27,6 +31,12 @@ def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
     """Permute all strengths of each block, zeros included (section 1.2 of Filan et al. 2021).
 
     Where a block has a support they stay inside it: a grouped convolution remains one.
+
+    >>> from clusterability import normalized_cut, toy
+    >>> graph = toy.planted_mlp()
+    >>> shuffle = shuffle_layer(graph, np.random.default_rng(0))
+    >>> normalized_cut(graph, torch.arange(14) % 2), normalized_cut(shuffle, torch.arange(14) % 2)
+    (tensor(0.1818, dtype=torch.float64), tensor(1.1364, dtype=torch.float64))
     """
     source = graph.flat_strengths()
     flat = torch.empty_like(source)
@@ -51,6 +61,11 @@ def shuffle_nonzero(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph
 
     Raises:
         InputError: if copies of a kernel differ in shape or in support.
+
+    >>> from clusterability import normalized_cut, toy
+    >>> shuffle = shuffle_nonzero(toy.chain_with_isolated(), np.random.default_rng(0))
+    >>> normalized_cut(shuffle, torch.tensor([0, 1, 0, 1, -1, 0, 1]))
+    tensor(0.6167, dtype=torch.float64)
     """
     places = {kernel: _alike(copies) for kernel, copies in copies_by_kernel(graph).items()}
     flat = graph.flat_strengths().clone()

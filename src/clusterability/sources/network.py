@@ -36,6 +36,10 @@ class Traced:
 
     ``n_outputs`` is the network's number of outputs, where a forward pass tells it; weights alone
     and graphs do not.
+
+    >>> from clusterability import toy
+    >>> trace(toy.path()).graph.n_neurons
+    4
     """
 
     name: str
@@ -68,6 +72,11 @@ def trace(
     Raises:
         InputError: if the network cannot be read, or an argument is unknown, of another type, or
             does not belong to such a network.
+
+    >>> from clusterability import toy
+    >>> traced = trace(toy.planted_cnn(), input_shape=(1, 8, 8))
+    >>> traced.name, traced.graph.n_neurons, traced.n_outputs
+    ('Sequential', 14, 2)
     """
     find_kernel_norm(kernel_norm)
     check_include(include)
@@ -120,9 +129,10 @@ def neuron_graph(
     Raises:
         InputError: if the network cannot be read.
 
-    >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    >>> [(layer.name, layer.n_neurons) for layer in neuron_graph(model).layers]
-    [('input', 4), ('0', 3), ('2', 2)]
+    >>> from clusterability import normalized_cut, toy
+    >>> graph = neuron_graph(toy.ResidualMLP())
+    >>> round(normalized_cut(graph, torch.arange(graph.n_neurons) % 2).item(), 4)
+    0.1818
     """
     traced = trace(
         network,

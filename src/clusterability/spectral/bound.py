@@ -10,28 +10,29 @@ import torch
 from clusterability.graph import NeuronGraph
 from clusterability.spectral.embedding import spectral_embedding
 from clusterability.spectral.problems import SMALLEST_EIGENVALUE
+from clusterability.spectral.solvers import Solver
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The leading eigenvalues of a graph's L_norm, and how far they can be trusted.
+    """The leading eigenvalues of a graph's L_norm, and a bound on their errors.
 
     Attributes:
         eigenvalues: ascending from the trivial 0.
-        residual: norm of M V - V Theta; the true eigenvalues, summed, are lower than these by at
-            most this much each.
+        residual: norm of M V - V Theta. On average over the eigenvalues, the true ones are lower
+            by at most this much.
     """
 
     eigenvalues: tuple[float, ...]
     residual: float
 
     def lower_bound(self, n_clusters: int) -> float:
-        """The n-cut of no partition into ``n_clusters`` parts of positive volume is below this.
+        """Return a lower bound on the n-cut of every partition into parts of positive volume.
 
-        n-cut is the trace of H' L_sym H for an orthonormal H, so the sum of the smallest
-        eigenvalues bounds it. Computed eigenvalues of L come from a subspace and are never below
-        the true ones; the residual is subtracted for that. Where M's eigenvalue
-        cannot be told from 0, or is negative, L's is at least 1 less that threshold.
+        The n-cut is the trace of H' L_sym H for an orthonormal H, so the sum of the ``n_clusters``
+        smallest eigenvalues bounds it. Computed eigenvalues come from a subspace and are never
+        below the true ones, so the residual is subtracted for each. An eigenvalue of L that was
+        computed as 1, or not at all, is at least 1 - ``SMALLEST_EIGENVALUE``.
         """
         known = np.array(self.eigenvalues[:n_clusters])
         unknown = np.count_nonzero(known == 1) + n_clusters - len(known)
@@ -39,18 +40,28 @@ class Spectrum:
         return float(max(0.0, total - (len(known) - 1) * self.residual - 1e-9))
 
 
-def spectrum(graph: NeuronGraph, n_eigenvalues: int, rng: np.random.Generator) -> Spectrum:
+def spectrum(
+    graph: NeuronGraph,
+    n_eigenvalues: int,
+    rng: np.random.Generator,
+    solver: Solver | None = None,
+) -> Spectrum:
     """Compute the leading eigenvalues of L_norm and their residual.
 
-    The residual bounds what the iteration has left over if it missed no eigenvalue altogether. Up
-    to the size that LAPACK solves directly it cannot; beyond, from a random start, it does with
-    probability 0.
+    The residual bounds the error only if no eigenvalue was missed altogether. LAPACK misses none;
+    the block iteration, from a random start, does so with probability 0.
+
+    Args:
+        graph: one graph.
+        n_eigenvalues: number of eigenvalues, the trivial 0 included.
+        rng: draws the block that the iteration starts from.
+        solver: as for :func:`~clusterability.spectral.embedding.spectral_embedding`.
 
     Raises:
         InputError: if it is a batch of graphs.
     """
     graph.check_single()
-    embedding = spectral_embedding(graph, n_eigenvalues - 1, [rng])
+    embedding = spectral_embedding(graph, n_eigenvalues - 1, [rng], solver)
     roots = embedding.degrees.sqrt()[:, None]
     vectors = embedding.vectors * roots
     image = graph.product(embedding.vectors) / torch.where(roots > 0, roots, 1)

@@ -1,10 +1,13 @@
-"""The normalized Laplacian's symmetric eigenproblem, without the vector that is known.
+"""The normalized Laplacian's symmetric eigenproblem, without the known trivial vector.
 
-M = D^-1/2 A D^-1/2 = I - L_sym. Its largest eigenvalue 1 has the eigenvector D^1/2 1; taking that
-out leaves a matrix whose largest eigenvalues are wanted. No N x N array is formed.
+M = D^-1/2 A D^-1/2 = I - L_sym. Its largest eigenvalue 1 has the eigenvector D^1/2 1. A problem is
+a matrix with this eigenvector subtracted, so that its largest eigenvalues give M's from the second
+on. Products with the matrix run block by block.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,13 +16,46 @@ from clusterability.graph import NeuronGraph
 from clusterability.graph.products import matmul, transposed_matmul
 
 SMALLEST_EIGENVALUE = 1e-6
-"""Below it a positive eigenvalue of M cannot be told from 0."""
+"""A positive eigenvalue of M below this counts as 0: it is within rounding."""
 
 MOST_LAYERS = 700
-"""Beyond, the eigenproblem of the graph of layers costs more than a start from it saves."""
+"""With more layers, the eigenproblem of the graph of layers costs more than a start from its
+eigenvectors saves."""
 
 NOISE = 0.01
 """Length of the random part of each starting vector, whose other part has length 1."""
+
+
+class Eigenproblem(Protocol):
+    """A symmetric matrix whose leading eigenvectors give those of M.
+
+    Attributes:
+        size: number of rows of the matrix.
+        trivial: (..., size), the known eigenvector t, of length 1, already subtracted.
+    """
+
+    size: int
+    trivial: Tensor
+
+    def apply(self, vectors: Tensor) -> Tensor:
+        """Multiply vectors, (..., size, b), by the matrix, in their precision."""
+
+    def start(self, noise: Tensor) -> Tensor:
+        """Return the first block of an iteration, made from random ``noise``, (..., size, b)."""
+
+    def matrix(self, dtype: torch.dtype) -> Tensor:
+        """Return the matrix of one problem on a CPU, (size, size), its upper triangle filled."""
+
+    def finish(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn approximate eigenvectors of the matrix into eigenpairs of M by Rayleigh-Ritz.
+
+        Args:
+            vectors: (..., size, m).
+
+        Returns:
+            Eigenvalues (..., m), descending, and eigenvectors (..., n_neurons, m), both float64
+            and 0 where an eigenvalue of M is not positive.
+        """
 
 
 class BipartiteProblem:
@@ -46,7 +82,8 @@ class BipartiteProblem:
         self._large = (neuron_colors != small).nonzero().squeeze(1)
         self._scale = scale[..., self._small], scale[..., self._large]
         self.trivial = _normalized(trivial[..., self._small])
-        # Rows on the large side, rows on the small side, and the block: large x small, or turned.
+        # Rows on the large side, rows on the small side, the block, and whether it is transposed,
+        # small x large.
         self._blocks: list[tuple[slice, slice, Tensor, bool]] = []
         for block in graph.blocks:
             turned = colors[block.source] == small
@@ -55,17 +92,17 @@ class BipartiteProblem:
             self._blocks.append((spans[0], spans[1], block.strengths, turned))
 
     def apply(self, vectors: Tensor) -> Tensor:
-        """(B'B - t t') @ vectors, t the trivial vector."""
+        """Return (B'B - t t') @ vectors."""
         image = self._to_small(self._to_large(vectors))
         trivial = self.trivial.to(vectors.dtype)
         return image - trivial[..., None] * (trivial[..., None, :] @ vectors)
 
     def start(self, noise: Tensor) -> Tensor:
-        """The block that the iteration starts from: ``noise``, (..., size, b)."""
+        """Return the noise itself."""
         return noise
 
-    def dense(self, dtype: torch.dtype) -> Tensor:
-        """B'B - t t' as an array of which the upper triangle is filled."""
+    def matrix(self, dtype: torch.dtype) -> Tensor:
+        """Return B'B - t t'; only the upper triangle is filled."""
         by_rows: dict[int, list[tuple[slice, Tensor]]] = {}
         scale_small, scale_large = (scale.to(dtype) for scale in self._scale)
         for large, small, strengths, turned in self._blocks:
@@ -82,7 +119,7 @@ class BipartiteProblem:
         return gram.addr_(trivial, trivial, alpha=-1)
 
     def finish(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Rayleigh-Ritz in float64; eigenvalues of M (..., m), eigenvectors (..., n_neurons, m)."""
+        """Rotate the vectors, and complete them on the large side as B v / sigma."""
         small = _orthogonal_to(self.trivial, vectors.double())
         large = self._to_large(small)
         squares, rotation = torch.linalg.eigh(large.mT @ large)
@@ -96,9 +133,9 @@ class BipartiteProblem:
         return values * known, full
 
     def _to_large(self, vectors: Tensor) -> Tensor:
-        """B @ vectors."""
+        """Return B @ vectors."""
         scale_small, scale_large = (scale.to(vectors.dtype)[..., None] for scale in self._scale)
-        scaled = (vectors * scale_small).contiguous()  # QR gives columns, several times slower
+        scaled = (vectors * scale_small).contiguous()  # from QR by columns: several times slower
         image = vectors.new_zeros(*vectors.shape[:-2], self.large_size, vectors.shape[-1])
         for large, small, strengths, turned in self._blocks:
             multiply = transposed_matmul if turned else matmul
@@ -106,7 +143,7 @@ class BipartiteProblem:
         return image * scale_large
 
     def _to_small(self, vectors: Tensor) -> Tensor:
-        """B' @ vectors."""
+        """Return B' @ vectors."""
         scale_small, scale_large = (scale.to(vectors.dtype)[..., None] for scale in self._scale)
         scaled = (vectors * scale_large).contiguous()
         image = vectors.new_zeros(*vectors.shape[:-2], self.size, vectors.shape[-1])
@@ -117,26 +154,28 @@ class BipartiteProblem:
 
 
 class GeneralProblem:
-    """M itself, for layer graphs that are not two-colorable. It has large negative eigenvalues."""
+    """M itself, for graphs of layers that are not two-colorable.
+
+    Unlike B'B, M has large negative eigenvalues too.
+    """
 
     def __init__(self, graph: NeuronGraph, scale: Tensor, trivial: Tensor) -> None:
         self.size = graph.n_neurons
         self._graph, self._scale, self.trivial = graph, scale, _normalized(trivial)
 
     def apply(self, vectors: Tensor) -> Tensor:
-        """(M - t t') @ vectors, t the trivial vector."""
+        """Return (M - t t') @ vectors."""
         scale = self._scale.to(vectors.dtype)[..., None]
         trivial = self.trivial.to(vectors.dtype)
         image = scale * self._graph.product((scale * vectors).contiguous())
         return image - trivial[..., None] * (trivial[..., None, :] @ vectors)
 
     def start(self, noise: Tensor) -> Tensor:
-        """The block that the iteration starts from: eigenvectors of the graph of layers, spread
-        over their neurons, and a little ``noise``, (..., size, b).
+        """Return eigenvectors of the graph of layers, spread over the neurons, plus a little noise.
 
         Where the strengths of a block are much alike, as in shuffles and random networks, leading
-        eigenvectors of M are nearly D^1/2 times one number a layer. Where they are not, little is
-        lost: the second block of the iteration is what the first has left over, enlarged.
+        eigenvectors of M are nearly D^1/2 times one number per layer. Elsewhere little is lost: the
+        second block of the iteration is the rescaled residual of the first.
         """
         totals = _layer_totals(self._graph)
         width = min(noise.shape[-1], totals.shape[-1] - 1)
@@ -145,7 +184,7 @@ class GeneralProblem:
         volumes = totals.sum(-1)
         roots = torch.where(volumes > 0, volumes.rsqrt(), 0)
         values, vectors = torch.linalg.eigh(roots[..., None] * totals * roots[..., None, :])
-        # The last one is the trivial vector; below 0 the iteration wants none.
+        # The last is the trivial vector. Vectors of negative eigenvalues are not wanted.
         leading = vectors[..., -1 - width : -1] * (values[..., None, -1 - width : -1] > 0)
         sizes = torch.tensor(self._graph.layer_sizes, device=noise.device)
         spread = torch.repeat_interleave(leading * roots[..., None], sizes, dim=-2)
@@ -154,12 +193,12 @@ class GeneralProblem:
         start[..., :width] += (spread * degree_roots[..., None]).to(noise.dtype)
         return start
 
-    def dense(self, dtype: torch.dtype) -> Tensor:
-        """M - t t' as an array; the graph is small."""
+    def matrix(self, dtype: torch.dtype) -> Tensor:
+        """Return M - t t', all of it filled."""
         return self.apply(torch.eye(self.size, dtype=dtype))
 
     def finish(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Rayleigh-Ritz in float64; eigenvalues of M (..., m), eigenvectors (..., n_neurons, m)."""
+        """Rotate the vectors, and set those of eigenvalues that are not positive to 0."""
         basis = _orthogonal_to(self.trivial, vectors.double())
         values, rotation = torch.linalg.eigh(basis.mT @ self.apply(basis))
         values, rotation = values.flip(-1), rotation.flip(-1)
@@ -168,7 +207,7 @@ class GeneralProblem:
 
 
 def _layer_totals(graph: NeuronGraph) -> Tensor:
-    """(..., n_layers, n_layers) strength between any two layers, as in an adjacency matrix."""
+    """Return the adjacency matrix of the layers, (..., n_layers, n_layers): summed strengths."""
     sums = [block.strengths.sum((-2, -1), dtype=torch.float64) for block in graph.blocks]
     totals = sums[0].new_zeros(*sums[0].shape, len(graph.layers), len(graph.layers))
     for block, total in zip(graph.blocks, sums, strict=True):
@@ -178,7 +217,7 @@ def _layer_totals(graph: NeuronGraph) -> Tensor:
 
 
 def _gram(matrix: Tensor) -> Tensor:
-    """matrix' @ matrix by NumPy, which sees the symmetry and does half the work."""
+    """Return matrix' @ matrix by NumPy, which notices the symmetry and does half the work."""
     array = matrix.numpy()
     return torch.from_numpy(array.T @ array)
 
@@ -189,10 +228,10 @@ def _normalized(vector: Tensor) -> Tensor:
 
 
 def _orthogonal_to(unit: Tensor, vectors: Tensor) -> Tensor:
-    """Orthonormal columns, orthogonal to ``unit``, that span ``vectors`` as far as that allows.
+    """Return orthonormal columns that span ``vectors`` less their part along ``unit``.
 
-    One QR with ``unit`` in front: where ``vectors`` contain it, as they can when fewer eigenvalues
-    are positive than wanted, another direction takes its place.
+    This is one QR with ``unit`` in front. Where the span of ``vectors`` contains ``unit``, as
+    it can if fewer eigenvalues are positive than wanted, another direction takes its place.
     """
     columns: Tensor = torch.linalg.qr(torch.cat([unit[..., None], vectors], dim=-1))[0]
     return columns[..., 1:].contiguous()

@@ -69,11 +69,11 @@ class Connection:
 class Wiring:
     """Layers of a network and the parameters that join them; holds no weights.
 
-    >>> layers = (Layer("input", 2), Layer("0", 1))
-    >>> wiring = Wiring(layers, (Connection(0, 1, Weight("0.weight")),))
-    >>> wiring.graph({"0.weight": torch.tensor([[1.0, -2.0]])}).blocks[0].strengths
-    tensor([[1.],
-            [2.]])
+    >>> from clusterability import toy
+    >>> layers = (Layer("input", 4), Layer("stem", 4))
+    >>> wiring = Wiring(layers, (Connection(0, 1, Weight("stem.weight")),))
+    >>> wiring.graph(toy.ResidualMLP().state_dict()).blocks[0].strengths[0]
+    tensor([1.0000, 0.1000, 1.0000, 0.1000])
     """
 
     layers: tuple[Layer, ...]
