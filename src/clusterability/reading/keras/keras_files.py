@@ -53,7 +53,7 @@ def read_keras(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
         check_config(config)
     except InputError as error:
         raise InputError(f"{show_path(path)} is not read: {error}") from None
-    with _failure_named(keras, path), readable_by_keras_3(path, config) as source:
+    with _explain_failure(keras, path), readable_by_keras_3(path, config) as source:
         _check_size(keras, path, source, n_numbers)
         with keras.device("cpu"):
             model = _load(keras, source)
@@ -154,7 +154,7 @@ def _load(keras: ModuleType, path: Path) -> Any:
 
 
 @contextmanager
-def _failure_named(keras: ModuleType, path: Path) -> Iterator[None]:
+def _explain_failure(keras: ModuleType, path: Path) -> Iterator[None]:
     """Turn whatever Keras raises into one sentence with its reason."""
     try:
         yield

@@ -12,8 +12,8 @@ from torch import Tensor
 from clusterability.reading.onnx.registry import (
     ONNX_OPERATIONS,
     NodeCall,
-    Operation,
-    Value,
+    NodeValue,
+    OnnxOperation,
     operation,
 )
 
@@ -66,18 +66,18 @@ _REDUCTIONS: dict[str, Callable[[Tensor, list[int], bool], Tensor]] = {
 
 def _register_tables() -> None:
     for name, one in _ONE_INPUT.items():
-        ONNX_OPERATIONS[name] = Operation(lambda _call, x, f=one: f(x))
+        ONNX_OPERATIONS[name] = OnnxOperation(lambda _call, x, f=one: f(x))
     for name, two in _TWO_INPUTS.items():
-        ONNX_OPERATIONS[name] = Operation(lambda _call, a, b, f=two: f(a, b), scalars=True)
+        ONNX_OPERATIONS[name] = OnnxOperation(lambda _call, a, b, f=two: f(a, b), scalars=True)
     for name, many in _MANY_INPUTS.items():
-        ONNX_OPERATIONS[name] = Operation(lambda _call, *xs, f=many: reduce(f, xs))
+        ONNX_OPERATIONS[name] = OnnxOperation(lambda _call, *xs, f=many: reduce(f, xs))
     for name, reduction in _REDUCTIONS.items():
         function = _reduction(reduction)
-        ONNX_OPERATIONS[name] = Operation(function, numbers=(1,))
+        ONNX_OPERATIONS[name] = OnnxOperation(function, numbers=(1,))
 
 
 def _reduction(compute: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[..., Tensor]:
-    def reduced(call: NodeCall, x: Tensor, given: Value = None) -> Tensor:
+    def reduced(call: NodeCall, x: Tensor, given: NodeValue = None) -> Tensor:
         axes = call.axes(given)
         if not axes:
             if call.get("noop_with_empty_axes", 0):

@@ -79,12 +79,12 @@ _PATTERNS: list[tuple[str, dict[str, Any], list[Pattern]]] = [
 ]
 
 
-def fused(graph: Graph) -> Graph:
+def fuse_patterns(graph: Graph) -> Graph:
     """The graph with one node for each group of nodes that match a pattern."""
     givers = {name: node for node in graph.nodes for name in node.outputs if name}
     matcher = _Matcher(givers, graph)
-    nodes = tuple(matcher.replaced(node) for node in graph.nodes)
-    return dataclasses.replace(graph, nodes=nodes).used()
+    nodes = tuple(matcher.fuse(node) for node in graph.nodes)
+    return dataclasses.replace(graph, nodes=nodes).without_unused()
 
 
 class _Matcher:
@@ -94,15 +94,15 @@ class _Matcher:
         self.givers = givers
         self.constants = graph.constants
 
-    def replaced(self, node: GraphNode) -> GraphNode:
+    def fuse(self, node: GraphNode) -> GraphNode:
         for op_type, attributes, patterns in _PATTERNS:
             for pattern in patterns:
-                found = next(self._matches(node.given, pattern, {}), None)
+                found = next(self._matches(node.first_output, pattern, {}), None)
                 if found is not None and self._are_weights(found):
-                    return self._fused(node, op_type, attributes, found)
+                    return self._fuse(node, op_type, attributes, found)
         return node
 
-    def _fused(
+    def _fuse(
         self, node: GraphNode, op_type: str, attributes: dict[str, Any], found: dict[str, str]
     ) -> GraphNode:
         attributes = dict(attributes)

@@ -33,11 +33,11 @@ class GraphNode:
         >>> GraphNode("Conv_0", "Conv", ("x", "w"), ("y",)).shown
         "node 'Conv_0' (Conv)"
         """
-        name = quoted(self.name) if self.name else f"that gives {quoted(self.given)}"
+        name = quoted(self.name) if self.name else f"that gives {quoted(self.first_output)}"
         return f"node {name} ({quoted(self.op_type)[1:-1]})"
 
     @property
-    def given(self) -> str:
+    def first_output(self) -> str:
         """The first of its outputs that has a name."""
         return next(filter(None, self.outputs), "")
 
@@ -60,7 +60,7 @@ class Graph:
     inputs: tuple[GraphInput, ...]
     outputs: tuple[str, ...]
 
-    def used(self) -> Graph:
+    def without_unused(self) -> Graph:
         """The graph without the nodes and constants from which no output follows."""
         wanted = set(self.outputs)
         nodes = []

@@ -15,7 +15,7 @@ from clusterability.reading.onnx.graph import Array, Graph, GraphNode
 from clusterability.reading.onnx.numbers import compute, is_plain
 from clusterability.reading.onnx.operations import ONNX_OPERATIONS
 from clusterability.reading.onnx.parameters import as_tensor, free_name, register
-from clusterability.reading.onnx.registry import NodeCall, Operation, Value, find_operation
+from clusterability.reading.onnx.registry import NodeCall, NodeValue, OnnxOperation, find_operation
 from clusterability.shown import quoted, shown
 
 
@@ -27,7 +27,7 @@ class OnnxNode(nn.Module):
         function: computes its outputs from its inputs.
     """
 
-    def __init__(self, call: NodeCall, operation: Operation) -> None:
+    def __init__(self, call: NodeCall, operation: OnnxOperation) -> None:
         super().__init__()
         self.call = call
         self.function = operation.function
@@ -38,7 +38,7 @@ class OnnxNode(nn.Module):
         Raises:
             InputError: that names the node, if torch cannot compute it from these inputs.
         """
-        with _named(self.call.node):
+        with _explain_failure(self.call.node):
             result = self.function(self.call, *inputs)
         return result if isinstance(result, tuple) else (result,)
 
@@ -67,7 +67,9 @@ class OnnxModule(nn.Module):
         self.float_type = float_type
         self._numbers = known_numbers(graph)
         self._operations = {
-            node.given: find_operation(node) for node in graph.nodes if not self._is_plain(node)
+            node.first_output: find_operation(node)
+            for node in graph.nodes
+            if not self._is_plain(node)
         }
         self._tensor_names: dict[str, str] = {}
         self._register_constants()
@@ -75,13 +77,13 @@ class OnnxModule(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Run every node; shapes of inputs and outputs are the graph's."""
-        values: dict[str, Value] = {
+        values: dict[str, NodeValue] = {
             value.name: x for value, x in zip(self.graph.inputs, inputs, strict=True)
         }
         for node in self.graph.nodes:
-            module = self._node_modules.get(node.given)
+            module = self._node_modules.get(node.first_output)
             if module is None:
-                with _named(node):
+                with _explain_failure(node):
                     results = compute(node, [self._number(values, name) for name in node.inputs])
             else:
                 results = module(*self._arguments(node, values))
@@ -108,7 +110,7 @@ class OnnxModule(nn.Module):
         """Constants that are read as tensors, in the order in which they are first."""
         names: dict[str, None] = {}
         for node in self.graph.nodes:
-            found = self._operations.get(node.given)
+            found = self._operations.get(node.first_output)
             if found is not None:
                 names.update(
                     (name, None)
@@ -118,7 +120,7 @@ class OnnxModule(nn.Module):
         names.update((name, None) for name in self.graph.outputs)
         return [name for name in names if name in self.graph.constants]
 
-    def _comes_as_number(self, found: Operation, position: int, name: str) -> bool:
+    def _comes_as_number(self, found: OnnxOperation, position: int, name: str) -> bool:
         if name not in self._numbers:
             return False
         constant = self.graph.constants.get(name)
@@ -130,19 +132,19 @@ class OnnxModule(nn.Module):
         holder = nn.Module()
         self._node_modules: dict[str, OnnxNode] = {}
         for node in self.graph.nodes:
-            if node.given not in self._operations:
+            if node.first_output not in self._operations:
                 continue
             constant = tuple(name not in varying for name in node.inputs)
             call = NodeCall(node, constant, self.float_type)
             if not all(call.constant) and node.op_type not in ("Shape", "Size"):
                 varying.update(node.outputs)
-            module = OnnxNode(call, self._operations[node.given])
+            module = OnnxNode(call, self._operations[node.first_output])
             holder.add_module(free_name(holder, _module_name(node)), module)
-            self._node_modules[node.given] = module
+            self._node_modules[node.first_output] = module
         self.add_module(free_name(self, "nodes"), holder)
 
-    def _arguments(self, node: GraphNode, values: dict[str, Value]) -> list[Any]:
-        found = self._operations[node.given]
+    def _arguments(self, node: GraphNode, values: dict[str, NodeValue]) -> list[Any]:
+        found = self._operations[node.first_output]
         arguments: list[Any] = []
         for position, name in enumerate(node.inputs):
             number = self._number(values, name) if name in self._numbers else None
@@ -156,11 +158,11 @@ class OnnxModule(nn.Module):
                 arguments.append(self._tensor(values, name))
         return arguments
 
-    def _number(self, values: dict[str, Value], name: str) -> Array | None:
+    def _number(self, values: dict[str, NodeValue], name: str) -> Array | None:
         value = self.graph.constants.get(name, values.get(name))
         return value if isinstance(value, np.ndarray) else None
 
-    def _tensor(self, values: dict[str, Value], name: str) -> Tensor:
+    def _tensor(self, values: dict[str, NodeValue], name: str) -> Tensor:
         if name in self._tensor_names:
             return _attribute(self, self._tensor_names[name])
         value = values.get(name)
@@ -212,7 +214,7 @@ def _running_statistics(graph: Graph) -> set[str]:
 
 def _module_name(node: GraphNode) -> str:
     """The node's name as a module may have it, with the operation where the name lacks it."""
-    name = node.name or node.given
+    name = node.name or node.first_output
     if node.op_type.lower() not in name.lower():
         name = f"{name}_{node.op_type}"
     return name.replace(".", "_")
@@ -225,7 +227,7 @@ def _attribute(root: nn.Module, qualified: str) -> Tensor:
 
 
 @contextmanager
-def _named(node: GraphNode) -> Iterator[None]:
+def _explain_failure(node: GraphNode) -> Iterator[None]:
     """Turn what torch and NumPy raise on inputs that do not fit into one sentence."""
     try:
         yield

@@ -13,7 +13,7 @@ from clusterability.errors import InputError
 from clusterability.files.checks import check_readable, check_weights_follow, damage_named
 from clusterability.files.memory import check_fits
 from clusterability.reading.loaded import Loaded
-from clusterability.reading.onnx.fusion import fused
+from clusterability.reading.onnx.fusion import fuse_patterns
 from clusterability.reading.onnx.graph import Array, Graph, GraphNode, check_order
 from clusterability.reading.onnx.inputs import example_inputs, graph_input
 from clusterability.reading.onnx.module import OnnxModule
@@ -51,7 +51,7 @@ def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
         _check_memory(path, model)
         graph = _graph(model, path.resolve().parent)
         check_order(graph)
-        graph = fused(graph.used())
+        graph = fuse_patterns(graph.without_unused())
         wide = any(value.dtype == np.float64 for value in graph.inputs)
         module = OnnxModule(graph, torch.float64 if wide else torch.float32)
     inputs = example_inputs(graph, module.float_type, input_shape)
@@ -135,8 +135,8 @@ def _graph(model: Any, folder: Path) -> Graph:
     nodes = []
     for proto in model.graph.node:
         node = _plain_node(proto, _attributes(proto, folder), versions)
-        if node.op_type == "Constant" and node.given not in constants:
-            constants[node.given] = _constant(node)
+        if node.op_type == "Constant" and node.first_output not in constants:
+            constants[node.first_output] = _constant(node)
         else:
             nodes.append(node)
     inputs = [graph_input(value) for value in model.graph.input if value.name not in constants]

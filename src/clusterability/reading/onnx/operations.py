@@ -18,9 +18,9 @@ from clusterability.reading.onnx import (
     resizing,
     shapes,
 )
-from clusterability.reading.onnx.registry import ONNX_OPERATIONS, NodeCall, Operation, operation
+from clusterability.reading.onnx.registry import ONNX_OPERATIONS, NodeCall, OnnxOperation, operation
 
-__all__ = ["ONNX_OPERATIONS", "NodeCall", "Operation", "operation"]
+__all__ = ["ONNX_OPERATIONS", "NodeCall", "OnnxOperation", "operation"]
 
 # Importing these modules fills the registry.
 _FILLED_BY = (

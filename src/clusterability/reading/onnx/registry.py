@@ -13,12 +13,12 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.reading.onnx.graph import Array, GraphNode
 
-Value = Tensor | Array | None
+NodeValue = Tensor | Array | None
 Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Operation:
+class OnnxOperation:
     """How to compute what an ONNX operation gives.
 
     Attributes:
@@ -61,12 +61,12 @@ class NodeCall:
         """An error that names the node."""
         return InputError(f"{self.node.shown} {reason}")
 
-    def axes(self, given: Value, name: str = "axes") -> list[int] | None:
+    def axes(self, given: NodeValue, name: str = "axes") -> list[int] | None:
         """Integers that an attribute or, in later opsets, an input holds; None where neither."""
         values = self.get(name) if given is None else self.array(given, name)
         return None if values is None else [int(value) for value in np.ravel(values)]
 
-    def array(self, value: Value, what: str) -> Array:
+    def array(self, value: NodeValue, what: str) -> Array:
         """Plain numbers.
 
         Raises:
@@ -80,7 +80,7 @@ class NodeCall:
         return value
 
 
-ONNX_OPERATIONS: dict[str, Operation] = {}
+ONNX_OPERATIONS: dict[str, OnnxOperation] = {}
 """By operation type, after its domain and a dot where that is not ONNX's own: add to it freely."""
 
 
@@ -91,7 +91,7 @@ def operation(
 
     def register(function: Function) -> Function:
         for name in names:
-            ONNX_OPERATIONS[name] = Operation(function, tuple(numbers), scalars)
+            ONNX_OPERATIONS[name] = OnnxOperation(function, tuple(numbers), scalars)
         return function
 
     return register
@@ -102,7 +102,7 @@ _QUANTIZED = frozenset(
 )
 
 
-def find_operation(node: GraphNode) -> Operation:
+def find_operation(node: GraphNode) -> OnnxOperation:
     """The operation that a node asks for.
 
     Raises:

@@ -12,21 +12,25 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from clusterability.reading.onnx.graph import Array
-from clusterability.reading.onnx.registry import NodeCall, Value, operation
+from clusterability.reading.onnx.registry import NodeCall, NodeValue, operation
 
 _SMOOTH = {("linear", 1): "linear", ("linear", 2): "bilinear", ("linear", 3): "trilinear"}
 _SMOOTH["cubic", 2] = "bicubic"
 
 
 @operation("Upsample", numbers=(1,))
-def _upsample(call: NodeCall, x: Tensor, given: Value = None) -> Tensor:
+def _upsample(call: NodeCall, x: Tensor, given: NodeValue = None) -> Tensor:
     scales = _floats(call, given, "scales") or []
     return _resized(call, x, scales, None, coordinates="asymmetric", rounding="floor")
 
 
 @operation("Resize", numbers=(1, 2, 3))
 def _resize(
-    call: NodeCall, x: Tensor, roi: Value = None, scales: Value = None, sizes: Value = None
+    call: NodeCall,
+    x: Tensor,
+    roi: NodeValue = None,
+    scales: NodeValue = None,
+    sizes: NodeValue = None,
 ) -> Tensor:
     if call.opset < 11:
         # Then the second input was the scales, and a pixel's coordinate its index.
@@ -46,7 +50,7 @@ def _resize(
     return _resized(call, x, factors, new, coordinates=coordinates, rounding=rounding)
 
 
-def _floats(call: NodeCall, given: Value, name: str) -> list[float] | None:
+def _floats(call: NodeCall, given: NodeValue, name: str) -> list[float] | None:
     values = call.get(name) if given is None else call.array(given, name)
     return None if values is None else [float(value) for value in np.ravel(values)]
 
