@@ -1,4 +1,4 @@
-"""ONNX's element by element arithmetic, comparisons and reductions."""
+"""ONNX's elementwise arithmetic, comparisons and reductions."""
 
 from __future__ import annotations
 
@@ -110,6 +110,6 @@ def _mean(_call: NodeCall, *xs: Tensor) -> Tensor:
 @operation("Where", scalars=True)
 def _where(_call: NodeCall, condition: Any, a: Any, b: Any) -> Any:
     if isinstance(condition, bool):
-        # A tensor all the same, since the choice may still broadcast.
+        # torch.where needs a tensor, as the result may still broadcast.
         condition = torch.tensor(condition)
     return torch.where(condition, a, b)

@@ -1,4 +1,4 @@
-"""ONNX's convolutions, and where a window that slides over an image begins and ends."""
+"""ONNX's convolutions, and the windows that slide over images in them and in pooling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose
 
 @dataclass(frozen=True)
 class KernelWindow:
-    """Sizes along the axes of an image: of a window, its steps, and the rows added around."""
+    """Sizes of a sliding window, its steps and its padding, along each axis of an image."""
 
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
@@ -26,20 +26,21 @@ class KernelWindow:
 
     @property
     def symmetric(self) -> bool:
-        """Whether as much is added before each axis as after it."""
+        """Whether padding before and after each axis is equal, and not negative."""
         return self.begins == self.ends and min(self.begins, default=0) >= 0
 
     @property
     def extents(self) -> tuple[int, ...]:
-        """Rows that the window spans."""
+        """Number of rows that the window spans along each axis."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
 
 def window(call: NodeCall, image: Sequence[int], kernel: Sequence[int]) -> KernelWindow:
-    """The window of a convolution or pooling over an image of the sizes given.
+    """Return the window of a convolution or pooling over an image of the given sizes.
 
     Raises:
-        InputError: if the node has not one number for each axis, or torch has no such operation.
+        InputError: if the node does not give one number for each axis, or the image does not have
+            1 to 3 axes.
     """
     n_axes = len(image)
     if n_axes not in _CONVOLUTIONS or len(kernel) != n_axes:
@@ -66,14 +67,14 @@ def window(call: NodeCall, image: Sequence[int], kernel: Sequence[int]) -> Kerne
 
 
 def halves(totals: Sequence[int], *, upper: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Each total in two, with what is odd at the end (``upper``) or at the beginning."""
+    """Return each total in two halves, an odd one with more at the end (``upper``) or beginning."""
     small = tuple(total // 2 for total in totals)
     large = tuple(total - half for total, half in zip(totals, small, strict=True))
     return (small, large) if upper else (large, small)
 
 
 def pad_image(x: Tensor, begins: Sequence[int], ends: Sequence[int], value: float = 0.0) -> Tensor:
-    """Rows of one value added around the last axes, or taken away where negative."""
+    """Add rows of one value around the last axes, or remove rows where sizes are negative."""
     pairs = zip(reversed(begins), reversed(ends), strict=True)
     return F.pad(x, [size for pair in pairs for size in pair], value=value)
 
@@ -114,7 +115,7 @@ def _conv_transpose(
 def _cropping(
     call: NodeCall, image: Sequence[int], w: KernelWindow, extra: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Rows to take away before and after each axis, and rows to add after it."""
+    """Return the rows to remove before and after each axis, and the rows to add after it."""
     auto_pad = call.get("auto_pad", "NOTSET")
     wanted = call.get("output_shape")
     if not wanted:

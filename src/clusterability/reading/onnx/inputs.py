@@ -1,4 +1,4 @@
-"""Example inputs for an ONNX graph, from the shapes that it declares."""
+"""Example inputs of an ONNX graph, by the shapes that it declares."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REMEDY = "give its sizes without the batch axis as input_shape= or --input-shap
 
 
 def graph_input(value: Any) -> GraphInput:
-    """A graph's input by what the file declares of it.
+    """Return a graph's input as the file declares it.
 
     Raises:
         InputError: if it is no tensor of numbers.
@@ -40,7 +40,7 @@ def graph_input(value: Any) -> GraphInput:
 def example_inputs(
     graph: Graph, float_type: torch.dtype, input_shape: Sequence[int] | None
 ) -> tuple[Tensor, ...]:
-    """Zeros for each input, one example in the batch where the file leaves its number open.
+    """Return zeros for each input, with one example in the batch where its size is open.
 
     Raises:
         InputError: if sizes are missing, or disagree with those that the file declares.
@@ -50,7 +50,7 @@ def example_inputs(
             "the ONNX graph has no inputs, so that nothing is connected; export the model again"
         )
     given = None if input_shape is None else _checked(input_shape)
-    # One shape is for the inputs that need it, or else must agree with the first.
+    # input_shape is for the inputs with open sizes; if none has, it must agree with the first.
     needing = [value for value in graph.inputs if _open(value)] or list(graph.inputs[:1])
     n_batch = 2 if _batch_of_one_vanishes(graph) else 1
     inputs = []
@@ -74,13 +74,13 @@ def _checked(input_shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _open(value: GraphInput) -> bool:
-    """Whether the file leaves more open than the first axis, which is the batch."""
+    """Whether the file leaves the size of any axis but the batch open."""
     shape = value.shape
     return shape is None or None in shape[1:] or shape == (None,)
 
 
 def _batch_of_one_vanishes(graph: Graph) -> bool:
-    """Whether axes of size 1 are dropped without being named, of which the batch would be one."""
+    """Whether a Squeeze drops every axis of size 1, as a batch of one example would have."""
     return any(
         node.op_type == "Squeeze" and len(node.inputs) < 2 and "axes" not in node.attributes
         for node in graph.nodes

@@ -1,4 +1,4 @@
-"""A module that runs an ONNX graph with functions of torch, node by node."""
+"""A module that runs an ONNX graph node by node with functions of torch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from clusterability.shown import quoted, shown
 
 
 class OnnxNode(nn.Module):
-    """One node, so that an error in tracing can say where it is.
+    """One node as a module, so that errors in tracing can name it.
 
     Attributes:
-        call: the node, and what is known of its inputs.
+        call: the node, and the facts known about its inputs.
         function: computes its outputs from its inputs.
     """
 
@@ -33,28 +33,28 @@ class OnnxNode(nn.Module):
         self.function = operation.function
 
     def forward(self, *inputs: Any) -> tuple[Any, ...]:
-        """The node's outputs, in order.
+        """Return the node's outputs, in order.
 
         Raises:
-            InputError: that names the node, if torch cannot compute it from these inputs.
+            InputError: if torch cannot compute them from these inputs; it names the node.
         """
         with _explain_failure(self.call.node):
             result = self.function(self.call, *inputs)
         return result if isinstance(result, tuple) else (result,)
 
     def extra_repr(self) -> str:
-        """The node's name and operation."""
+        """Return the node's name and operation."""
         return self.call.node.shown
 
 
 class OnnxModule(nn.Module):
-    """The network of an ONNX graph; takes and gives tensors in the graph's order.
+    """The network of an ONNX graph; takes and returns tensors in the graph's order.
 
     Constants with axes are parameters (buffers if they hold whole numbers or running statistics).
-    Whatever follows from shapes and whole numbers alone is computed with NumPy.
+    Values that depend on shapes and whole numbers alone are computed with NumPy.
 
     Args:
-        graph: a graph in order, of which every node is used.
+        graph: a graph with its nodes in order and none unused.
         float_type: the one type of all floats.
 
     Raises:
@@ -76,7 +76,7 @@ class OnnxModule(nn.Module):
         self._register_nodes()
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Run every node; shapes of inputs and outputs are the graph's."""
+        """Run every node; inputs and outputs have the shapes that the graph declares."""
         values: dict[str, NodeValue] = {
             value.name: x for value, x in zip(self.graph.inputs, inputs, strict=True)
         }
@@ -107,7 +107,7 @@ class OnnxModule(nn.Module):
             )
 
     def _constants_as_tensors(self) -> Iterable[str]:
-        """Constants that are read as tensors, in the order in which they are first."""
+        """Return the constants that nodes read as tensors, in the order of first use."""
         names: dict[str, None] = {}
         for node in self.graph.nodes:
             found = self._operations.get(node.first_output)
@@ -177,10 +177,10 @@ class OnnxModule(nn.Module):
 
 
 def known_numbers(graph: Graph) -> set[str]:
-    """Names of values that follow from shapes and constants that are no weights.
+    """Return the names of values that depend only on shapes and on constants that are no weights.
 
-    Weights are constants with axes that hold floats, except where a node takes its shape, scales
-    or the like from them.
+    Weights are float constants with axes, except those from which a node takes plain numbers, such
+    as its shape or scales.
     """
     asked = _asked_for(graph)
     known = {
@@ -196,7 +196,7 @@ def known_numbers(graph: Graph) -> set[str]:
 
 
 def _asked_for(graph: Graph) -> set[str]:
-    """Names from which inputs that must be plain numbers are computed."""
+    """Return the names of values from which inputs that must be plain numbers are computed."""
     asked: set[str] = set()
     for node in reversed(graph.nodes):
         if is_plain(node) and asked.intersection(node.outputs):
@@ -213,7 +213,7 @@ def _running_statistics(graph: Graph) -> set[str]:
 
 
 def _module_name(node: GraphNode) -> str:
-    """The node's name as a module may have it, with the operation where the name lacks it."""
+    """Return a module's name for the node, which contains the operation and no dots."""
     name = node.name or node.first_output
     if node.op_type.lower() not in name.lower():
         name = f"{name}_{node.op_type}"
@@ -228,7 +228,7 @@ def _attribute(root: nn.Module, qualified: str) -> Tensor:
 
 @contextmanager
 def _explain_failure(node: GraphNode) -> Iterator[None]:
-    """Turn what torch and NumPy raise on inputs that do not fit into one sentence."""
+    """Turn errors of torch and NumPy about unfit inputs into an InputError that names the node."""
     try:
         yield
     except InputError:

@@ -1,4 +1,4 @@
-"""Every ONNX operation that is known, and where to add one.
+"""All registered ONNX operations, and the way to add one.
 
 An operation is a function of a :class:`~clusterability.reading.onnx.registry.NodeCall` and the
 node's inputs. To add one, register it before the file is read::

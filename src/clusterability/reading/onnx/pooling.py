@@ -36,13 +36,13 @@ def _average_pool(call: NodeCall, x: Tensor) -> Tensor:
     average = pool(pad_image(x, w.begins, w.ends), w.kernel, w.strides, 0, ceil)
     if with_padding:
         return average
-    # Of each window, the share that lies in the image.
+    # The share of each window that lies in the image.
     share = pool(pad_image(x.new_ones(x.shape[2:])[None], w.begins, w.ends), w.kernel, w.strides)
     return average / share
 
 
 def _torch_pads(w: KernelWindow) -> bool:
-    """Whether torch adds the rows itself, which it does for up to half of a kernel."""
+    """Whether torch can pad: equally on both sides, by at most half of the kernel."""
     return w.symmetric and all(2 * n <= k for n, k in zip(w.begins, w.kernel, strict=True))
 
 

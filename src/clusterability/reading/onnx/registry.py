@@ -1,4 +1,4 @@
-"""ONNX operations by name, each a function of torch."""
+"""The registry of ONNX operations: a function of torch for each name."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class OnnxOperation:
-    """How to compute what an ONNX operation gives.
+    """The function that computes an ONNX operation, and the form of its arguments.
 
     Attributes:
-        function: takes the :class:`NodeCall`, then the node's inputs (None where one is left
-            out); returns a tensor, or a tuple of one for each output.
+        function: takes the :class:`NodeCall`, then the node's inputs (None for one that is left
+            out); returns a tensor, or a tuple with one for each output.
         numbers: positions of inputs that are plain numbers, such as a shape: where they are known
             without running the network, the function gets them as NumPy arrays.
-        scalars: whether constants of no axes come as Python numbers.
+        scalars: whether the function gets constants without axes as Python numbers.
     """
 
     function: Function
@@ -36,11 +36,11 @@ class OnnxOperation:
 
 @dataclass(frozen=True)
 class NodeCall:
-    """A node and what is known of its inputs before the network runs.
+    """A node, and the facts about its inputs that are known before the network runs.
 
     Attributes:
         node: name, operation, attributes and opset.
-        constant: for each input, whether it is the same whatever the network is given.
+        constant: for each input, whether it does not depend on the network's input.
         float_type: the type of all floats.
     """
 
@@ -50,24 +50,24 @@ class NodeCall:
 
     @property
     def opset(self) -> int:
-        """Version of the operations that the file asks for."""
+        """Version of the operations that the file uses."""
         return self.node.opset
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An attribute, or the default where the node does not have it."""
+        """Return an attribute, or the default where the node does not have it."""
         return self.node.attributes.get(name, default)
 
     def refusal(self, reason: str) -> InputError:
-        """An error that names the node."""
+        """Return an error that names the node."""
         return InputError(f"{self.node.shown} {reason}")
 
     def axes(self, given: NodeValue, name: str = "axes") -> list[int] | None:
-        """Integers that an attribute or, in later opsets, an input holds; None where neither."""
+        """Return the integers in an attribute or (later opsets) an input; None without either."""
         values = self.get(name) if given is None else self.array(given, name)
         return None if values is None else [int(value) for value in np.ravel(values)]
 
     def array(self, value: NodeValue, what: str) -> Array:
-        """Plain numbers.
+        """Return an input that must be plain numbers as an array.
 
         Raises:
             InputError: if they are known only when the network runs.
@@ -81,13 +81,16 @@ class NodeCall:
 
 
 ONNX_OPERATIONS: dict[str, OnnxOperation] = {}
-"""By operation type, after its domain and a dot where that is not ONNX's own: add to it freely."""
+"""Operations by type, with the domain and a dot before it if that is not ONNX's own.
+
+Add to it freely.
+"""
 
 
 def operation(
     *names: str, numbers: Sequence[int] = (), scalars: bool = False
 ) -> Callable[[Function], Function]:
-    """Register a function of :class:`NodeCall` and tensors under ONNX's names for it."""
+    """Register a function of :class:`NodeCall` and tensors under its names in ONNX."""
 
     def register(function: Function) -> Function:
         for name in names:
@@ -103,10 +106,10 @@ _QUANTIZED = frozenset(
 
 
 def find_operation(node: GraphNode) -> OnnxOperation:
-    """The operation that a node asks for.
+    """Return the operation of a node's type.
 
     Raises:
-        InputError: if there is none of that name.
+        InputError: if none is registered under that name.
     """
     found = ONNX_OPERATIONS.get(node.op_type)
     if found is not None:

@@ -37,7 +37,7 @@ def _cast(call: NodeCall, x: Tensor, like: Tensor | None = None) -> Tensor:
         return x.to(like.dtype)
     dtype = numpy_dtype(call.get("to"), call.node.shown)
     if np.issubdtype(dtype, np.floating):
-        # All floats are of one type, the module's.
+        # All floats have the module's one type.
         return x if x.is_floating_point() else x.to(call.float_type)
     return x.to(torch.from_numpy(np.zeros(0, dtype)).dtype)
 
@@ -117,7 +117,7 @@ def _sliced(x: Tensor, axis: int, rows: range) -> Tensor:
     if rows == range(x.shape[axis]):
         return x
     if rows.step < 0:
-        # torch has no negative steps: take the same rows in ascending order, and turn them.
+        # torch has no negative steps: take the same rows in ascending order, and flip them.
         return _sliced(x, axis, rows[::-1]).flip(axis)
     keep = slice(rows.start, max(rows.start, rows.stop), rows.step)
     return x[(slice(None),) * axis + (keep,)]

@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file, held in it or in files beside it, as NumPy arrays."""
+"""Tensors of an ONNX file, stored in it or in files beside it, as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _READ = {
 
 
 def numpy_dtype(data_type: int, what: str) -> np.dtype[Any]:
-    """The NumPy type of one of ONNX's element types; float32 for bfloat16.
+    """Return the NumPy type of one of ONNX's element types; float32 for bfloat16.
 
     Raises:
         InputError: for text, complex numbers, and the quantized types of at most 8 bits that have
@@ -52,10 +52,10 @@ def numpy_dtype(data_type: int, what: str) -> np.dtype[Any]:
 
 
 def tensor_bytes(tensor: Any) -> int:
-    """Bytes that a tensor takes by its own account.
+    """Return the bytes that a tensor of the declared shape and type takes.
 
     Raises:
-        InputError: if its shape or type is none.
+        InputError: if the shape has negative sizes, or the type is not supported.
     """
     what = f"tensor {quoted(tensor.name)}"
     dims = [int(size) for size in tensor.dims]
@@ -72,18 +72,18 @@ def _item_size(tensor: Any, what: str) -> int:
 
 
 def is_external(tensor: Any) -> bool:
-    """Whether the numbers are in another file."""
+    """Whether a tensor's numbers are in another file."""
     from onnx import TensorProto
 
     return bool(tensor.data_location == TensorProto.EXTERNAL)
 
 
 def read_tensor(tensor: Any, folder: Path) -> Array:
-    """The numbers of a tensor; those of another file mapped from it, not read.
+    """Return the numbers of a tensor; those in another file are mapped, not read.
 
     Raises:
-        InputError: if the file has not as many numbers as the shape asks for, or the data are in
-            a file that may not or cannot be read.
+        InputError: if the file does not have as many numbers as the shape needs, or the data are in
+            another file that must not or cannot be read.
     """
     from onnx import TensorProto, numpy_helper
 
@@ -116,7 +116,7 @@ def _check_length(tensor: Any, n_bytes: int) -> None:
 
 
 def _mapped(tensor: Any, folder: Path, n_bytes: int) -> Array:
-    """The bytes of a tensor in another file, after every check on its place."""
+    """Return the bytes of a tensor in another file, mapped after every check on their place."""
     what = f"tensor {quoted(tensor.name)}"
     entries = {entry.key: entry.value for entry in tensor.external_data}
     path = external_path(what, entries.get("location", ""), folder)
@@ -135,12 +135,12 @@ def _mapped(tensor: Any, folder: Path, n_bytes: int) -> Array:
         )
     if n_bytes == 0:
         return np.zeros(0, np.uint8)
-    # Copy on write: what is written to the array never reaches the file.
+    # Copy on write: changes of the array never reach the file.
     return np.memmap(path, np.uint8, "c", offset=offset, shape=(n_bytes,))
 
 
 def external_path(what: str, location: str, folder: Path) -> Path:
-    """The file that holds a tensor's data, which must be inside the model's own folder.
+    """Return the path of a tensor's data, which must be inside the model's own folder.
 
     Raises:
         InputError: if the path is absolute, leaves the folder by itself or through a link, or
