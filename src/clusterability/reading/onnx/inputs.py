@@ -25,16 +25,16 @@ def graph_input(value: Any) -> GraphInput:
     Raises:
         InputError: if it is no tensor of numbers.
     """
-    what = f"the input {quoted(value.name)}"
+    subject = f"the input {quoted(value.name)}"
     if value.type.WhichOneof("value") != "tensor_type":
-        raise InputError(f"{what} is no tensor, expected an array of numbers; export it as one")
+        raise InputError(f"{subject} is no tensor, expected an array of numbers; export it as one")
     tensor = value.type.tensor_type
     shape = None
     if tensor.HasField("shape"):
         # Some exporters write 0 or -1 for an axis that is open.
         sizes = [size.dim_value for size in tensor.shape.dim]
         shape = tuple(size if size > 0 else None for size in sizes)
-    return GraphInput(value.name, shape, numpy_dtype(tensor.elem_type, what))
+    return GraphInput(value.name, shape, numpy_dtype(tensor.elem_type, subject))
 
 
 def example_inputs(
@@ -88,10 +88,10 @@ def _batch_of_one_vanishes(graph: Graph) -> bool:
 
 
 def _sizes(value: GraphInput, given: tuple[int, ...] | None, n_batch: int) -> tuple[int, ...]:
-    what, shape = f"the input {quoted(value.name)}", value.shape
+    subject, shape = f"the input {quoted(value.name)}", value.shape
     if shape is None:
         if given is None:
-            raise InputError(f"{what} of the ONNX file declares no shape; {_REMEDY}")
+            raise InputError(f"{subject} of the ONNX file declares no shape; {_REMEDY}")
         return (n_batch, *given)
     if given is not None:
         n_rest = len(shape) - len(given)
@@ -100,12 +100,14 @@ def _sizes(value: GraphInput, given: tuple[int, ...] | None, n_batch: int) -> tu
         )
         if not agree:
             raise InputError(
-                f"input_shape is {list(given)}, but {what} of the ONNX file has the shape "
+                f"input_shape is {list(given)}, but {subject} of the ONNX file has the shape "
                 f"{_shown(shape)}; {_REMEDY} that agree with it"
             )
         shape = (*shape[:n_rest], *given)
     elif _open(value):
-        raise InputError(f"{what} of the ONNX file has the open shape {_shown(shape)}; {_REMEDY}")
+        raise InputError(
+            f"{subject} of the ONNX file has the open shape {_shown(shape)}; {_REMEDY}"
+        )
     return tuple(n_batch if size is None else size for size in shape)
 
 

@@ -66,7 +66,7 @@ class NodeCall:
         values = self.get(name) if given is None else self.array(given, name)
         return None if values is None else [int(value) for value in np.ravel(values)]
 
-    def array(self, value: NodeValue, what: str) -> Array:
+    def array(self, value: NodeValue, name: str) -> Array:
         """Return an input that must be plain numbers as an array.
 
         Raises:
@@ -74,7 +74,7 @@ class NodeCall:
         """
         if not isinstance(value, np.ndarray):
             raise self.refusal(
-                f"takes its {what} from data, expected numbers that the file fixes; export the "
+                f"takes its {name} from data, expected numbers that the file fixes; export the "
                 "model for one fixed shape"
             )
         return value
