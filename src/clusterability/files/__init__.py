@@ -1,1 +1,1 @@
-"""Files of users: checked before they are believed, and written whole or not at all."""
+"""Handling of users' files: checks before reading, and writing whole or not at all."""

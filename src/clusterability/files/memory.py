@@ -1,4 +1,4 @@
-"""How much memory there is, so that a file cannot ask for more."""
+"""The memory available, and a check that a file does not need more."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from clusterability.errors import InputError
 
 
 def available_memory() -> int | None:
-    """Bytes that can be taken without swapping; None where the system does not say."""
+    """Return the bytes that can be taken without swapping; None if the system does not tell."""
     try:
-        # Free pages alone leave out the page cache, which on Linux is most of what is available.
+        # MemFree leaves out the page cache, most of the available memory on Linux.
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
@@ -23,8 +23,8 @@ def available_memory() -> int | None:
         return None
 
 
-def check_fits(what: str, n_bytes: int) -> None:
-    """Refuse to take more memory than there is.
+def check_fits(subject: str, n_bytes: int) -> None:
+    """Refuse to take more memory than is available.
 
     Raises:
         InputError: if ``n_bytes`` is more than the memory available.
@@ -32,6 +32,6 @@ def check_fits(what: str, n_bytes: int) -> None:
     available = available_memory()
     if available is not None and n_bytes > available:
         raise InputError(
-            f"{what} holds {n_bytes / 1e9:.1f} GB, more than the {available / 1e9:.1f} GB of "
+            f"{subject} holds {n_bytes / 1e9:.1f} GB, more than the {available / 1e9:.1f} GB of "
             "memory available"
         )

@@ -1,4 +1,4 @@
-"""Weights from NumPy's ``.npz`` files."""
+"""Reader of arrays in NumPy's ``.npz`` files."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _HEADER_READERS = {
 
 
 def read_npz(path: Path) -> dict[str, Any]:
-    """Arrays of a file by name, in memory.
+    """Read the arrays of a file into memory, and return them by name.
 
     Raises:
-        InputError: if an array holds objects, claims another size than it has, or does not fit
-            into memory with the others.
+        InputError: if an array holds objects, or its header claims another size than it has, or
+            the arrays do not fit into memory.
     """
     with zipfile.ZipFile(path) as archive:
         members = {member.filename: member for member in archive.infolist()}

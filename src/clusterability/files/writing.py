@@ -1,4 +1,4 @@
-"""Output files: found writable before the work, and written whole or not at all."""
+"""Output files: checked to be writable before the work, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_writable(path: str | Path) -> None:
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(13, "the file is read-only")
         if _is_replaceable(target):
-            target.stat()  # finds out about names that are too long
+            target.stat()  # raises for names that are too long
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -47,7 +47,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file so that a reader sees all of it or what was there before.
+    """Write a file so that a reader sees all of it, or else the previous content.
 
     A link is followed, an existing file keeps its permissions, and a pipe or device is written to.
 

@@ -1,1 +1,1 @@
-"""Readers of files that are data: models, weights and graphs. Nothing in them is run."""
+"""Readers of files of models, weights and graphs. Files are data: nothing in them is run."""

@@ -1,4 +1,4 @@
-"""What a model file becomes: a module that can be traced, and inputs to trace it with."""
+"""The result of reading a model file: a module that can be traced, and example inputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Loaded:
-    """A module in evaluation mode, one example of each input, and what was done to the file."""
+    """A model read from a file.
+
+    Attributes:
+        module: the model in evaluation mode.
+        example_inputs: one tensor for each input, to trace the module with.
+        notes: remarks for the user about changes made in reading.
+    """
 
     module: nn.Module
     example_inputs: tuple[Tensor, ...]

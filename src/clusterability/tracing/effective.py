@@ -1,4 +1,4 @@
-"""Parameters of a module as they act, where pruning or a normalization makes them from others."""
+"""Effective parameters: those that act where pruning or a normalization computes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 
 def effective_parameter(module: nn.Module, name: str) -> Any:
-    """The parameter or buffer as it acts in evaluation; None if the module has none.
+    """Return the parameter or buffer as it acts in evaluation; None if the module has none.
 
     The module is left untouched: its attribute of that name would be stale where a hook refreshes
     it in the forward pass, and reading a parametrized one in training may change its buffers.
@@ -38,19 +38,19 @@ def effective_parameter(module: nn.Module, name: str) -> Any:
 
 
 def has_unread_hooks(module: nn.Module) -> bool:
-    """Whether there are forward hooks other than those that make the weight or the bias."""
+    """Whether there are forward hooks other than those that compute the weight or the bias."""
     made = [_made_parameter(hook) for hook in module._forward_pre_hooks.values()]
     return bool(module._forward_hooks) or any(name not in ("weight", "bias") for name in made)
 
 
 def hook_made_parameters(module: nn.Module) -> list[str]:
-    """Names of the parameters that hooks make before each forward pass."""
+    """Return the names of the parameters that hooks compute before each forward pass."""
     made = (_made_parameter(hook) for hook in module._forward_pre_hooks.values())
     return list(dict.fromkeys(name for name in made if name is not None))
 
 
 def _made_parameter(hook: object) -> str | None:
-    """Name of the parameter that the hook makes before each forward pass."""
+    """Return the name of the parameter that the hook computes; None for other hooks."""
     if isinstance(hook, BasePruningMethod):
         return hook._tensor_name
     if isinstance(hook, WeightNorm | SpectralNorm):
@@ -60,7 +60,7 @@ def _made_parameter(hook: object) -> str | None:
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while, each module's own mode restored."""
+    """Switch to evaluation mode, and restore each module's own mode afterwards."""
     modes = [(part, part.training) for part in module.modules()]
     try:
         for part, _ in modes:

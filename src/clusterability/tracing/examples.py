@@ -1,4 +1,4 @@
-"""Example inputs: what a forward pass is traced with. Only shapes and types matter."""
+"""Example inputs, with which a forward pass is traced. Only shapes and types matter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clusterability.shown import described, quoted
 from clusterability.tracing.exporting import check_traceable, evaluating_copy, quiet
 
 MOST_ELEMENTS = 2**28
-"""Elements of an example input that are taken for a mistake."""
+"""Most elements of an example input; a larger one is taken for a mistake."""
 
 SIDES = (224, 32, 28, 299, 64, 96, 256, *range(4, 129))
 """Sizes of images to try, those of ImageNet, CIFAR and MNIST first."""
@@ -36,7 +36,7 @@ _CONVOLUTIONS = {
 
 
 def check_example_inputs(inputs: Any) -> tuple[Any, ...]:
-    """A tuple of what the forward pass takes, from a tensor or a sequence.
+    """Return the arguments of the forward pass as a tuple, from a tensor or a sequence.
 
     Raises:
         InputError: if it holds no tensor.
@@ -52,10 +52,10 @@ def check_example_inputs(inputs: Any) -> tuple[Any, ...]:
 
 
 def check_input_shape(shape: Any) -> tuple[int, ...]:
-    """The shape of one input without its batch axis.
+    """Return the shape of one input without its batch axis, as a tuple.
 
     Raises:
-        InputError: if it is none, or too large.
+        InputError: if it is no sequence of positive integers, or too large.
     """
     if not isinstance(shape, Sequence) or isinstance(shape, str) or not shape:
         raise InputError(f"input_shape is {described(shape)}, expected sizes such as (3, 224, 224)")
@@ -74,26 +74,26 @@ def check_input_shape(shape: Any) -> tuple[int, ...]:
 
 
 def inputs_of_shape(module: nn.Module, shape: Sequence[int]) -> tuple[Tensor, ...]:
-    """One batch of zeros in the module's own precision, on its device."""
+    """Return a batch of one example, all zeros, in the module's precision and on its device."""
     parameters = [t for t in module.parameters() if t.is_floating_point()]
     like = parameters[0] if parameters else torch.zeros(())
     return (torch.zeros(1, *shape, dtype=like.dtype, device=like.device),)
 
 
 def inferred_inputs(module: nn.Module) -> tuple[tuple[Tensor, ...], str]:
-    """Inputs that the module takes, guessed from its first weight layer, and a note that says so.
+    """Return inputs guessed from the module's first weight layer, and a note that says so.
 
-    A linear layer tells the size. After a convolution usual sizes of images are tried.
+    A linear layer gives the size; for a convolution, common sizes of images are tried.
 
     Raises:
-        InputError: if none fits.
+        InputError: if no guess fits.
     """
     check_traceable(module)
     path, shapes = _guesses(module)
     twin = evaluating_copy(module)
     for shape in shapes:
         inputs = inputs_of_shape(module, shape)
-        if len(shapes) == 1 or _fits(twin, inputs):  # with one guess the export tells what is wrong
+        if len(shapes) == 1 or _fits(twin, inputs):  # the export explains why a single guess fails
             return inputs, (
                 f"traced with an input of shape {tuple(inputs[0].shape)}, guessed from "
                 f"{quoted(path) if path else 'the weight'}"
@@ -102,9 +102,9 @@ def inferred_inputs(module: nn.Module) -> tuple[tuple[Tensor, ...], str]:
 
 
 def _guesses(module: nn.Module) -> tuple[str, list[tuple[int, ...]]]:
-    """The first weight layer, and shapes without a batch axis that might fit it.
+    """Return the path of the first weight layer, and shapes without a batch axis to try.
 
-    Where a linear layer is registered before convolutions, either may come first.
+    Where a linear layer is registered before convolutions, either may run first: shapes of both.
     """
     linear: tuple[str, list[tuple[int, ...]]] | None = None
     for path, part in module.named_modules():
@@ -124,14 +124,14 @@ def _guesses(module: nn.Module) -> tuple[str, list[tuple[int, ...]]]:
 
 
 def _fits(module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
-    """Whether the forward pass runs on tensors that have shapes only."""
+    """Whether the forward pass runs on fake tensors, which have shapes and no values."""
     with quiet(), torch.no_grad(), FakeTensorMode() as mode:
         held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         fake: dict[str, Tensor] = {name: mode.from_tensor(tensor) for name, tensor in held.items()}
         try:
             outputs = functional_call(module, fake, tuple(mode.from_tensor(x) for x in inputs))
         except Exception as error:
-            # What depends on the data is the same for every shape, and reported by the export.
+            # Dependence on data fails for every shape alike: the export reports it.
             return isinstance(error, DataDependentOutputException)
     # A view(-1, n) of an image that is too large makes a batch of its pixels.
     tensors = [x for x in _pytree.tree_leaves(outputs) if isinstance(x, Tensor) and x.ndim]

@@ -1,4 +1,4 @@
-"""A module's forward pass as a graph of operations, by ``torch.export``."""
+"""Export of a module's forward pass as a graph of operations, by ``torch.export``."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _OTHERS = (
     str(Path(__file__).parents[1]),
     "<",
 )
-"""Where code lies that is not the user's."""
+"""Prefixes of the paths of code that is not the user's."""
 
 
 def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.ExportedProgram:
-    """The forward pass in evaluation mode.
+    """Return the forward pass in evaluation mode as an exported program.
 
     Args:
-        module: any module; what runs is a copy that shares its tensors.
-        inputs: what its forward pass takes; only shapes and types matter.
+        module: any module; a copy that shares its tensors runs in its place.
+        inputs: arguments of its forward pass; only shapes and types matter.
 
     Raises:
-        InputError: if the forward pass fails, or goes different ways for different data.
+        InputError: if the forward pass fails, or branches on its data.
     """
     check_traceable(module)
     with quiet(), torch.no_grad():
@@ -55,10 +55,10 @@ def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.Exporte
 
 
 def check_traceable(module: nn.Module) -> None:
-    """Refuse modules of which there is nothing to trace yet.
+    """Refuse modules that cannot be traced, or not yet.
 
     Raises:
-        InputError: if it is a TorchScript module or lazy.
+        InputError: if it is a TorchScript module, or has lazy parameters or buffers.
     """
     if isinstance(module, torch.jit.ScriptModule):
         raise InputError(
@@ -72,7 +72,7 @@ def check_traceable(module: nn.Module) -> None:
 
 
 def evaluating_copy(module: nn.Module) -> nn.Module:
-    """A copy with the same tensors, in evaluation mode, hooks replaced by the weights they make."""
+    """Return a copy in evaluation mode with the same tensors, and weights in place of hooks."""
     tensors = {id(t): t for t in (*module.parameters(), *module.buffers())}
     for part in module.modules():
         tensors.update((id(v), v) for v in vars(part).values() if isinstance(v, Tensor))
@@ -93,7 +93,7 @@ def evaluating_copy(module: nn.Module) -> nn.Module:
     for part in twin.modules():
         for name in hook_made_parameters(part):
             weight = effective_parameter(part, name).detach()
-            vars(part).pop(name, None)  # where the hook would put it
+            vars(part).pop(name, None)  # the hook would write it here
             part.register_parameter(name, nn.Parameter(weight, requires_grad=False))
         part._forward_hooks.clear()
         part._forward_pre_hooks.clear()
@@ -103,9 +103,9 @@ def evaluating_copy(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings, logs or prints for a while: torch writes pages about what fails here.
+    """Silence warnings, logs and prints: torch writes pages about an export that fails.
 
-    And no cache of parametrizations, which would keep what has shapes only.
+    The cache of parametrizations is off too, as it would keep tensors without values.
     """
     level = logging.root.manager.disable
     cached, parametrize._cache_enabled = parametrize._cache_enabled, 0
@@ -121,7 +121,7 @@ def quiet() -> Iterator[None]:
 
 
 def _mutates_views(program: torch.export.ExportedProgram) -> bool:
-    """Whether an operation in place changes a tensor that something else still sees."""
+    """Whether an in-place operation changes a tensor that another operation still reads."""
     for node in program.graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
@@ -135,7 +135,11 @@ def _mutates_views(program: torch.export.ExportedProgram) -> bool:
 
 
 def _check_no_dropout(changed: torch.fx.Node) -> None:
-    """Refuse what neither the schema nor functionalization knows: it would be followed wrongly."""
+    """Refuse in-place changes of a dropout output that aliases an input still in use.
+
+    Neither torch's schema nor its functionalization reports the alias, so that the trace would be
+    wrong.
+    """
     target = changed.target
     if isinstance(target, torch._ops.OpOverload) and "dropout" in target._schema.name:
         source = changed.args[0]
@@ -147,18 +151,18 @@ def _check_no_dropout(changed: torch.fx.Node) -> None:
 
 
 def _is_alias(node: torch.fx.Node) -> bool:
-    """Whether what a node returns may be what went in."""
+    """Whether a node may return its own input, or a view of it."""
     if not isinstance(node.target, torch._ops.OpOverload):
         return True
     schema = node.target._schema
-    if schema.is_mutable:  # it returns what it has changed, which has been looked at before
+    if schema.is_mutable:  # its changed argument has been checked already
         return False
     # In evaluation mode dropout returns its input, which its schema does not say.
     return "dropout" in schema.name or any(r.alias_info is not None for r in schema.returns)
 
 
 def _why(module: nn.Module, error: Exception) -> str:
-    """One sentence from what is often a page."""
+    """Return an error message that gives the first line of torch's error and its place."""
     name = type(module).__name__
     place = _place(error)
     if "data-dependent" in str(error) or "GuardOnDataDependent" in type(error).__name__:
@@ -174,7 +178,7 @@ def _why(module: nn.Module, error: Exception) -> str:
 
 
 def _place(error: Exception) -> str:
-    """The last line of the user's own code among the frames."""
+    """Return the file and line of the user's own code that failed; empty if there is none."""
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

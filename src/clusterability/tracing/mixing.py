@@ -1,7 +1,7 @@
-"""Values whose elements are averaged or picked from: means, maxima and pooling.
+"""Means, maxima and pooling: operations that mix the elements of a value along some axes.
 
-Where one neuron fills the axes that are mixed, as a channel fills its pixels, it fills the result.
-Otherwise every element along these axes reaches every element of the result.
+Where one neuron fills the mixed axes, as a channel fills its pixels, it fills the result. Otherwise
+every element along these axes reaches every element of the result.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from clusterability.tracing.provenance import (
 )
 
 MOST_TERMS = 1024
-"""Terms that averaging over different neurons may make before it is refused."""
+"""Most terms that averaging over different neurons may make; more are refused."""
 
 
 def mixed(
     value: Value, axes: Sequence[int], shape: Sequence[int], *, is_mean: bool = False
 ) -> Value:
-    """A value whose elements along some whole axes are averaged or picked from.
+    """Return a value averaged over, or picked from, the elements along some whole axes.
 
-    Where one neuron fills these axes, as a channel does, it fills them after too. Otherwise all
-    elements along the axes reach every element after, those that hold the same together.
+    Where one neuron fills these axes, as a channel does, it fills them in the result too. Otherwise
+    every element along the axes reaches every element of the result; equal elements are one term.
 
     Args:
-        value: what goes in.
-        axes: axes that are mixed; their lengths may change.
-        shape: of what comes out, with as many axes.
+        value: the input.
+        axes: the axes to mix; their lengths may change.
+        shape: the shape of the result, with as many axes as the input.
         is_mean: whether each element counts by its share.
 
     Raises:
-        InputError: if that makes too many terms.
+        InputError: if the result has too many terms.
     """
     axes = [axis % len(shape) for axis in axes]
 
@@ -56,7 +56,7 @@ def mixed(
 
 
 def fills(value: Value, axes: Sequence[int]) -> bool:
-    """Whether along these axes every element of a neuron is that neuron's."""
+    """Whether no term has two different neurons along these axes; the input does not count."""
     for term in value.terms:
         filled = term.labels.amax(dim=list(axes), keepdim=True)
         if term.origin.operation != INPUT and not bool(
@@ -79,7 +79,7 @@ class PoolingWindow:
 def windowed(
     value: Value, windows: Sequence[PoolingWindow], shape: Sequence[int], *, is_mean: bool = False
 ) -> Value:
-    """A value whose last axes are pooled, a window an axis; otherwise like :func:`mixed`."""
+    """Return a value pooled over its last axes, one window for each; else as :func:`mixed`."""
     n = len(windows)
     axes = list(range(len(shape) - n, len(shape)))
 
@@ -106,7 +106,16 @@ def _spread(
     columns: Callable[[Tensor], Tensor],
     is_mean: bool,
 ) -> Value:
-    """Args: columns, (..., n) all labels that reach an element, of its shape or broadcasting."""
+    """Return the mixed value.
+
+    Args:
+        value: the input.
+        axes: the axes to mix.
+        shape: the shape of the result.
+        columns: maps a term's labels to the (..., n) labels that reach each element of the result;
+            all but the last axis broadcast to ``shape``.
+        is_mean: whether each element counts by its share.
+    """
     terms: list[Term] = []
     inputs = [term for term in value.terms if term.origin.operation == INPUT]
     if inputs:  # mixed inputs are new inputs
@@ -130,7 +139,7 @@ def _spread(
 
 
 def _distinct(columns: Tensor) -> tuple[list[Tensor], list[int]]:
-    """Different slices along the last axis, and how often each comes."""
+    """Return the distinct slices along the last axis, and how often each occurs."""
     if columns.numel() > MOST_ELEMENTS:
         raise InputError(f"it joins neurons in {columns.numel()} combinations")
     flat = columns.flatten(0, -2)
@@ -140,7 +149,7 @@ def _distinct(columns: Tensor) -> tuple[list[Tensor], list[int]]:
 
 
 def reduced(value: Value, axes: Sequence[int], keepdim: bool, *, is_mean: bool = False) -> Value:
-    """A value averaged, summed or picked from over whole axes.
+    """Return a value averaged, summed or picked from over whole axes, as ``torch.mean`` does.
 
     Raises:
         InputError: if too many neurons are joined.

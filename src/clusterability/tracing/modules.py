@@ -1,4 +1,4 @@
-"""The wiring of a PyTorch module, traced once, and its parameters as they act."""
+"""The wiring of a PyTorch module, traced once, and its effective parameters."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ from clusterability.wiring.wiring import Wiring
 class TracedModule:
     """A module's wiring, and its parameters by the names that the wiring uses.
 
-    ``wiring.graph(parameters)`` is the graph of the parameters as they are then, so that it follows
-    training. ``n_outputs`` is the width of the one output (batch, width); None if it has another
-    form.
+    ``wiring.graph(parameters)`` reads the parameters when it is called, so it follows training.
+    ``n_outputs`` is the width of a single output (batch, width); None for outputs of other forms.
     """
 
     wiring: Wiring
@@ -44,8 +43,8 @@ def trace_module(
     """Trace a module's forward pass in evaluation mode; the module is left untouched.
 
     Args:
-        module: any module whose forward pass takes one way for all data.
-        example_inputs: what the forward pass takes; only shapes and types matter. By default
+        module: any module whose forward pass does not branch on its data.
+        example_inputs: arguments of the forward pass; only shapes and types matter. By default
             guessed from the first weight layer.
         include: for a CNN, ``"input"`` and ``"dense"`` add the image and the dense head.
 
@@ -80,7 +79,7 @@ def _n_outputs(program: torch.export.ExportedProgram) -> int | None:
 
 
 def _owners(module: nn.Module) -> dict[str, frozenset[str]]:
-    """Paths of the modules that hold each weight, by all of its names."""
+    """Return the paths of the modules that share each weight, by each of its names."""
     names: dict[int, list[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         if split_name(name)[1] == "weight":
@@ -92,9 +91,10 @@ def _owners(module: nn.Module) -> dict[str, frozenset[str]]:
 
 
 class _Effective(Mapping[str, Tensor]):
-    """Parameters as they act in evaluation, and what the network computes from them alone.
+    """The effective parameters of a module, and the tensors that it computes from these alone.
 
-    A pruned, normalized or parametrized weight is the effective one, not what it is made of.
+    A pruned, normalized or parametrized weight is the one that acts in evaluation, not the tensors
+    from which it is computed.
     """
 
     def __init__(self, module: nn.Module, computed: Computed | None = None) -> None:
@@ -119,7 +119,7 @@ class _Effective(Mapping[str, Tensor]):
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """What ``torch.compile`` and the data-parallel wrappers hold."""
+    """Return the module inside the wrappers of ``torch.compile`` and of data parallelism."""
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while True:
         compiled = getattr(module, "_orig_mod", None)

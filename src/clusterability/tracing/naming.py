@@ -8,7 +8,7 @@ NaturalKey = tuple[tuple[str | tuple[int, str], ...], ...]
 
 
 def natural_key(name: str) -> NaturalKey:
-    """Sorting key by which ``layers.10`` comes after ``layers.2``.
+    """Return a sorting key by which ``layers.10`` comes after ``layers.2``.
 
     >>> sorted(["layers.10", "layers.2", "fc1", "fc"], key=natural_key)
     ['fc', 'fc1', 'layers.2', 'layers.10']
@@ -27,7 +27,7 @@ def _component_key(component: str) -> tuple[str | tuple[int, str], ...]:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Parent and last component of a dotted name.
+    """Return the parent and the last component of a dotted name.
 
     >>> split_name("features.0.conv1"), split_name("fc")
     (('features.0', 'conv1'), ('', 'fc'))

@@ -1,9 +1,9 @@
-"""Which outputs of which weight operations each element of a tensor is made of.
+"""Provenance: the outputs of weight operations that make up each element of a tensor.
 
 A tensor on its way through the network is a sum of *terms*. A term is an integer array of the
 tensor's shape: 0 where the term contributes nothing, otherwise a label, which stands for one output
 of one weight operation. Data movement (reshape, permute, concatenate, slice, pad, shuffle) is
-followed by doing to the labels what the network does to the data, so that it needs no rule of its
+followed by moving the labels as the network moves the data, so that no movement needs a rule of its
 own. Labels repeat along most axes; stride 0 keeps them small.
 """
 
@@ -18,23 +18,23 @@ from torch import Tensor
 from clusterability.wiring.scales import Scale, Total
 
 INPUT = -1
-"""In place of a weight operation's number: the network's input."""
+"""Stands for the network's input where a weight operation's number is expected."""
 
 MOST_ELEMENTS = 2**27
-"""Elements of labels that may be laid out in full: 1 GB."""
+"""Most label elements that may be laid out in full: 1 GB."""
 
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Where the elements of a term come from, and what has scaled them on the way.
+    """The weight operation that a term comes from, and the scales between it and the term.
 
     Attributes:
         operation: number of the weight operation, or ``INPUT``.
-        channels: (m,) the output of the operation that labels 1 to m stand for.
-        scales: scales on the way, each with the (m,) entries of it that apply.
-        factor: product of the plain numbers on the way.
-        gated: whether a product of two values lies on the way: numbers after it belong to an
-            activation, as in x * (1 + erf(x)) / 2, and do not count.
+        channels: (m,) the outputs of the operation that labels 1 to m stand for.
+        scales: each scale since the operation, with the (m,) entries of it that apply.
+        factor: product of the plain numbers that have multiplied the term.
+        gated: whether the term has passed through a product of two values. Numbers after it belong
+            to an activation, as in x * (1 + erf(x)) / 2, and do not count.
     """
 
     operation: int
@@ -46,7 +46,7 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """Labels of a tensor's shape, and what they stand for."""
+    """Labels of a tensor's shape, and the origin that gives them their meaning."""
 
     labels: Tensor
     origin: Origin
@@ -61,7 +61,7 @@ class Value:
 
 
 def produced(operation: int, shape: Sequence[int], axis: int) -> Value:
-    """The output of a weight operation, its channels along ``axis``."""
+    """Return the output of a weight operation, with its channels along ``axis``."""
     shape = tuple(shape)
     n_channels = shape[axis]
     view = [1] * len(shape)
@@ -71,7 +71,7 @@ def produced(operation: int, shape: Sequence[int], axis: int) -> Value:
 
 
 def network_input(shape: Sequence[int]) -> Value:
-    """The network's input, each element its own neuron (a layer that reads it may pool them)."""
+    """Return the network's input, each element its own neuron (a layer may pool them)."""
     shape = tuple(shape)
     n = torch.Size(shape).numel()
     labels = torch.arange(1, n + 1).view(shape)
@@ -85,14 +85,14 @@ def moved(
     shape: Sequence[int],
     along: int | None = None,
 ) -> Value:
-    """What data movement makes of one value, or of several as in a concatenation.
+    """Return the result of a data movement on one value, or on several as in a concatenation.
 
     Args:
-        values: the inputs; None for one that is constant.
-        shapes: of all inputs.
-        move: takes one integer tensor an input, returns one.
-        shape: of what it returns.
-        along: the one axis of the inputs that it changes, if it leaves the others as they are.
+        values: the inputs; None for each constant one.
+        shapes: the shapes of all inputs.
+        move: the movement; takes one integer tensor for each input and returns one.
+        shape: the shape of the result.
+        along: the axis of the inputs that changes, if the movement leaves all others as they are.
     """
     terms: list[Term] = []
     nothing = torch.zeros((), dtype=torch.int64)
@@ -114,10 +114,10 @@ def moved(
 
 
 def joined(values: Sequence[Value], shape: Sequence[int]) -> Value:
-    """A sum, or any other function of several values element by element, broadcast to ``shape``.
+    """Return a sum, or another elementwise function, of several values broadcast to ``shape``.
 
-    What comes on several ways from one operation is one term, whose scales add up: the ways double
-    with every block of some networks.
+    Terms that differ only in scales and factors are merged, and their scales add up; otherwise
+    residual networks would double the number of terms with every block.
     """
     kept: dict[int, list[Term]] = {}
     for term in _side_by_side(values, shape):
@@ -137,7 +137,7 @@ def _side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
 
 
 def _summed(first: Term, second: Term) -> Term:
-    """Two terms that differ in their scales and factors only, as one."""
+    """Return one term for two that differ only in their scales and factors."""
     a, b = first.origin, second.origin
     n_common = 0
     for mine, other in zip(a.scales, b.scales, strict=False):
@@ -156,9 +156,9 @@ def _summed(first: Term, second: Term) -> Term:
 
 
 def chosen(values: Sequence[Value], shape: Sequence[int]) -> Value:
-    """One of several values, element by element: what more than one holds counts once.
+    """Return an elementwise choice between values; a term held by several counts once.
 
-    It counts at the largest of its factors, so that where(x > 0, x, 0.1 x) is an activation of x.
+    It keeps the largest of its factors, so that where(x > 0, x, 0.1 x) is an activation of x.
     """
     kept: list[Term] = []
     for term in _side_by_side(values, shape):
@@ -173,9 +173,9 @@ def chosen(values: Sequence[Value], shape: Sequence[int]) -> Value:
 
 
 def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
-    """A product of values that depend on the input: each passes, and plain numbers do not count.
+    """Return a product of input-dependent values: all their terms, without plain numbers.
 
-    A value times a function of itself is an activation, so what both factors hold counts once.
+    A value times a function of itself is an activation, so a term held by both counts once.
     """
     terms = []
     for term in _side_by_side(values, shape):
@@ -186,18 +186,18 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
 
 
 def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value:
-    """The value with each element multiplied by an entry of a constant.
+    """Return the value with each element multiplied by an entry of a constant.
 
     Args:
-        value: what is scaled.
+        value: the value to scale.
         scale: the constant.
-        entries: broadcasting to the value's shape, which entry meets each element.
-        n_entries: how many the constant has.
+        entries: for each element, the index of its entry; broadcasts to the value's shape.
+        n_entries: the number of entries of the constant.
     """
     terms = []
     for term in value.terms:
-        # What scales the input is no strength between neurons, and a number after a gate belongs
-        # to the activation.
+        # A scale of the input is no strength between neurons, and a number after a gate belongs to
+        # the activation.
         if term.origin.operation == INPUT or (term.origin.gated and scale.is_number):
             terms.append(term)
             continue
@@ -205,7 +205,7 @@ def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value
         keys, places = torch.unique(labels * n_entries + entry, return_inverse=True)
         old = keys // n_entries - 1
         places = places + 1
-        if int(old[0]) < 0:  # label 0, whatever entry it meets, stays 0
+        if int(old[0]) < 0:  # label 0 stays 0 for every entry
             n_zero = int((old < 0).sum())
             old, keys = old[n_zero:], keys[n_zero:]
             places = (places - n_zero).clamp_min(0)
@@ -216,7 +216,7 @@ def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value
 
 
 def multiplied(value: Value, factor: float) -> Value:
-    """The value times a plain number."""
+    """Return the value times a plain number."""
     terms = [
         term
         if term.origin.gated
@@ -237,7 +237,7 @@ def mark_repeats(labels: Tensor) -> Tensor:
 
 
 def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:
-    """The arrays, of one shape, cut to length 1 along every axis where all of them repeat."""
+    """Return arrays of one shape cut to length 1 along every axis where all of them repeat."""
     for axis in range(arrays[0].ndim):
         if all(array.stride(axis) == 0 for array in arrays):
             arrays = tuple(array.narrow(axis, 0, min(1, array.shape[axis])) for array in arrays)
@@ -245,18 +245,18 @@ def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:
 
 
 def _chosen(origin: Origin, labels: Tensor) -> Origin:
-    """The origin for new labels, each of which stands for an old one (numbered from 0)."""
+    """Return the origin for new labels, each of which stands for an old one (from 0)."""
     scales = tuple((scale, entries[labels]) for scale, entries in origin.scales)
     return replace(origin, channels=origin.channels[labels], scales=scales)
 
 
 def same_origin(a: Origin, b: Origin) -> bool:
-    """Whether labels of both stand for the same, on ways that count the same."""
+    """Whether two origins give labels the same outputs, scales and factor."""
     return a is b or (a.factor == b.factor and _unscaled_alike(a, b) and _scaled_alike(a, b))
 
 
 def _alike(term: Term, other: Term) -> bool:
-    """Whether two terms are the same but for their scales and factors."""
+    """Whether two terms are equal except for their scales and factors."""
     return _unscaled_alike(term.origin, other.origin) and torch.equal(
         *without_repeats(term.labels, other.labels)
     )

@@ -1,4 +1,4 @@
-"""What a weight operation reads: its neurons, what arrives at each, and the segments they form."""
+"""The input neurons of a weight operation, the outputs that reach them, and their segments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Arrivals:
-    """What one term brings: label ``labels[i]`` arrives at neuron ``neurons[i]``."""
+    """The arrivals of one term: label ``labels[i]`` arrives at neuron ``neurons[i]``."""
 
     origin: Origin
     labels: Indices
@@ -40,7 +40,7 @@ class Reading:
         inputs: (n_inputs,) the neuron of each input of the operation.
         segments: (n_neurons,) the segment of each neuron, numbered by first neuron; neurons of one
             segment are reached by the same operations.
-        arrivals: for each term.
+        arrivals: the arrivals of each distinct origin.
     """
 
     inputs: Indices
@@ -52,12 +52,12 @@ class Reading:
         return int(self.segments.max()) + 1 if self.segments.size else 0
 
     def members(self, segment: int) -> Indices:
-        """Neurons of a segment, ascending."""
+        """Return the neurons of a segment, ascending."""
         return np.flatnonzero(self.segments == segment)
 
     @cached_property
     def producers(self) -> tuple[frozenset[int], ...]:
-        """For each segment, operations, or ``INPUT``, from which something arrives there."""
+        """For each segment, the operations (or ``INPUT``) whose outputs arrive there."""
         found: list[set[int]] = [set() for _ in range(self.n_segments)]
         for arrivals in self.arrivals:
             for segment in np.unique(self.segments[arrivals.neurons]):
@@ -66,9 +66,9 @@ class Reading:
 
 
 def read(operation: WeightOperation) -> Reading:
-    """Neurons are a convolution's channels, or a linear layer's features.
+    """Return the neurons that an operation reads: channels (convolution) or features (linear).
 
-    Features that hold the same, as the flattened pixels of a channel do, are one neuron.
+    Features with the same labels, as the flattened pixels of a channel have, are one neuron.
 
     Raises:
         InputError: if a linear layer reads positions instead of features.
@@ -89,9 +89,9 @@ def read(operation: WeightOperation) -> Reading:
 
 
 def read_output(value: Value) -> Reading | None:
-    """The neurons of a network's output: elements that hold the same are one.
+    """Return the neurons of a network's output; None if no weight operation reaches it.
 
-    None if no weight operation reaches it.
+    Elements with the same labels are one neuron.
     """
     terms = tuple(term for term in value.terms if term.origin.operation != INPUT)
     if not terms:
@@ -105,7 +105,7 @@ def read_output(value: Value) -> Reading | None:
 
 
 def _by_feature(term: Term, axis: int) -> Indices:
-    """(n_features, n_elements of each): labels."""
+    """Return a term's labels as (n_features, n_elements), each feature's elements in a row."""
     labels = term.labels.movedim(axis, 0)
     for other in range(1, labels.ndim):
         if labels.stride(other) == 0:
@@ -115,7 +115,7 @@ def _by_feature(term: Term, axis: int) -> Indices:
 
 
 def _merged(columns: list[Indices], origins: list[Origin], n: int) -> tuple[Indices, bool]:
-    """The neuron of each feature, and whether features of several labels fall together."""
+    """Return the neuron of each feature, and whether features of several labels share one."""
     signatures = np.zeros((n, max(1, len(columns))), np.int64)
     several = np.zeros(n, np.bool_)
     for k, (column, origin) in enumerate(zip(columns, origins, strict=True)):
@@ -130,7 +130,7 @@ def _merged(columns: list[Indices], origins: list[Origin], n: int) -> tuple[Indi
             signatures[~one, k] = -1 - sets.reshape(-1)[~one]
             several |= ~one
     neurons = _numbered(signatures)
-    # Features without any label are constants: each is its own.
+    # Features without any label are constants: each is a neuron of its own.
     alone = ~signatures.any(1)
     if alone.any():
         neurons = _numbered(np.stack([neurons, np.where(alone, np.arange(1, n + 1), 0)], 1))
@@ -139,7 +139,7 @@ def _merged(columns: list[Indices], origins: list[Origin], n: int) -> tuple[Indi
 
 
 def _numbered(rows: Indices) -> Indices:
-    """A number for each row, equal for equal rows, in the order in which they first appear."""
+    """Return a number for each row, equal for equal rows, in order of first appearance."""
     _, first, numbers = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
@@ -149,7 +149,7 @@ def _numbered(rows: Indices) -> Indices:
 
 def _reading(value: Value, columns: list[Indices], inputs: Indices) -> Reading:
     n_neurons = int(inputs.max()) + 1 if inputs.size else 0
-    # What comes twice on equal ways lies on different pixels, and counts once.
+    # Equal arrivals are pixels of one channel: count them once.
     found: list[tuple[Origin, Indices]] = []
     for term, column in zip(value.terms, columns, strict=True):
         keys = np.unique(column + inputs[:, None] * (len(term.origin.channels) + 1))

@@ -1,4 +1,4 @@
-"""The walk through an exported program: every weight operation, and what it reads."""
+"""The walk through an exported program, which finds every weight operation and its input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAME = {
     *("aten.to", "aten.contiguous", "aten.detach", "aten.alias", "aten.clone", "aten._to_copy"),
     *("aten.lift_fresh", "aten.lift_fresh_copy", "aten.dropout"),
 }
-"""Of a constant, where nothing but its place in memory changes."""
+"""Operations that give a constant another place in memory and change nothing else."""
 
 _CONTEXTS = {"wrap_with_autocast", "wrap_with_set_grad_enabled"}
 
@@ -28,13 +28,13 @@ _RESHAPED = {"aten.view", "aten._unsafe_view"}
 
 @dataclass(frozen=True, eq=False)
 class Walked:
-    """Everything that makes a wiring.
+    """The result of a walk, from which a wiring is assembled.
 
     Attributes:
         operations: weight operations in the order in which they run.
         outputs: the network's outputs.
-        notes: for the user.
-        computed: constants that are computed from parameters, by the names that weights use.
+        notes: remarks for the user.
+        computed: the program's constants, by the names that weights use.
     """
 
     operations: tuple[WeightOperation, ...]
@@ -44,13 +44,13 @@ class Walked:
 
 
 class Computed:
-    """Constants of a program: parameters, and what it computes from them alone."""
+    """The constants of a program: its parameters, and tensors computed from these alone."""
 
     def __init__(self, program: torch.export.ExportedProgram) -> None:
         signature = program.graph_signature
         self.nodes: dict[str, fx.Node] = {}
         self.outer: dict[fx.Node, fx.Node] = {}
-        """Placeholders of a part of the program, and what is put in their place."""
+        """For each placeholder of a part of the program, the node whose value it takes."""
         self._buffers = set(signature.inputs_to_buffers.values())
         self._parameters = {
             **signature.inputs_to_parameters,
@@ -64,7 +64,7 @@ class Computed:
         self.unsaved = set(signature.non_persistent_buffers)
 
     def name(self, node: fx.Node) -> str:
-        """The parameter's own name, or one that tells what a constant is computed from."""
+        """Return a parameter's name; for a computed constant, its source's and its node's names."""
         if node.name in self._parameters:
             return str(self._parameters[node.name])
         name = f"{self.source(node)} ({node.name})"
@@ -72,12 +72,12 @@ class Computed:
         return name
 
     def source(self, node: fx.Node) -> str:
-        """The first parameter that a constant depends on; a buffer if there is none."""
+        """Return the first parameter that a constant depends on, or else the first buffer."""
         sources = self._sources(node)
         return min(sources - self._buffers or sources, default="constant")
 
     def evaluate(self, node: fx.Node, parameters: Mapping[str, Tensor]) -> Any:
-        """The constant's value, differentiable in the parameters."""
+        """Return the constant's value, differentiable in the parameters."""
         known: dict[fx.Node, Any] = {}
         waiting = [node]
         while waiting:
@@ -129,8 +129,8 @@ def walk(
     """Follow the network's input to its outputs.
 
     Args:
-        program: of the forward pass.
-        parameters: by name; only indices among them are looked at.
+        program: the exported forward pass.
+        parameters: tensors by name; only the values of indices are read.
         owners: paths of the modules that hold each parameter, several where it is shared.
 
     Raises:
@@ -161,7 +161,10 @@ class _Walker:
         self._inputs = set(program.graph_signature.user_inputs)
 
     def follow(self, graph: fx.Graph) -> Any:
-        """What a graph returns; its placeholders may be known already."""
+        """Walk a graph and return the value of its output.
+
+        Placeholders of a part of the program are known before.
+        """
         for node in graph.nodes:
             if node.op == "output":
                 return fx.map_arg(node.args[0], lambda n: self.known[n])
@@ -200,7 +203,7 @@ class _Walker:
         )
 
     def _inside(self, node: fx.Node) -> Any:
-        """What a part of the network that runs in a context, such as autocast, returns."""
+        """Return the output of a part of the network that runs in a context, such as autocast."""
         place = next(i for i, arg in enumerate(node.args) if self._is_part(arg))
         part, inputs = node.args[place], node.args[place + 1 :]
         assert isinstance(part, fx.Node)
@@ -266,7 +269,7 @@ class _Walker:
 
 
 def _bound(node: fx.Node) -> dict[str, Any]:
-    """All arguments in the schema's order, by name, defaults filled in."""
+    """Return all arguments by name, in the schema's order, with defaults filled in."""
     if not isinstance(node.target, torch._ops.OpOverload):
         return {str(i): arg for i, arg in enumerate(node.args)} | dict(node.kwargs)
     schema = node.target._schema.arguments
@@ -276,7 +279,7 @@ def _bound(node: fx.Node) -> dict[str, Any]:
 
 
 class _Opaque:
-    """Something constant that is no tensor."""
+    """A constant that is no tensor, such as a size or a part of the program."""
 
     def __init__(self, node: fx.Node) -> None:
         self.node = node

@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 import onnx_models
 from clusterability.errors import InputError
 from clusterability.reading.onnx.onnx_files import read_onnx
-from clusterability.reading.onnx.operations import ONNX_OPERATIONS, NodeCall, Operation
+from clusterability.reading.onnx.operations import ONNX_OPERATIONS, NodeCall, OnnxOperation
 
 MAP = (2, 4, 6, 5)
 F32 = np.float32
@@ -418,7 +418,7 @@ def test_an_operation_can_be_added(tmp_path, monkeypatch):
     path = onnx_models.save(proto, tmp_path)
     with pytest.raises(InputError, match=r"node 'n' \(my\.domain\.Times\) .*ONNX_OPERATIONS"):
         read_onnx(path)
-    monkeypatch.setitem(ONNX_OPERATIONS, "my.domain.Times", Operation(doubled))
+    monkeypatch.setitem(ONNX_OPERATIONS, "my.domain.Times", OnnxOperation(doubled))
     assert read_onnx(path).module(torch.ones(1, 3)).tolist() == [[3.0, 3.0, 3.0]]
 
 

@@ -1,4 +1,4 @@
-"""Any weighted undirected graph, from a file or from another library, as a ``NeuronGraph``."""
+"""Readers of weighted undirected graphs, from files or other libraries, as ``NeuronGraph``."""
 
 from clusterability.reading.graphs.matrices import graph_from_sparse
 from clusterability.reading.graphs.nodelink import graph_from_networkx

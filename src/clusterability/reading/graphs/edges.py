@@ -1,4 +1,4 @@
-"""From a list of edges to the dense blocks of a graph."""
+"""A list of edges, and its conversion to the dense blocks of a graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SINGLE_LAYER = "nodes"
 """Name of the one layer of a graph without layers."""
 
 MAX_BLOCKS = 20_000
-"""Each block costs time whatever its size: a layer for every node would take hours."""
+"""Most blocks of a graph. Even a tiny block costs time: a layer a node would take hours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class EdgeList:
     """A weighted undirected graph, each edge written once.
 
     Attributes:
-        nodes: a name a node, by which messages call it.
+        nodes: the name of each node, for messages.
         rows, columns: (n_edges,) int64, the two nodes that an edge joins, in either order. Edges
             that join the same nodes add up.
         weights: (n_edges,) float64.
@@ -48,10 +48,10 @@ class EdgeList:
 
 
 def graph_of_edges(edges: EdgeList) -> NeuronGraph:
-    """The graph with a block for each two layers that are joined, and for each layer with edges.
+    """Return the graph with a block for each two joined layers, and each layer with edges inside.
 
-    Layers given as numbers come in their order, others as they first appear; within a layer
-    nodes keep theirs. Weights are kept in float32 if it holds all of them exactly, else in float64.
+    Layers given as numbers come in ascending order, others in order of first appearance; nodes keep
+    their order within a layer. Weights are float32 if it holds all of them exactly, else float64.
 
     Raises:
         InputError: if a weight is negative, NaN or infinite, an edge joins a node to itself, there
@@ -72,13 +72,13 @@ def check_dense_size(n_nodes: int) -> None:
     """Refuse a graph without layers whose dense block does not fit into memory.
 
     Raises:
-        InputError: with its size and the limit.
+        InputError: if the block takes more than the memory available.
     """
     _check_memory(n_nodes, n_nodes**2 * 5)
 
 
 def check_layers(layers: Sequence[object]) -> list[str | int]:
-    """Layers as strings or whole numbers of Python.
+    """Return layers as Python strings or integers.
 
     Raises:
         InputError: if one is neither, or both kinds occur.
@@ -99,14 +99,14 @@ def check_layers(layers: Sequence[object]) -> list[str | int]:
 
 def _check_edges(edges: EdgeList) -> None:
     weights = edges.weights
-    for wrong, what, remedy in (
+    for wrong, reason, remedy in (
         (~np.isfinite(weights), "which is not finite", "repair or remove it"),
         (weights < 0, "which is negative", "take absolute values, or leave it out"),
     ):
         if wrong.any():
             edge = int(np.argmax(wrong))
             raise InputError(
-                f"{edges.edge_name(edge)} has the weight {weights[edge]:.6g}, {what}; {remedy}"
+                f"{edges.edge_name(edge)} has the weight {weights[edge]:.6g}, {reason}; {remedy}"
             )
     loops = (edges.rows == edges.columns) & (weights > 0)
     if loops.any():
@@ -122,7 +122,7 @@ def _check_edges(edges: EdgeList) -> None:
 def _numbered(
     layers: Sequence[str | int] | None, n_nodes: int
 ) -> tuple[tuple[Layer, ...], NDArray[np.int64]]:
-    """The layers, and each node's number when nodes are counted layer by layer."""
+    """Return the layers, and each node's number when nodes are counted layer by layer."""
     if layers is None:
         return (Layer(SINGLE_LAYER, n_nodes),), np.arange(n_nodes)
     names = list(dict.fromkeys(layers))
@@ -139,7 +139,7 @@ def _numbered(
 def _summed(
     rows: NDArray[np.int64], columns: NDArray[np.int64], weights: NDArray[np.float64], n_nodes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Edges of positive weight, each pair of nodes once."""
+    """Return the edges of positive weight, with each pair of nodes once."""
     positive = weights > 0
     coordinates = (rows[positive], columns[positive])
     matrix = scipy.sparse.coo_array((weights[positive], coordinates), shape=(n_nodes, n_nodes))
@@ -156,7 +156,7 @@ def _blocks(
     columns: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> tuple[Block, ...]:
-    """Dense blocks of edges whose row is the lower number, (n_source, n_target) each."""
+    """Return dense (n_source, n_target) blocks of edges whose row is the lower number."""
     starts = np.cumsum([0, *(layer.n_neurons for layer in layers)])
     source, target = (np.searchsorted(starts, ends, "right") - 1 for ends in (rows, columns))
     pairs = source * len(layers) + target

@@ -13,11 +13,11 @@ from clusterability.reading.graphs.parts import DIRECTED, GraphParts
 from clusterability.shown import quoted
 
 MAX_DEPTH = 100
-"""Of elements in each other: graphs need five."""
+"""Deepest nesting of elements that is read: graphs need five levels."""
 
 
 def read_graphml(path: Path) -> NeuronGraph:
-    """The graph in a GraphML file: ``layer`` of nodes, ``weight`` of edges, all else passed over.
+    """Return the graph in a GraphML file, by ``layer`` of nodes and ``weight`` of edges alone.
 
     Document type declarations are refused: their entities can grow to any size.
 
@@ -52,7 +52,7 @@ class _Key:
 
 
 class _Reader:
-    """Takes the parser's events; knows of the element that it is in, and of no tree."""
+    """Collects nodes and edges from the parser's events; keeps the current element, and no tree."""
 
     def __init__(self) -> None:
         self.parts = GraphParts()
@@ -135,7 +135,7 @@ class _Reader:
         return self._element[name]
 
     def _value(self, owner: str, name: str) -> str | float | None:
-        """An attribute of the node or edge that has just ended."""
+        """Return an attribute of the node or edge that has just ended."""
         for (of, identifier), key in self._keys.items():
             if of == owner and key.name == name:
                 text = self._values.get(identifier, key.default)

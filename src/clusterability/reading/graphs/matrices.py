@@ -23,7 +23,7 @@ from clusterability.reading.graphs.edges import (
 from clusterability.shown import described
 
 ROUNDING = 1e-6
-"""Two halves of a matrix that differ by less, beside the larger entry, count as equal."""
+"""Largest difference between the halves of a matrix, relative to the larger entry, to accept."""
 
 _COMPRESSED = {
     "csr": scipy.sparse.csr_array,
@@ -38,7 +38,7 @@ _ARRAYS = {
 
 
 def graph_from_sparse(matrix: Any, layers: Sequence[str | int] | None = None) -> NeuronGraph:
-    """The graph of a symmetric adjacency matrix.
+    """Return the graph of a symmetric adjacency matrix.
 
     Its null model permutes strengths within blocks: between two layers, among the nodes of one
     layer, and without layers over all pairs of nodes.
@@ -49,7 +49,7 @@ def graph_from_sparse(matrix: Any, layers: Sequence[str | int] | None = None) ->
         layers: the layer of each node, strings or whole numbers; by default one layer ``nodes``.
 
     Raises:
-        InputError: if the matrix is none of this, or its dense blocks do not fit into memory.
+        InputError: if the matrix is not as described, or its dense blocks do not fit into memory.
 
     >>> pair = graph_from_sparse(scipy.sparse.csr_array([[0.0, 2.0], [2.0, 0.0]]))
     >>> pair.layers, pair.degrees()
@@ -77,11 +77,11 @@ def graph_from_sparse(matrix: Any, layers: Sequence[str | int] | None = None) ->
 
 
 def is_matrix_file(path: Path) -> bool:
-    """Whether a ``.npz`` file is a sparse matrix by the names of its arrays, and no weights."""
+    """Whether the names of its arrays make a ``.npz`` file a sparse matrix, not weights."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
-    except Exception:  # whoever reads it as weights will say what is wrong with it
+    except Exception:  # the reader of weights will report why it is unreadable
         return False
     kinds = ({f"{name}.npy" for name in arrays} for arrays in _ARRAYS.values())
     common = {"format.npy", "shape.npy", "data.npy"} <= names
@@ -89,10 +89,10 @@ def is_matrix_file(path: Path) -> bool:
 
 
 def read_matrix(path: Path) -> NeuronGraph:
-    """The graph in a file of ``scipy.sparse.save_npz``, to which an array ``layers`` may be added.
+    """Return the graph in a file of ``scipy.sparse.save_npz``, perhaps with an array ``layers``.
 
     Raises:
-        InputError: if the arrays are no symmetric sparse matrix.
+        InputError: if the arrays do not make a symmetric sparse matrix.
     """
     arrays = read_npz(path)
     if not {"format", "shape", "data"} <= arrays.keys():
@@ -151,7 +151,7 @@ def _text(array: NDArray[Any]) -> str:
 
 
 def _check_matrix(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    """The number of rows and columns of a square matrix of real numbers."""
+    """Return the number of rows of a square matrix of real numbers, and refuse others."""
     if len(shape) != 2 or shape[0] != shape[1] or min(shape) < 0:
         raise InputError(f"the matrix has shape {shape}, expected a square one, nodes x nodes")
     if dtype.kind == "c":
@@ -166,8 +166,8 @@ def _check_matrix(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 def _one_half(
     rows: NDArray[np.int64], columns: NDArray[np.int64], weights: NDArray[np.float64], n_nodes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Edges above the diagonal, after those below it have been found to be the same."""
-    # What is wrong with single weights is said of them, not of their sums.
+    """Return the edges above the diagonal, after a check that those below it are the same."""
+    # Leave wrong weights to the check of single edges: here they would be summed.
     if not np.isfinite(weights).all() or (weights < 0).any():
         return rows, columns, weights
     keys = np.minimum(rows, columns) * n_nodes + np.maximum(rows, columns)

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     import networkx
 
 EDGE_KEYS = ("edges", "links")
-"""Under which newer and older versions of networkx write the edges."""
+"""Keys under which newer and older versions of networkx write the edges."""
 
 
 def graph_from_networkx(graph: networkx.Graph) -> NeuronGraph:
-    """The graph of an undirected networkx graph; parallel edges add up.
+    """Return the graph of an undirected networkx graph; parallel edges add up.
 
     Nodes may have an attribute ``layer``, a string or a whole number, and edges ``weight``, 1
     where it is missing, as :meth:`NeuronGraph.to_networkx` writes them.
 
     Raises:
-        InputError: if the graph is directed, or no such graph.
+        InputError: if the graph is directed, or cannot be measured.
     """
     if graph.is_directed():
         raise InputError(DIRECTED)
@@ -39,7 +39,7 @@ def graph_from_networkx(graph: networkx.Graph) -> NeuronGraph:
 
 
 def read_node_link(path: Path) -> NeuronGraph:
-    """The graph in a file of node-link JSON.
+    """Return the graph in a file of node-link JSON.
 
     Raises:
         InputError: if the JSON is of another form, or the graph cannot be measured.
@@ -78,7 +78,7 @@ def _identifier(entry: dict[str, Any], key: str, where: str) -> Hashable:
 
 
 def _hashable(identifier: Any) -> Hashable:
-    """Tuples, as the nodes of a grid are, come out of JSON as lists."""
+    """Return an id as a hashable value: JSON turns tuples, such as nodes of a grid, into lists."""
     if isinstance(identifier, list):
         return tuple(map(_hashable, identifier))
     if isinstance(identifier, str | int | float):

@@ -1,4 +1,4 @@
-"""Nodes and edges as a file lists them, collected and checked one by one."""
+"""A collector of nodes and edges, which are checked one by one as a file lists them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class GraphParts:
         """Add a node, with its layer if it has one.
 
         Raises:
-            InputError: if it is there already.
+            InputError: if the node has been added before.
         """
         if node in self._layers:
             raise InputError(f"two nodes have the id {quoted(node)}; ids must be unique")
@@ -52,11 +52,11 @@ class GraphParts:
             self._edges.append((source, target, float("inf")))
 
     def graph(self) -> NeuronGraph:
-        """The graph of all that was added.
+        """Return the graph of all added nodes and edges.
 
         Raises:
-            InputError: if an edge names an unknown node, some nodes lack a layer that others have,
-                or for what :func:`graph_of_edges` refuses.
+            InputError: if an edge names an unknown node, only some nodes have a layer, or
+                :func:`graph_of_edges` refuses the graph.
         """
         index = {node: i for i, node in enumerate(self._layers)}
         ends = np.empty((2, len(self._edges)), np.int64)
@@ -69,7 +69,7 @@ class GraphParts:
         return graph_of_edges(EdgeList(list(index), ends[0], ends[1], weights, self._of_nodes()))
 
     def _of_nodes(self) -> list[str | int] | None:
-        """The layer of each node; None if none has one."""
+        """Return the layer of each node; None if no node has one."""
         without = [node for node, layer in self._layers.items() if layer is None]
         if len(without) == len(self._layers):
             return None

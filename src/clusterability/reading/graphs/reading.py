@@ -1,4 +1,4 @@
-"""Which files and objects are graphs, and what reads them."""
+"""Recognizes files and objects that are graphs, and picks the reader for each."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from clusterability.reading.graphs.nodelink import graph_from_networkx, read_nod
 from clusterability.shown import quoted, show_path
 
 TEXT_EXPANSION = 10
-"""Memory that nodes and edges take while they are read, over the size of their text."""
+"""Ratio of the memory that nodes and edges take while they are read to the size of their text."""
 
 
 def is_graph_file(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a graph, not weights: .graphml, .json, or .npz with a sparse matrix.
 
-    An index of sharded weights (``.index.json``) is none.
+    An index of sharded weights (``.index.json``) is no graph.
     """
     name = Path(path).name.lower()
     if name.endswith(".npz"):
@@ -34,7 +34,7 @@ def is_graph_file(path: str | os.PathLike[str]) -> bool:
 
 
 def read_graph(path: str | os.PathLike[str]) -> NeuronGraph:
-    """The graph in a file: SciPy's .npz, GraphML, or node-link JSON (.json).
+    """Return the graph in a file: SciPy's .npz, GraphML, or node-link JSON (.json).
 
     Nodes with a layer each (attribute ``layer``, in .npz an array ``layers``) are numbered layer
     by layer, in the order of the file within a layer; the others make one layer ``nodes``. Edges
@@ -58,14 +58,14 @@ def read_graph(path: str | os.PathLike[str]) -> NeuronGraph:
 
 
 def foreign_graph(network: object) -> NeuronGraph | None:
-    """The graph of a SciPy sparse matrix or of a networkx graph; None for anything else.
+    """Return the graph of a SciPy sparse matrix or a networkx graph; None for other objects.
 
     Raises:
-        InputError: if it is one of these, but cannot be measured.
+        InputError: if the graph cannot be measured.
     """
     if scipy.sparse.issparse(network):
         return graph_from_sparse(network)
-    networkx = sys.modules.get("networkx")  # whoever has such a graph has imported it
+    networkx = sys.modules.get("networkx")  # imported already if the object is such a graph
     if networkx is not None and isinstance(network, networkx.Graph):
         return graph_from_networkx(network)
     return None

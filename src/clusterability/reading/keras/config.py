@@ -1,4 +1,4 @@
-"""What a Keras file says of a model, checked before Keras builds anything from it."""
+"""Checks on the configuration in a Keras file, before Keras builds anything from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from clusterability.errors import InputError
 from clusterability.shown import described, quoted
 
-# Of the classes that Keras has, these run what the file gives them, or open files that it names.
+# Classes of Keras that run code from the file, and those that open files that it names.
 _RUN_CODE = {"TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"}
 _READ_FILES = {"StringLookup", "IntegerLookup", "TextVectorization"}
 
@@ -26,7 +26,7 @@ _PLAIN_VALUES = {
     "__tuple__",
 }
 
-# Where files of Keras 2 and the .h5 format, which give no module, have their classes from.
+# Modules to search for the classes of Keras 2 and .h5 files, which name no modules.
 _MODULES = (
     "keras",
     "keras.layers",
@@ -65,13 +65,13 @@ def check_config(config: Any) -> None:
         config: the parsed JSON of a model's configuration. Keras must have been imported.
 
     Raises:
-        InputError: if it is not a model's, or names a Lambda layer, a custom class or function, a
-            class that runs code or opens files, or a quantized layer.
+        InputError: if it is no model's configuration, or names a Lambda layer, a custom class or
+            function, a class that runs code or opens files, or a quantized layer.
     """
     keras = sys.modules["keras"]
     if not isinstance(config, Mapping) or not {"class_name", "config"} <= config.keys():
         raise InputError(f"its configuration is {described(config)}, not that of a Keras model")
-    # How the model was compiled is never used.
+    # The configuration of compilation is never used.
     inner = {key: value for key, value in config.items() if key != "compile_config"}
     for described_object in _objects(inner):
         _check_object(described_object)
@@ -81,7 +81,7 @@ def check_config(config: Any) -> None:
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every mapping in a nested configuration that stands for an object or is quantized."""
+    """Yield every mapping in a nested configuration; some of them describe objects."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -153,7 +153,7 @@ def _unknown_class(name: str, module: str | None, where: str) -> str:
 
 
 def _check_function(value: Mapping[str, Any], where: str) -> None:
-    """Functions by name are Keras's activations, and nothing else."""
+    """Refuse functions other than the activations of Keras."""
     name = value.get("config")
     known = vars(sys.modules["keras.activations"])
     if not isinstance(name, str) or name in _NOT_ACTIVATIONS or not callable(known.get(name)):
@@ -175,7 +175,7 @@ def _check_not_quantized(value: Mapping[str, Any]) -> None:
 
 
 def _found_class(module: str | None, name: str) -> Any:
-    """What Keras has under the name; nothing is imported to find it."""
+    """Return the object of that name in Keras, or None; nothing is imported to find it."""
     if module is None:
         found = (vars(sys.modules[module_name]).get(name) for module_name in _MODULES)
         return next((kind for kind in found if isinstance(kind, type)), None)

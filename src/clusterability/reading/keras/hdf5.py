@@ -1,4 +1,4 @@
-"""HDF5 files as Keras writes them, checked before anything in them is read."""
+"""Checks on HDF5 files as Keras writes them, before anything in them is read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from clusterability.shown import quoted, show_path
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
-# Deflate, the strongest filter that HDF5 has of its own, packs at most 1,032 bytes into one.
+# Deflate, the strongest built-in filter of HDF5, packs at most 1,032 bytes into one.
 _MAX_EXPANSION = 1032
 _MAX_CONFIG = 1 << 26
 _MAX_DEPTH = 64
 
 
 def check_hdf5(path: Path, source: Path | IO[bytes]) -> int:
-    """Check the links and datasets of an HDF5 file, and count the numbers in it.
+    """Check the links and datasets of an HDF5 file, and return the count of numbers in it.
 
     Args:
         path: the file's name, for messages.
@@ -28,7 +28,7 @@ def check_hdf5(path: Path, source: Path | IO[bytes]) -> int:
 
     Raises:
         InputError: if a link or a dataset leads out of the file or back into it, a dataset holds no
-            numbers or claims more bytes than the file has for it, or all take more than memory.
+            numbers or claims more bytes than the file has for it, or all do not fit into memory.
     """
     import h5py
 
@@ -42,7 +42,7 @@ def check_hdf5(path: Path, source: Path | IO[bytes]) -> int:
 
 
 def model_config(path: Path) -> bytes | None:
-    """The text of the attribute ``model_config``; None if the file has weights alone.
+    """Return the text of the attribute ``model_config``; None if the file has weights alone.
 
     Raises:
         InputError: if the attribute is no text, or has more than 64 MiB.
@@ -68,7 +68,7 @@ def model_config(path: Path) -> bytes | None:
 
 
 def _datasets(h5py: Any, path: Path, file: Any) -> Iterator[tuple[str, Any]]:
-    """Every dataset with its name; groups are entered once, and only by hard links."""
+    """Yield every dataset with its name; groups are entered once, and only by hard links."""
     waiting = [("", file, 0)]
     seen: set[int] = set()
     while waiting:
@@ -96,7 +96,7 @@ def _datasets(h5py: Any, path: Path, file: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _checked_bytes(path: Path, name: str, dataset: Any) -> int:
-    """Bytes that the dataset takes in memory."""
+    """Return the bytes that the dataset takes in memory, and refuse datasets not safe to read."""
     if dataset.is_virtual or dataset.external:
         raise InputError(
             f"{quoted(name)} in {show_path(path)} has its numbers in other files, which are not "

@@ -1,4 +1,4 @@
-"""Keras models from ``.keras`` and ``.h5`` files, which are data and never run."""
+"""Reader of Keras models from ``.keras`` and ``.h5`` files, which are data and never run."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _MAX_EXPANSION = 1032
 
 
 def read_keras(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
-    """The model in a file that Keras 3 wrote, or Keras 2 in its ``.h5`` format.
+    """Return the model in a file of Keras 3, or of Keras 2 in its ``.h5`` format.
 
-    No code of the file runs: every class that it names must be one of Keras's own that only
-    computes. Sizes are checked before memory is taken, first those that the file claims, then
-    those of the model built without memory.
+    No code in the file runs: every class that it names must be one of Keras's own that only
+    computes. Sizes are checked before memory is taken: first those that the file claims, then those
+    of the model, built without memory.
 
     Args:
         path: a ``.keras``, ``.h5`` or ``.hdf5`` file of a whole model.
-        input_shape: as for :func:`clusterability.reading.keras.models.keras_model`.
+        input_shape: see :func:`clusterability.reading.keras.models.keras_model`.
 
     Raises:
-        InputError: if Keras is missing or at work on another backend; or the file is unreadable,
-            truncated, too large for memory, without a model, leads to other files, or names what
-            would run code; or as ``keras_model`` does.
+        InputError: if Keras is missing or runs on another backend; if the file is unreadable,
+            truncated, too large for memory or without a model; if it leads to other files or names
+            classes that run code; or if ``keras_model`` refuses the model.
     """
     check_weights_follow(path, head := check_readable(path))
     keras = import_keras()
@@ -53,7 +53,7 @@ def read_keras(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
         check_config(config)
     except InputError as error:
         raise InputError(f"{show_path(path)} is not read: {error}") from None
-    with _failure_named(keras, path), readable_by_keras_3(path, config) as source:
+    with _explain_failure(keras, path), readable_by_keras_3(path, config) as source:
         _check_size(keras, path, source, n_numbers)
         with keras.device("cpu"):
             model = _load(keras, source)
@@ -64,7 +64,7 @@ def read_keras(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
 
 
 def _is_hdf5(path: Path, head: bytes) -> bool:
-    """Whether the content is HDF5 and not a zip archive; the suffix must say the same."""
+    """Whether the content is HDF5 and not a zip archive; the suffix must agree."""
     suffixes = {HDF5_MAGIC: (".h5", ".hdf5"), b"PK\x03\x04": (".keras",)}
     for magic, names in suffixes.items():
         if head.startswith(magic):
@@ -81,7 +81,7 @@ def _is_hdf5(path: Path, head: bytes) -> bool:
 
 
 def _read_h5(path: Path) -> tuple[Any, int]:
-    """The configuration and the count of numbers in a whole-model HDF5 file."""
+    """Return the configuration and the count of numbers in a whole-model HDF5 file."""
     n_numbers = check_hdf5(path, path)
     text = model_config(path)
     if text is None:
@@ -93,7 +93,7 @@ def _read_h5(path: Path) -> tuple[Any, int]:
 
 
 def _read_archive(path: Path) -> tuple[Any, int]:
-    """The configuration and the count of numbers in a ``.keras`` archive."""
+    """Return the configuration and the count of numbers in a ``.keras`` archive."""
     with zipfile.ZipFile(path) as archive:
         sizes = _checked_members(path, archive)
         check_fits(show_path(path), sum(sizes.values()))
@@ -118,9 +118,9 @@ def _checked_members(path: Path, archive: zipfile.ZipFile) -> dict[str, int]:
     strange = [name for name in names if name not in _MEMBERS or names.count(name) > 1]
     missing = [name for name in (_CONFIG, _WEIGHTS) if name not in names]
     if strange or missing:
-        what = f"holds {quoted(strange[0])}" if strange else f"has no {missing[0]}"
+        fault = f"holds {quoted(strange[0])}" if strange else f"has no {missing[0]}"
         raise InputError(
-            f"{show_path(path)} is no archive as Keras 3 writes it: it {what}; save the model "
+            f"{show_path(path)} is no archive as Keras 3 writes it: it {fault}; save the model "
             "again with model.save('model.keras')"
         )
     for member in members:
@@ -148,23 +148,23 @@ def _check_size(keras: ModuleType, path: Path, source: Path, n_numbers: int) -> 
 
 def _load(keras: ModuleType, path: Path) -> Any:
     with warnings.catch_warnings():
-        # Keras advises on how to write such a model, which its file is too late for.
+        # Keras gives advice on writing such models, which is of no use to a reader of the file.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\b")
         return keras.saving.load_model(path.absolute(), compile=False, safe_mode=True)
 
 
 @contextmanager
-def _failure_named(keras: ModuleType, path: Path) -> Iterator[None]:
-    """Turn whatever Keras raises into one sentence with its reason."""
+def _explain_failure(keras: ModuleType, path: Path) -> Iterator[None]:
+    """Turn any exception of Keras into an InputError with its reason."""
     try:
         yield
     except InputError:
         raise
     except MemoryError:
         raise InputError(f"{show_path(path)} takes more memory than there is") from None
-    # What Keras raises on a file that it cannot read is of every type.
+    # Keras raises exceptions of every type on files that it cannot read.
     except Exception as error:
-        # Keras puts the cause after the whole configuration that it was busy with.
+        # Keras puts the cause after the whole configuration of the failing object.
         cause = str(error).rpartition("Exception encountered: ")[2].strip()
         first_line = (cause or type(error).__name__).splitlines()[0]
         reason = shown(without_address(first_line), 160)

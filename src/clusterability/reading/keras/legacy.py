@@ -1,4 +1,4 @@
-"""Files of the first Keras 2 versions, whose Sequential models have no input layer."""
+"""Repair of files of the first Keras 2 versions, whose Sequential models lack input layers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 
 def add_input_layers(config: Any) -> bool:
-    """Give each Sequential its input layer, from the shape in its first layer; say if one lacked.
+    """Add missing input layers to Sequentials, by the shape in the first layer; True if any.
 
-    Keras 3 takes that shape, which includes the batch axis, for one without it.
+    Without one, Keras 3 takes that shape, which includes the batch axis, for one without it.
 
     >>> dense = {"class_name": "Dense", "config": {"batch_input_shape": [None, 4]}}
     >>> model = {"class_name": "Sequential", "config": [dense]}
@@ -37,7 +37,7 @@ def add_input_layers(config: Any) -> bool:
 
 
 def _first_shape(layers: list[Any]) -> tuple[Any, Any]:
-    """The input's shape and type in the first layer; None where that is an input layer."""
+    """Return the input's shape and type in the first layer; None if that is an input layer."""
     first = layers[0] if layers and isinstance(layers[0], dict) else {}
     config = first.get("config")
     if first.get("class_name") == "InputLayer" or not isinstance(config, dict):
@@ -48,7 +48,7 @@ def _first_shape(layers: list[Any]) -> tuple[Any, Any]:
 
 @contextmanager
 def readable_by_keras_3(path: Path, config: Any) -> Iterator[Path]:
-    """The file itself, or a copy with input layers where its models lack them."""
+    """Yield the file itself, or a copy with the missing input layers, removed afterwards."""
     import h5py
 
     if path.suffix == ".keras" or not add_input_layers(config):

@@ -28,7 +28,7 @@ _TORCH_DTYPES = {
 
 
 def is_keras_model(obj: object) -> bool:
-    """Whether this is a ``keras.Model``; Keras is not imported to find out.
+    """Whether ``obj`` is a ``keras.Model``; Keras is not imported to find out.
 
     >>> is_keras_model(torch.nn.Linear(2, 2))
     False
@@ -38,10 +38,10 @@ def is_keras_model(obj: object) -> bool:
 
 
 def import_keras() -> ModuleType:
-    """Keras 3 on its torch backend, which is chosen here if nobody imported Keras before.
+    """Return Keras 3 on its torch backend, which is set if Keras was not imported before.
 
     Raises:
-        InputError: if Keras is missing, too old, or already at work on another backend.
+        InputError: if Keras is missing, too old, or already runs on another backend.
     """
     if sys.modules.get("keras") is None:
         _import_on_torch()
@@ -81,12 +81,12 @@ def _import_on_torch() -> None:
 
 
 def keras_model(model: Any, input_shape: Sequence[int] | None = None) -> Loaded:
-    """A Keras model as a module to trace, which shares the model's weights, and example inputs.
+    """Return a Keras model as a module to trace, which shares its weights, with example inputs.
 
     Args:
-        model: a built ``keras.Model`` on the torch backend. It is left as it is.
+        model: a built ``keras.Model`` on the torch backend. It is not changed.
         input_shape: the shape of its one input without the batch axis, where the model leaves
-            axes open; an image has the channels where the model declares them.
+            axes open; the channels of an image come where the model declares them.
 
     Raises:
         InputError: if the model has another backend, no weights yet or quantized layers, or if
@@ -129,7 +129,7 @@ def _check_not_recurrent(model: Any, keras: ModuleType) -> None:
 def _example_inputs(
     model: Any, input_shape: Sequence[int] | None, device: torch.device
 ) -> tuple[Tensor, ...]:
-    """Zeros for each input, with a batch of 1 unless the model demands another."""
+    """Return zeros for each input, with a batch of 1 unless the model fixes another size."""
     given = _checked_shape(input_shape)
     declared = list(getattr(model, "inputs", None) or [])
     if not declared:

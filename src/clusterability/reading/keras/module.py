@@ -1,4 +1,4 @@
-"""A Keras model as a module that PyTorch can trace: parameters and layers under their names."""
+"""A module that PyTorch can trace for a Keras model, with its parameters and layers by name."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 class KerasNetwork(nn.Module):
     """A built Keras model on the torch backend, as it acts in inference.
 
-    Keras reads its variables past ``torch.nn.Module`` and calls its layers past it too, so that a
-    trace of the model itself would find constants without names. Here each variable is a parameter
-    ("conv1.kernel" for Keras's "conv1/kernel"), the very tensor that Keras holds, and each layer
-    runs as the submodule of its name. The model itself is left as it is.
+    Keras bypasses ``torch.nn.Module`` when it reads variables and calls layers, so that a trace of
+    the model itself would find constants without names. Here each variable is a parameter
+    ("conv1.kernel" for Keras's "conv1/kernel") that shares Keras's tensor, and each layer runs as
+    the submodule of its name. The model itself is not changed.
     """
 
     def __init__(self, model: Any) -> None:
@@ -34,7 +34,7 @@ class KerasNetwork(nn.Module):
         self.eval()
 
     def forward(self, *inputs: Tensor) -> Any:
-        """The model's outputs in inference for its inputs, in the order of ``model.inputs``."""
+        """Return the model's outputs in inference, for inputs in the order of ``model.inputs``."""
         keras, (model, steps, paths) = sys.modules["keras"], self._keras.value
         values = [(variable, attrgetter(path)(self)) for variable, path in paths]
         device = next((value.device for _, value in values), torch.device("cpu"))
@@ -47,7 +47,7 @@ class KerasNetwork(nn.Module):
 
 
 class _Shared:
-    """Holds what belongs to Keras: unseen by torch, and shared by copies of the module."""
+    """Holds an object of Keras, hidden from torch and shared by copies of the module."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -57,19 +57,19 @@ class _Shared:
 
 
 class LayerStep(nn.Module):
-    """Holds a layer's parameters and runs it, so that a trace says where an operation is from."""
+    """Holds a layer's parameters and runs it, so that a trace records its operations' layer."""
 
     def __init__(self, call: Any) -> None:
         super().__init__()
         self._call = _Shared(call)
 
     def forward(self, *arguments: Any, **options: Any) -> Any:
-        """What the layer's own ``call`` returns."""
+        """Return the output of the layer's own ``call``."""
         return self._call.value(*arguments, **options)
 
 
 def inner_layers(model: Any) -> Iterator[Any]:
-    """The layers of a model and of the models in it, each before those inside it."""
+    """Yield the layers of a model and of the models in it, each before those inside it."""
     keras = sys.modules["keras"]
     for layer in model.layers:
         yield layer
@@ -94,7 +94,11 @@ def _add_layers(parent: nn.Module, model: Any, layers: list[tuple[Any, nn.Module
 def _add_variables(
     network: nn.Module, model: Any, layers: Sequence[tuple[Any, nn.Module]]
 ) -> Iterator[tuple[Any, nn.Module, str]]:
-    """Register each variable at the innermost layer that has it; states of seeds are no weights."""
+    """Register each float variable at the innermost layer that has it.
+
+    Yields (variable, module that holds it, name). Integer variables, such as the states of seeds,
+    are no weights.
+    """
     seen: set[int] = set()
     for layer, step in [*reversed(layers), (model, network)]:
         for variable in layer.variables:
@@ -113,7 +117,7 @@ def _add_variables(
 
 
 def _path_inside(path: list[str], layer_name: str) -> list[str]:
-    """The rest of a variable's path after its layer's name, at least the last component."""
+    """Return a variable's path after its layer's name, at least the last component."""
     places = [i for i, component in enumerate(path[:-1]) if component == layer_name]
     return path[places[-1] + 1 :] if places else path[-1:]
 
@@ -129,7 +133,7 @@ def _descend(module: nn.Module, names: Sequence[str]) -> nn.Module:
 
 
 def _free_name(module: nn.Module, name: str) -> str:
-    """The name as torch takes it: without dots, and of nothing else in the module."""
+    """Return the name without dots, and with underscores appended while the module has it."""
     name = name.replace(".", "_") or "_"
     while hasattr(module, name):
         name += "_"
@@ -142,7 +146,7 @@ def _layers_as_modules(layers: Sequence[tuple[Any, nn.Module]]) -> Iterator[None
     before = [layer.__dict__.get("call") for layer, _ in layers]
     try:
         for layer, step in layers:
-            # Past Keras's __setattr__, which would track the module as a part of the layer.
+            # Bypass Keras's __setattr__, which would track the module as a part of the layer.
             layer.__dict__["call"] = step
         yield
     finally:

@@ -1,4 +1,4 @@
-"""ONNX files as PyTorch modules, which are then traced like any other."""
+"""Readers of ONNX files as PyTorch modules, which are traced like any other module."""
 
 from clusterability.reading.onnx.onnx_files import read_onnx
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from clusterability.reading.onnx.registry import NodeCall, Value, operation
+from clusterability.reading.onnx.registry import NodeCall, NodeValue, operation
 
-# The formats' own constants, which torch's selu has built in.
+# ONNX's default constants, which torch's selu has built in.
 _SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
 
 
@@ -109,7 +109,7 @@ def _mish(_call: NodeCall, x: Tensor) -> Tensor:
 
 
 @operation("Clip", numbers=(1, 2))
-def _clip(call: NodeCall, x: Tensor, lowest: Value = None, highest: Value = None) -> Tensor:
+def _clip(call: NodeCall, x: Tensor, lowest: NodeValue = None, highest: NodeValue = None) -> Tensor:
     bounds = []
     for name, value in (("min", lowest), ("max", highest)):
         number = call.get(name) if value is None else call.array(value, name).item()
@@ -132,5 +132,5 @@ def _log_softmax(call: NodeCall, x: Tensor) -> Tensor:
 
 
 def _rows(x: Tensor, axis: int) -> Tensor:
-    """All axes from the one given on as one, which is what opsets before 13 normalize over."""
+    """Return ``x`` with all axes from ``axis`` on as one, over which opsets before 13 normalize."""
     return x.flatten(axis) if axis % x.ndim < x.ndim - 1 else x

@@ -1,4 +1,4 @@
-"""ONNX's element by element arithmetic, comparisons and reductions."""
+"""ONNX's elementwise arithmetic, comparisons and reductions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from clusterability.reading.onnx.registry import (
     ONNX_OPERATIONS,
     NodeCall,
-    Operation,
-    Value,
+    NodeValue,
+    OnnxOperation,
     operation,
 )
 
@@ -66,18 +66,18 @@ _REDUCTIONS: dict[str, Callable[[Tensor, list[int], bool], Tensor]] = {
 
 def _register_tables() -> None:
     for name, one in _ONE_INPUT.items():
-        ONNX_OPERATIONS[name] = Operation(lambda _call, x, f=one: f(x))
+        ONNX_OPERATIONS[name] = OnnxOperation(lambda _call, x, f=one: f(x))
     for name, two in _TWO_INPUTS.items():
-        ONNX_OPERATIONS[name] = Operation(lambda _call, a, b, f=two: f(a, b), scalars=True)
+        ONNX_OPERATIONS[name] = OnnxOperation(lambda _call, a, b, f=two: f(a, b), scalars=True)
     for name, many in _MANY_INPUTS.items():
-        ONNX_OPERATIONS[name] = Operation(lambda _call, *xs, f=many: reduce(f, xs))
+        ONNX_OPERATIONS[name] = OnnxOperation(lambda _call, *xs, f=many: reduce(f, xs))
     for name, reduction in _REDUCTIONS.items():
         function = _reduction(reduction)
-        ONNX_OPERATIONS[name] = Operation(function, numbers=(1,))
+        ONNX_OPERATIONS[name] = OnnxOperation(function, numbers=(1,))
 
 
 def _reduction(compute: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[..., Tensor]:
-    def reduced(call: NodeCall, x: Tensor, given: Value = None) -> Tensor:
+    def reduced(call: NodeCall, x: Tensor, given: NodeValue = None) -> Tensor:
         axes = call.axes(given)
         if not axes:
             if call.get("noop_with_empty_axes", 0):
@@ -110,6 +110,6 @@ def _mean(_call: NodeCall, *xs: Tensor) -> Tensor:
 @operation("Where", scalars=True)
 def _where(_call: NodeCall, condition: Any, a: Any, b: Any) -> Any:
     if isinstance(condition, bool):
-        # A tensor all the same, since the choice may still broadcast.
+        # torch.where needs a tensor, as the result may still broadcast.
         condition = torch.tensor(condition)
     return torch.where(condition, a, b)

@@ -1,4 +1,4 @@
-"""ONNX's convolutions, and where a window that slides over an image begins and ends."""
+"""ONNX's convolutions, and the windows that slide over images in them and in pooling."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose
 
 
 @dataclass(frozen=True)
-class Window:
-    """Sizes along the axes of an image: of a window, its steps, and the rows added around."""
+class KernelWindow:
+    """Sizes of a sliding window, its steps and its padding, along each axis of an image."""
 
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
@@ -26,20 +26,21 @@ class Window:
 
     @property
     def symmetric(self) -> bool:
-        """Whether as much is added before each axis as after it."""
+        """Whether padding before and after each axis is equal, and not negative."""
         return self.begins == self.ends and min(self.begins, default=0) >= 0
 
     @property
     def extents(self) -> tuple[int, ...]:
-        """Rows that the window spans."""
+        """Number of rows that the window spans along each axis."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
 
-def window(call: NodeCall, image: Sequence[int], kernel: Sequence[int]) -> Window:
-    """The window of a convolution or pooling over an image of the sizes given.
+def window(call: NodeCall, image: Sequence[int], kernel: Sequence[int]) -> KernelWindow:
+    """Return the window of a convolution or pooling over an image of the given sizes.
 
     Raises:
-        InputError: if the node has not one number for each axis, or torch has no such operation.
+        InputError: if the node does not give one number for each axis, or the image does not have
+            1 to 3 axes.
     """
     n_axes = len(image)
     if n_axes not in _CONVOLUTIONS or len(kernel) != n_axes:
@@ -50,11 +51,11 @@ def window(call: NodeCall, image: Sequence[int], kernel: Sequence[int]) -> Windo
     strides = _each(call, "strides", n_axes, 1)
     dilations = _each(call, "dilations", n_axes, 1)
     pads = _each(call, "pads", 2 * n_axes, 0)
-    plain = Window(tuple(kernel), strides, dilations, pads[:n_axes], pads[n_axes:])
+    plain = KernelWindow(tuple(kernel), strides, dilations, pads[:n_axes], pads[n_axes:])
     auto_pad = call.get("auto_pad", "NOTSET")
     if auto_pad == "VALID":
         zeros = (0,) * n_axes
-        return Window(plain.kernel, strides, dilations, zeros, zeros)
+        return KernelWindow(plain.kernel, strides, dilations, zeros, zeros)
     if auto_pad not in ("SAME_UPPER", "SAME_LOWER"):
         return plain
     totals = [
@@ -62,18 +63,18 @@ def window(call: NodeCall, image: Sequence[int], kernel: Sequence[int]) -> Windo
         for size, stride, extent in zip(image, strides, plain.extents, strict=True)
     ]
     begins, ends = halves(totals, upper=auto_pad == "SAME_UPPER")
-    return Window(plain.kernel, strides, dilations, begins, ends)
+    return KernelWindow(plain.kernel, strides, dilations, begins, ends)
 
 
 def halves(totals: Sequence[int], *, upper: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Each total in two, with what is odd at the end (``upper``) or at the beginning."""
+    """Return each total in two halves, an odd one with more at the end (``upper``) or beginning."""
     small = tuple(total // 2 for total in totals)
     large = tuple(total - half for total, half in zip(totals, small, strict=True))
     return (small, large) if upper else (large, small)
 
 
-def padded(x: Tensor, begins: Sequence[int], ends: Sequence[int], value: float = 0.0) -> Tensor:
-    """Rows of one value added around the last axes, or taken away where negative."""
+def pad_image(x: Tensor, begins: Sequence[int], ends: Sequence[int], value: float = 0.0) -> Tensor:
+    """Add rows of one value around the last axes, or remove rows where sizes are negative."""
     pairs = zip(reversed(begins), reversed(ends), strict=True)
     return F.pad(x, [size for pair in pairs for size in pair], value=value)
 
@@ -90,7 +91,7 @@ def _conv(call: NodeCall, x: Tensor, weight: Tensor, bias: Tensor | None = None)
     w = window(call, x.shape[2:], weight.shape[2:])
     padding = w.begins
     if not w.symmetric:
-        x, padding = padded(x, w.begins, w.ends), (0,) * len(padding)
+        x, padding = pad_image(x, w.begins, w.ends), (0,) * len(padding)
     convolution = _CONVOLUTIONS[len(padding)]
     return convolution(x, weight, bias, w.strides, padding, w.dilations, call.get("group", 1))
 
@@ -107,14 +108,14 @@ def _conv_transpose(
     transposed = _TRANSPOSED[len(padding)]
     y = transposed(x, weight, bias, w.strides, padding, extra, call.get("group", 1), w.dilations)
     if cropped:
-        y = padded(y, [-begin for begin in begins], [-end for end in ends])
+        y = pad_image(y, [-begin for begin in begins], [-end for end in ends])
     return y
 
 
 def _cropping(
-    call: NodeCall, image: Sequence[int], w: Window, extra: tuple[int, ...]
+    call: NodeCall, image: Sequence[int], w: KernelWindow, extra: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Rows to take away before and after each axis, and rows to add after it."""
+    """Return the rows to remove before and after each axis, and the rows to add after it."""
     auto_pad = call.get("auto_pad", "NOTSET")
     wanted = call.get("output_shape")
     if not wanted:

@@ -1,8 +1,8 @@
-"""Operations that exporters write as several, put together again.
+"""Fusion of activations and normalizations that exporters write as several operations.
 
-An activation is one operation, which passes a strength as it is. Written out, as in x * sigmoid(x),
-it would look like a product of two values and scalings between, of which the strengths of the
-same network exported in another way know nothing.
+An activation is one operation, which leaves strengths as they are. Written out, as x * sigmoid(x),
+it would look like products and scalings, and the strengths would differ from those of the same
+network exported in another way.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 
 from clusterability.reading.onnx.graph import Graph, GraphNode
 
-# An operation and its operands, a number, or a letter for one and the same value.
+# An operation with its operands, a number, or a letter, which stands for one value throughout.
 Pattern = tuple[Any, ...] | float | str
 
 _COMMUTATIVE = ("Add", "Mul")
 
 
 def _gelu(inner: Pattern) -> list[Pattern]:
-    """x * (1 + inner) / 2, in every order of the products."""
+    """Return the patterns of x * (1 + inner) / 2, in every order of the products."""
     grown = ("Add", inner, 1.0)
     return [
         ("Mul", ("Mul", "x", grown), 0.5),
@@ -53,7 +53,7 @@ _NORMAL: list[Pattern] = [
     for square in _SQUARES
 ]
 
-# The first that matches counts; each with the operation's attributes.
+# Operation, its attributes and its patterns; the first pattern that matches counts.
 _PATTERNS: list[tuple[str, dict[str, Any], list[Pattern]]] = [
     ("Swish", {}, [("Mul", "x", ("Sigmoid", "x"))]),
     ("Mish", {}, [("Mul", "x", ("Tanh", ("Softplus", "x")))]),
@@ -79,30 +79,30 @@ _PATTERNS: list[tuple[str, dict[str, Any], list[Pattern]]] = [
 ]
 
 
-def fused(graph: Graph) -> Graph:
-    """The graph with one node for each group of nodes that match a pattern."""
+def fuse_patterns(graph: Graph) -> Graph:
+    """Return the graph with one node in place of each group of nodes that match a pattern."""
     givers = {name: node for node in graph.nodes for name in node.outputs if name}
     matcher = _Matcher(givers, graph)
-    nodes = tuple(matcher.replaced(node) for node in graph.nodes)
-    return dataclasses.replace(graph, nodes=nodes).used()
+    nodes = tuple(matcher.fuse(node) for node in graph.nodes)
+    return dataclasses.replace(graph, nodes=nodes).without_unused()
 
 
 class _Matcher:
-    """Compares the operations that lead to a value with patterns."""
+    """Matches the operations that compute a value against the patterns."""
 
     def __init__(self, givers: Mapping[str, GraphNode], graph: Graph) -> None:
         self.givers = givers
         self.constants = graph.constants
 
-    def replaced(self, node: GraphNode) -> GraphNode:
+    def fuse(self, node: GraphNode) -> GraphNode:
         for op_type, attributes, patterns in _PATTERNS:
             for pattern in patterns:
-                found = next(self._matches(node.given, pattern, {}), None)
+                found = next(self._matches(node.first_output, pattern, {}), None)
                 if found is not None and self._are_weights(found):
-                    return self._fused(node, op_type, attributes, found)
+                    return self._fuse(node, op_type, attributes, found)
         return node
 
-    def _fused(
+    def _fuse(
         self, node: GraphNode, op_type: str, attributes: dict[str, Any], found: dict[str, str]
     ) -> GraphNode:
         attributes = dict(attributes)
@@ -112,7 +112,7 @@ class _Matcher:
         return dataclasses.replace(node, op_type=op_type, inputs=inputs, attributes=attributes)
 
     def _are_weights(self, found: Mapping[str, str]) -> bool:
-        """Whether scale and bias are constants of one axis, and epsilon one number."""
+        """Whether scale and bias are constants with one axis, and epsilon is one number."""
         n_axes = {"scale": 1, "bias": 1}
         return all(
             name in self.constants and self.constants[name].ndim == n_axes[letter]
@@ -123,7 +123,7 @@ class _Matcher:
     def _matches(
         self, value: str | float, pattern: Pattern, bound: dict[str, str]
     ) -> Iterator[dict[str, str]]:
-        """Every way to bind the pattern's letters to names, so that it gives the value."""
+        """Yield every binding of the pattern's letters to names by which it computes the value."""
         if isinstance(pattern, float):
             number = value if isinstance(value, float) else self._number(value)
             if number is not None and math.isclose(number, pattern, rel_tol=1e-4):
@@ -158,7 +158,7 @@ class _Matcher:
 
 
 def _operands(node: GraphNode) -> list[str | float]:
-    """Names of a node's inputs, and attributes that stand for numbers."""
+    """Return the names of a node's inputs, and the numbers that its attributes give."""
     operands: list[str | float] = list(node.inputs)
     attributes = node.attributes
     if node.op_type == "Clip" and len(operands) == 1:

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class GraphNode:
-    """One operation: names of the values that it reads ('' where left out) and gives."""
+    """One operation, with the names of its inputs ('' for one left out) and its outputs."""
 
     name: str
     op_type: str
@@ -28,23 +28,23 @@ class GraphNode:
 
     @property
     def shown(self) -> str:
-        """The node as messages name it.
+        """The node's name and type, as messages show them.
 
         >>> GraphNode("Conv_0", "Conv", ("x", "w"), ("y",)).shown
         "node 'Conv_0' (Conv)"
         """
-        name = quoted(self.name) if self.name else f"that gives {quoted(self.given)}"
+        name = quoted(self.name) if self.name else f"that gives {quoted(self.first_output)}"
         return f"node {name} ({quoted(self.op_type)[1:-1]})"
 
     @property
-    def given(self) -> str:
-        """The first of its outputs that has a name."""
+    def first_output(self) -> str:
+        """The name of the first output that has one; empty if none has."""
         return next(filter(None, self.outputs), "")
 
 
 @dataclass(frozen=True)
 class GraphInput:
-    """An input: a size, or None where the file leaves it open, for each axis; None if no rank."""
+    """An input. Its shape has None for open axes, and is None if the file declares no shape."""
 
     name: str
     shape: tuple[int | None, ...] | None
@@ -53,15 +53,15 @@ class GraphInput:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in the order in which they run, constants by name, and names of outputs."""
+    """Nodes in the order in which they run, constants by name, inputs, and names of outputs."""
 
     nodes: tuple[GraphNode, ...]
     constants: dict[str, Array]
     inputs: tuple[GraphInput, ...]
     outputs: tuple[str, ...]
 
-    def used(self) -> Graph:
-        """The graph without the nodes and constants from which no output follows."""
+    def without_unused(self) -> Graph:
+        """Return the graph without the nodes and constants on which no output depends."""
         wanted = set(self.outputs)
         nodes = []
         for node in reversed(self.nodes):
@@ -76,7 +76,7 @@ def check_order(graph: Graph) -> None:
     """Refuse names that are given twice, or read before they are given.
 
     Raises:
-        InputError: that names the node and the value.
+        InputError: if there is such a name, or an output is missing.
     """
     known = {*graph.constants, *(value.name for value in graph.inputs)}
     givers = {name: node for node in graph.nodes for name in node.outputs if name}

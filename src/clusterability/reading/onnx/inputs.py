@@ -1,4 +1,4 @@
-"""Example inputs for an ONNX graph, from the shapes that it declares."""
+"""Example inputs of an ONNX graph, by the shapes that it declares."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _REMEDY = "give its sizes without the batch axis as input_shape= or --input-shap
 
 
 def graph_input(value: Any) -> GraphInput:
-    """A graph's input by what the file declares of it.
+    """Return a graph's input as the file declares it.
 
     Raises:
         InputError: if it is no tensor of numbers.
     """
-    what = f"the input {quoted(value.name)}"
+    subject = f"the input {quoted(value.name)}"
     if value.type.WhichOneof("value") != "tensor_type":
-        raise InputError(f"{what} is no tensor, expected an array of numbers; export it as one")
+        raise InputError(f"{subject} is no tensor, expected an array of numbers; export it as one")
     tensor = value.type.tensor_type
     shape = None
     if tensor.HasField("shape"):
         # Some exporters write 0 or -1 for an axis that is open.
         sizes = [size.dim_value for size in tensor.shape.dim]
         shape = tuple(size if size > 0 else None for size in sizes)
-    return GraphInput(value.name, shape, numpy_dtype(tensor.elem_type, what))
+    return GraphInput(value.name, shape, numpy_dtype(tensor.elem_type, subject))
 
 
 def example_inputs(
     graph: Graph, float_type: torch.dtype, input_shape: Sequence[int] | None
 ) -> tuple[Tensor, ...]:
-    """Zeros for each input, one example in the batch where the file leaves its number open.
+    """Return zeros for each input, with one example in the batch where its size is open.
 
     Raises:
         InputError: if sizes are missing, or disagree with those that the file declares.
@@ -50,7 +50,7 @@ def example_inputs(
             "the ONNX graph has no inputs, so that nothing is connected; export the model again"
         )
     given = None if input_shape is None else _checked(input_shape)
-    # One shape is for the inputs that need it, or else must agree with the first.
+    # input_shape is for the inputs with open sizes; if none has, it must agree with the first.
     needing = [value for value in graph.inputs if _open(value)] or list(graph.inputs[:1])
     n_batch = 2 if _batch_of_one_vanishes(graph) else 1
     inputs = []
@@ -74,13 +74,13 @@ def _checked(input_shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _open(value: GraphInput) -> bool:
-    """Whether the file leaves more open than the first axis, which is the batch."""
+    """Whether the file leaves the size of any axis but the batch open."""
     shape = value.shape
     return shape is None or None in shape[1:] or shape == (None,)
 
 
 def _batch_of_one_vanishes(graph: Graph) -> bool:
-    """Whether axes of size 1 are dropped without being named, of which the batch would be one."""
+    """Whether a Squeeze drops every axis of size 1, as a batch of one example would have."""
     return any(
         node.op_type == "Squeeze" and len(node.inputs) < 2 and "axes" not in node.attributes
         for node in graph.nodes
@@ -88,10 +88,10 @@ def _batch_of_one_vanishes(graph: Graph) -> bool:
 
 
 def _sizes(value: GraphInput, given: tuple[int, ...] | None, n_batch: int) -> tuple[int, ...]:
-    what, shape = f"the input {quoted(value.name)}", value.shape
+    subject, shape = f"the input {quoted(value.name)}", value.shape
     if shape is None:
         if given is None:
-            raise InputError(f"{what} of the ONNX file declares no shape; {_REMEDY}")
+            raise InputError(f"{subject} of the ONNX file declares no shape; {_REMEDY}")
         return (n_batch, *given)
     if given is not None:
         n_rest = len(shape) - len(given)
@@ -100,12 +100,14 @@ def _sizes(value: GraphInput, given: tuple[int, ...] | None, n_batch: int) -> tu
         )
         if not agree:
             raise InputError(
-                f"input_shape is {list(given)}, but {what} of the ONNX file has the shape "
+                f"input_shape is {list(given)}, but {subject} of the ONNX file has the shape "
                 f"{_shown(shape)}; {_REMEDY} that agree with it"
             )
         shape = (*shape[:n_rest], *given)
     elif _open(value):
-        raise InputError(f"{what} of the ONNX file has the open shape {_shown(shape)}; {_REMEDY}")
+        raise InputError(
+            f"{subject} of the ONNX file has the open shape {_shown(shape)}; {_REMEDY}"
+        )
     return tuple(n_batch if size is None else size for size in shape)
 
 

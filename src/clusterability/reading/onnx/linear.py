@@ -43,7 +43,7 @@ def _einsum(call: NodeCall, *operands: Tensor) -> Tensor:
 
 @operation("QuantizeLinear")
 def _quantize(_call: NodeCall, x: Tensor, *_scale_and_zero: Tensor) -> Tensor:
-    return x  # what was rounded stays a float, for DequantizeLinear to pass on
+    return x  # not rounded: a float passes DequantizeLinear as it is
 
 
 @operation("DequantizeLinear")

@@ -1,4 +1,4 @@
-"""A module that runs an ONNX graph with functions of torch, node by node."""
+"""A module that runs an ONNX graph node by node with functions of torch."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from clusterability.reading.onnx.graph import Array, Graph, GraphNode
 from clusterability.reading.onnx.numbers import compute, is_plain
 from clusterability.reading.onnx.operations import ONNX_OPERATIONS
 from clusterability.reading.onnx.parameters import as_tensor, free_name, register
-from clusterability.reading.onnx.registry import NodeCall, Operation, Value, find_operation
+from clusterability.reading.onnx.registry import NodeCall, NodeValue, OnnxOperation, find_operation
 from clusterability.shown import quoted, shown
 
 
 class OnnxNode(nn.Module):
-    """One node, so that an error in tracing can say where it is.
+    """One node as a module, so that errors in tracing can name it.
 
     Attributes:
-        call: the node, and what is known of its inputs.
+        call: the node, and the facts known about its inputs.
         function: computes its outputs from its inputs.
     """
 
-    def __init__(self, call: NodeCall, operation: Operation) -> None:
+    def __init__(self, call: NodeCall, operation: OnnxOperation) -> None:
         super().__init__()
         self.call = call
         self.function = operation.function
 
     def forward(self, *inputs: Any) -> tuple[Any, ...]:
-        """The node's outputs, in order.
+        """Return the node's outputs, in order.
 
         Raises:
-            InputError: that names the node, if torch cannot compute it from these inputs.
+            InputError: if torch cannot compute them from these inputs; it names the node.
         """
-        with _named(self.call.node):
+        with _explain_failure(self.call.node):
             result = self.function(self.call, *inputs)
         return result if isinstance(result, tuple) else (result,)
 
     def extra_repr(self) -> str:
-        """The node's name and operation."""
+        """Return the node's name and operation."""
         return self.call.node.shown
 
 
 class OnnxModule(nn.Module):
-    """The network of an ONNX graph; takes and gives tensors in the graph's order.
+    """The network of an ONNX graph; takes and returns tensors in the graph's order.
 
     Constants with axes are parameters (buffers if they hold whole numbers or running statistics).
-    Whatever follows from shapes and whole numbers alone is computed with NumPy.
+    Values that depend on shapes and whole numbers alone are computed with NumPy.
 
     Args:
-        graph: a graph in order, of which every node is used.
+        graph: a graph with its nodes in order and none unused.
         float_type: the one type of all floats.
 
     Raises:
@@ -67,21 +67,23 @@ class OnnxModule(nn.Module):
         self.float_type = float_type
         self._numbers = known_numbers(graph)
         self._operations = {
-            node.given: find_operation(node) for node in graph.nodes if not self._is_plain(node)
+            node.first_output: find_operation(node)
+            for node in graph.nodes
+            if not self._is_plain(node)
         }
         self._tensor_names: dict[str, str] = {}
         self._register_constants()
         self._register_nodes()
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Run every node; shapes of inputs and outputs are the graph's."""
-        values: dict[str, Value] = {
+        """Run every node; inputs and outputs have the shapes that the graph declares."""
+        values: dict[str, NodeValue] = {
             value.name: x for value, x in zip(self.graph.inputs, inputs, strict=True)
         }
         for node in self.graph.nodes:
-            module = self._node_modules.get(node.given)
+            module = self._node_modules.get(node.first_output)
             if module is None:
-                with _named(node):
+                with _explain_failure(node):
                     results = compute(node, [self._number(values, name) for name in node.inputs])
             else:
                 results = module(*self._arguments(node, values))
@@ -105,10 +107,10 @@ class OnnxModule(nn.Module):
             )
 
     def _constants_as_tensors(self) -> Iterable[str]:
-        """Constants that are read as tensors, in the order in which they are first."""
+        """Return the constants that nodes read as tensors, in the order of first use."""
         names: dict[str, None] = {}
         for node in self.graph.nodes:
-            found = self._operations.get(node.given)
+            found = self._operations.get(node.first_output)
             if found is not None:
                 names.update(
                     (name, None)
@@ -118,7 +120,7 @@ class OnnxModule(nn.Module):
         names.update((name, None) for name in self.graph.outputs)
         return [name for name in names if name in self.graph.constants]
 
-    def _comes_as_number(self, found: Operation, position: int, name: str) -> bool:
+    def _comes_as_number(self, found: OnnxOperation, position: int, name: str) -> bool:
         if name not in self._numbers:
             return False
         constant = self.graph.constants.get(name)
@@ -130,19 +132,19 @@ class OnnxModule(nn.Module):
         holder = nn.Module()
         self._node_modules: dict[str, OnnxNode] = {}
         for node in self.graph.nodes:
-            if node.given not in self._operations:
+            if node.first_output not in self._operations:
                 continue
             constant = tuple(name not in varying for name in node.inputs)
             call = NodeCall(node, constant, self.float_type)
             if not all(call.constant) and node.op_type not in ("Shape", "Size"):
                 varying.update(node.outputs)
-            module = OnnxNode(call, self._operations[node.given])
+            module = OnnxNode(call, self._operations[node.first_output])
             holder.add_module(free_name(holder, _module_name(node)), module)
-            self._node_modules[node.given] = module
+            self._node_modules[node.first_output] = module
         self.add_module(free_name(self, "nodes"), holder)
 
-    def _arguments(self, node: GraphNode, values: dict[str, Value]) -> list[Any]:
-        found = self._operations[node.given]
+    def _arguments(self, node: GraphNode, values: dict[str, NodeValue]) -> list[Any]:
+        found = self._operations[node.first_output]
         arguments: list[Any] = []
         for position, name in enumerate(node.inputs):
             number = self._number(values, name) if name in self._numbers else None
@@ -156,11 +158,11 @@ class OnnxModule(nn.Module):
                 arguments.append(self._tensor(values, name))
         return arguments
 
-    def _number(self, values: dict[str, Value], name: str) -> Array | None:
+    def _number(self, values: dict[str, NodeValue], name: str) -> Array | None:
         value = self.graph.constants.get(name, values.get(name))
         return value if isinstance(value, np.ndarray) else None
 
-    def _tensor(self, values: dict[str, Value], name: str) -> Tensor:
+    def _tensor(self, values: dict[str, NodeValue], name: str) -> Tensor:
         if name in self._tensor_names:
             return _attribute(self, self._tensor_names[name])
         value = values.get(name)
@@ -175,10 +177,10 @@ class OnnxModule(nn.Module):
 
 
 def known_numbers(graph: Graph) -> set[str]:
-    """Names of values that follow from shapes and constants that are no weights.
+    """Return the names of values that depend only on shapes and on constants that are no weights.
 
-    Weights are constants with axes that hold floats, except where a node takes its shape, scales
-    or the like from them.
+    Weights are float constants with axes, except those from which a node takes plain numbers, such
+    as its shape or scales.
     """
     asked = _asked_for(graph)
     known = {
@@ -194,7 +196,7 @@ def known_numbers(graph: Graph) -> set[str]:
 
 
 def _asked_for(graph: Graph) -> set[str]:
-    """Names from which inputs that must be plain numbers are computed."""
+    """Return the names of values from which inputs that must be plain numbers are computed."""
     asked: set[str] = set()
     for node in reversed(graph.nodes):
         if is_plain(node) and asked.intersection(node.outputs):
@@ -211,8 +213,8 @@ def _running_statistics(graph: Graph) -> set[str]:
 
 
 def _module_name(node: GraphNode) -> str:
-    """The node's name as a module may have it, with the operation where the name lacks it."""
-    name = node.name or node.given
+    """Return a module's name for the node, which contains the operation and no dots."""
+    name = node.name or node.first_output
     if node.op_type.lower() not in name.lower():
         name = f"{name}_{node.op_type}"
     return name.replace(".", "_")
@@ -225,8 +227,8 @@ def _attribute(root: nn.Module, qualified: str) -> Tensor:
 
 
 @contextmanager
-def _named(node: GraphNode) -> Iterator[None]:
-    """Turn what torch and NumPy raise on inputs that do not fit into one sentence."""
+def _explain_failure(node: GraphNode) -> Iterator[None]:
+    """Turn errors of torch and NumPy about unfit inputs into an InputError that names the node."""
     try:
         yield
     except InputError:

@@ -50,7 +50,7 @@ def _group_normalization(call: NodeCall, x: Tensor, scale: Tensor, bias: Tensor)
 
 @operation("LRN")
 def _local_response_normalization(call: NodeCall, x: Tensor) -> Tensor:
-    # Not torch's function, whose window lies the other way when its size is even.
+    # torch's own function puts the window of an even size on the other side.
     size = call.get("size")
     squares = x.square().reshape(x.shape[0], 1, x.shape[1], -1)
     around = F.pad(squares, (0, 0, (size - 1) // 2, size // 2))

@@ -1,4 +1,4 @@
-"""Arithmetic on shapes and other plain numbers, outside torch: no trace of it is left."""
+"""Arithmetic on shapes and other plain numbers, outside torch and therefore outside the trace."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_plain(node: GraphNode) -> bool:
 
 
 def compute(node: GraphNode, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
-    """Outputs of a node with known inputs, by ONNX's own reference implementation.
+    """Return the outputs of a node with known inputs, by ONNX's own reference implementation.
 
     Raises:
         InputError: if the result would be far larger than any shape.
@@ -47,7 +47,7 @@ def compute(node: GraphNode, inputs: Sequence[Array | None]) -> tuple[Array, ...
         for name, array in zip(node.inputs, inputs, strict=True)
         if name and array is not None
     }
-    # The reference reads no types, but a graph must state some.
+    # The reference implementation ignores types, but a graph must declare them.
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in feeds]
     given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in node.outputs]
     graph = helper.make_graph([proto], "plain", values, given)
@@ -56,7 +56,7 @@ def compute(node: GraphNode, inputs: Sequence[Array | None]) -> tuple[Array, ...
 
 
 def _check_size(node: GraphNode, inputs: Sequence[Array | None]) -> None:
-    """Refuse to fill the memory: sizes come from the file."""
+    """Refuse results that would fill the memory, as their sizes come from the file."""
     arrays = [array for array in inputs if array is not None]
     n_elements = _GROWING.get(node.op_type, _broadcast_size)(*arrays)
     if n_elements > _MAX_ELEMENTS:
@@ -67,7 +67,7 @@ def _check_size(node: GraphNode, inputs: Sequence[Array | None]) -> None:
 
 
 def _broadcast_size(*arrays: Array) -> int:
-    """Elements of what arrays broadcast to, or more than that where they do not."""
+    """Return the number of elements after broadcasting, or more where shapes do not fit."""
     shapes = [array.shape[::-1] for array in arrays]
     n_axes = max(map(len, shapes), default=0)
     return math.prod(max(s[i] for s in shapes if i < len(s)) for i in range(n_axes))

@@ -1,4 +1,4 @@
-"""ONNX files: read as data, checked, and turned into a module of torch functions."""
+"""Reader of ONNX files: reads them as data, checks them, and builds a module from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clusterability.errors import InputError
 from clusterability.files.checks import check_readable, check_weights_follow, damage_named
 from clusterability.files.memory import check_fits
 from clusterability.reading.loaded import Loaded
-from clusterability.reading.onnx.fusion import fused
+from clusterability.reading.onnx.fusion import fuse_patterns
 from clusterability.reading.onnx.graph import Array, Graph, GraphNode, check_order
 from clusterability.reading.onnx.inputs import example_inputs, graph_input
 from clusterability.reading.onnx.module import OnnxModule
@@ -27,12 +27,12 @@ _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 
 
 def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
-    """The model of an ONNX file as a module that ``torch.export`` traces.
+    """Return the model of an ONNX file as a module that ``torch.export`` traces.
 
-    Its parameters are the float initializers, by their names where torch allows these. Arithmetic
-    on shapes is done on plain numbers, and all floats are widened to one type: float64 where an
-    input has that type, float32 elsewhere. The file and those that hold its external data are
-    read as data, with sizes checked before memory is taken.
+    Its parameters are the float initializers, under their own names where torch allows these.
+    Arithmetic on shapes is done on plain numbers, and all floats are widened to one type: float64
+    where an input has that type, else float32. The file and those with its external data are read
+    as data, and sizes are checked before memory is taken.
 
     Args:
         path: the ``.onnx`` file.
@@ -51,7 +51,7 @@ def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
         _check_memory(path, model)
         graph = _graph(model, path.resolve().parent)
         check_order(graph)
-        graph = fused(graph.used())
+        graph = fuse_patterns(graph.without_unused())
         wide = any(value.dtype == np.float64 for value in graph.inputs)
         module = OnnxModule(graph, torch.float64 if wide else torch.float32)
     inputs = example_inputs(graph, module.float_type, input_shape)
@@ -66,7 +66,7 @@ def _parsed(path: Path) -> Any:
             f"reading {show_path(path)} needs the package onnx; run "
             "pip install 'clusterability[onnx]'"
         ) from None
-    # once as bytes, and once as what is parsed from them
+    # the bytes and the parsed model are both in memory
     check_fits(show_path(path), 2 * path.stat().st_size)
     return onnx.load_model_from_string(path.read_bytes())
 
@@ -106,7 +106,7 @@ def _check_node(node: Any, functions: set[tuple[str, str]]) -> None:
 
 
 def _check_memory(path: Path, model: Any) -> None:
-    """Refuse files whose tensors, external ones too, take more memory than there is."""
+    """Refuse files whose tensors, with the external ones, take more memory than there is."""
     n_bytes = sum(tensor_bytes(tensor) for tensor in _tensors(model) if is_external(tensor))
     check_fits(f"{show_path(path)}, with its external data,", path.stat().st_size + n_bytes)
 
@@ -135,8 +135,8 @@ def _graph(model: Any, folder: Path) -> Graph:
     nodes = []
     for proto in model.graph.node:
         node = _plain_node(proto, _attributes(proto, folder), versions)
-        if node.op_type == "Constant" and node.given not in constants:
-            constants[node.given] = _constant(node)
+        if node.op_type == "Constant" and node.first_output not in constants:
+            constants[node.first_output] = _constant(node)
         else:
             nodes.append(node)
     inputs = [graph_input(value) for value in model.graph.input if value.name not in constants]
@@ -145,7 +145,7 @@ def _graph(model: Any, folder: Path) -> Graph:
 
 
 def _owned(tensor: Any, folder: Path) -> Array:
-    """The numbers, no longer held by the parsed file too."""
+    """Return the numbers of a tensor, and free their copy in the parsed file."""
     array = read_tensor(tensor, folder)
     if not is_external(tensor):
         array = np.array(array)
@@ -167,7 +167,7 @@ def _plain_node(proto: Any, attributes: dict[str, Any], versions: dict[str, int]
 
 
 def _attributes(proto: Any, folder: Path) -> dict[str, Any]:
-    """Attributes as numbers, text, arrays, or lists of numbers."""
+    """Return the attributes as numbers, text, arrays, or lists of numbers."""
     from onnx import AttributeProto, helper
 
     values: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Every ONNX operation that is known, and where to add one.
+"""All registered ONNX operations, and the way to add one.
 
 An operation is a function of a :class:`~clusterability.reading.onnx.registry.NodeCall` and the
 node's inputs. To add one, register it before the file is read::
@@ -18,9 +18,9 @@ from clusterability.reading.onnx import (
     resizing,
     shapes,
 )
-from clusterability.reading.onnx.registry import ONNX_OPERATIONS, NodeCall, Operation, operation
+from clusterability.reading.onnx.registry import ONNX_OPERATIONS, NodeCall, OnnxOperation, operation
 
-__all__ = ["ONNX_OPERATIONS", "NodeCall", "Operation", "operation"]
+__all__ = ["ONNX_OPERATIONS", "NodeCall", "OnnxOperation", "operation"]
 
 # Importing these modules fills the registry.
 _FILLED_BY = (

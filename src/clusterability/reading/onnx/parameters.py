@@ -14,10 +14,10 @@ _MAX_DEPTH = 20
 
 
 def register(root: nn.Module, name: str, tensor: Tensor, *, buffer: bool = False) -> str:
-    """Put a tensor where its dotted name says, and return the name that it has there.
+    """Register a tensor under its dotted name, and return the name that it got.
 
-    Modules for the parts of the name are made on the way. Where torch does not allow the name,
-    since it is an attribute of modules or has an empty part, the nearest free one is taken.
+    Modules for the parts of the name are made where missing. If torch does not allow the name,
+    since it is an attribute of modules or has an empty part, it gets underscores.
 
     >>> root = nn.Module()
     >>> register(root, "layer1.0.conv1.weight", torch.ones(2))
@@ -46,17 +46,17 @@ def register(root: nn.Module, name: str, tensor: Tensor, *, buffer: bool = False
 
 
 def free_name(module: nn.Module, name: str) -> str:
-    """The name itself, or with underscores if the module has an attribute of that name."""
+    """Return the name, with underscores appended while the module has such an attribute."""
     while hasattr(module, name):
         name += "_"
     return name
 
 
 def as_tensor(array: Array, float_type: torch.dtype) -> Tensor:
-    """An array as a tensor that shares its memory where it can; floats in the type given."""
+    """Return an array as a tensor, floats as ``float_type``; memory is shared where possible."""
     native = np.require(array, array.dtype.newbyteorder("="), requirements=["C", "A"])
     with warnings.catch_warnings():
-        # Nothing here writes to tensors, so that arrays may be read-only.
+        # Arrays may be read-only, as the tensors are never written to.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         tensor = torch.from_numpy(native)
     return tensor.to(float_type) if tensor.is_floating_point() else tensor

@@ -1,4 +1,4 @@
-"""ONNX operations by name, each a function of torch."""
+"""The registry of ONNX operations: a function of torch for each name."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.reading.onnx.graph import Array, GraphNode
 
-Value = Tensor | Array | None
+NodeValue = Tensor | Array | None
 Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Operation:
-    """How to compute what an ONNX operation gives.
+class OnnxOperation:
+    """The function that computes an ONNX operation, and the form of its arguments.
 
     Attributes:
-        function: takes the :class:`NodeCall`, then the node's inputs (None where one is left
-            out); returns a tensor, or a tuple of one for each output.
+        function: takes the :class:`NodeCall`, then the node's inputs (None for one that is left
+            out); returns a tensor, or a tuple with one for each output.
         numbers: positions of inputs that are plain numbers, such as a shape: where they are known
             without running the network, the function gets them as NumPy arrays.
-        scalars: whether constants of no axes come as Python numbers.
+        scalars: whether the function gets constants without axes as Python numbers.
     """
 
     function: Function
@@ -36,11 +36,11 @@ class Operation:
 
 @dataclass(frozen=True)
 class NodeCall:
-    """A node and what is known of its inputs before the network runs.
+    """A node, and the facts about its inputs that are known before the network runs.
 
     Attributes:
         node: name, operation, attributes and opset.
-        constant: for each input, whether it is the same whatever the network is given.
+        constant: for each input, whether it does not depend on the network's input.
         float_type: the type of all floats.
     """
 
@@ -50,48 +50,51 @@ class NodeCall:
 
     @property
     def opset(self) -> int:
-        """Version of the operations that the file asks for."""
+        """Version of the operations that the file uses."""
         return self.node.opset
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An attribute, or the default where the node does not have it."""
+        """Return an attribute, or the default where the node does not have it."""
         return self.node.attributes.get(name, default)
 
     def refusal(self, reason: str) -> InputError:
-        """An error that names the node."""
+        """Return an error that names the node."""
         return InputError(f"{self.node.shown} {reason}")
 
-    def axes(self, given: Value, name: str = "axes") -> list[int] | None:
-        """Integers that an attribute or, in later opsets, an input holds; None where neither."""
+    def axes(self, given: NodeValue, name: str = "axes") -> list[int] | None:
+        """Return the integers in an attribute or (later opsets) an input; None without either."""
         values = self.get(name) if given is None else self.array(given, name)
         return None if values is None else [int(value) for value in np.ravel(values)]
 
-    def array(self, value: Value, what: str) -> Array:
-        """Plain numbers.
+    def array(self, value: NodeValue, name: str) -> Array:
+        """Return an input that must be plain numbers as an array.
 
         Raises:
             InputError: if they are known only when the network runs.
         """
         if not isinstance(value, np.ndarray):
             raise self.refusal(
-                f"takes its {what} from data, expected numbers that the file fixes; export the "
+                f"takes its {name} from data, expected numbers that the file fixes; export the "
                 "model for one fixed shape"
             )
         return value
 
 
-ONNX_OPERATIONS: dict[str, Operation] = {}
-"""By operation type, after its domain and a dot where that is not ONNX's own: add to it freely."""
+ONNX_OPERATIONS: dict[str, OnnxOperation] = {}
+"""Operations by type, with the domain and a dot before it if that is not ONNX's own.
+
+Add to it freely.
+"""
 
 
 def operation(
     *names: str, numbers: Sequence[int] = (), scalars: bool = False
 ) -> Callable[[Function], Function]:
-    """Register a function of :class:`NodeCall` and tensors under ONNX's names for it."""
+    """Register a function of :class:`NodeCall` and tensors under its names in ONNX."""
 
     def register(function: Function) -> Function:
         for name in names:
-            ONNX_OPERATIONS[name] = Operation(function, tuple(numbers), scalars)
+            ONNX_OPERATIONS[name] = OnnxOperation(function, tuple(numbers), scalars)
         return function
 
     return register
@@ -102,11 +105,11 @@ _QUANTIZED = frozenset(
 )
 
 
-def find_operation(node: GraphNode) -> Operation:
-    """The operation that a node asks for.
+def find_operation(node: GraphNode) -> OnnxOperation:
+    """Return the operation of a node's type.
 
     Raises:
-        InputError: if there is none of that name.
+        InputError: if none is registered under that name.
     """
     found = ONNX_OPERATIONS.get(node.op_type)
     if found is not None:

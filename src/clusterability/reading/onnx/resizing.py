@@ -12,24 +12,28 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from clusterability.reading.onnx.graph import Array
-from clusterability.reading.onnx.registry import NodeCall, Value, operation
+from clusterability.reading.onnx.registry import NodeCall, NodeValue, operation
 
 _SMOOTH = {("linear", 1): "linear", ("linear", 2): "bilinear", ("linear", 3): "trilinear"}
 _SMOOTH["cubic", 2] = "bicubic"
 
 
 @operation("Upsample", numbers=(1,))
-def _upsample(call: NodeCall, x: Tensor, given: Value = None) -> Tensor:
+def _upsample(call: NodeCall, x: Tensor, given: NodeValue = None) -> Tensor:
     scales = _floats(call, given, "scales") or []
     return _resized(call, x, scales, None, coordinates="asymmetric", rounding="floor")
 
 
 @operation("Resize", numbers=(1, 2, 3))
 def _resize(
-    call: NodeCall, x: Tensor, roi: Value = None, scales: Value = None, sizes: Value = None
+    call: NodeCall,
+    x: Tensor,
+    roi: NodeValue = None,
+    scales: NodeValue = None,
+    sizes: NodeValue = None,
 ) -> Tensor:
     if call.opset < 11:
-        # Then the second input was the scales, and a pixel's coordinate its index.
+        # Before opset 11 the second input held the scales, and a pixel's coordinate was its index.
         given = _floats(call, roi, "scales") or []
         return _resized(call, x, given, None, coordinates="asymmetric", rounding="floor")
     for name, plain in (("keep_aspect_ratio_policy", "stretch"), ("exclude_outside", 0)):
@@ -46,13 +50,13 @@ def _resize(
     return _resized(call, x, factors, new, coordinates=coordinates, rounding=rounding)
 
 
-def _floats(call: NodeCall, given: Value, name: str) -> list[float] | None:
+def _floats(call: NodeCall, given: NodeValue, name: str) -> list[float] | None:
     values = call.get(name) if given is None else call.array(given, name)
     return None if values is None else [float(value) for value in np.ravel(values)]
 
 
 def _spread(values: Sequence[Any], axes: Sequence[int], rest: list[Any]) -> list[Any]:
-    """The values at their axes, among those that stay as they are."""
+    """Return ``rest`` with the values at their axes."""
     for axis, value in zip(axes, values, strict=True):
         rest[axis] = value
     return rest
@@ -67,7 +71,7 @@ def _resized(
     coordinates: str,
     rounding: str,
 ) -> Tensor:
-    """The image in its new size; batch and channels must keep theirs."""
+    """Return the image in its new size; batch and channels must keep theirs."""
     old = [int(size) for size in x.shape]
     if sizes is None:
         sizes = [math.floor(n * scale) for n, scale in zip(old, scales or [], strict=True)]
@@ -91,7 +95,7 @@ def _smooth(
     coordinates: str,
 ) -> Tensor:
     name = _SMOOTH.get((mode, len(sizes)))
-    # Upsample says nothing of coordinates; exporters mean half pixels where they write it.
+    # Upsample does not define coordinates; exporters that write it mean half pixels.
     half = coordinates in ("half_pixel", "pytorch_half_pixel") or call.node.op_type == "Upsample"
     if name is None or not (half or coordinates == "align_corners"):
         raise call.refusal(
@@ -101,7 +105,7 @@ def _smooth(
     if not half:
         return F.interpolate(x, sizes, mode=name, align_corners=True)
     smooth = bool(call.get("antialias", 0))
-    # The scales count, not the ratio of sizes, from which they differ by rounding.
+    # Pass the scales, as the ratios of sizes differ from them by rounding.
     return F.interpolate(
         x,
         scale_factor=scales,
@@ -120,7 +124,7 @@ def _nearest(
     coordinates: str,
     rounding: str,
 ) -> Tensor:
-    """The nearest pixel, picked by torch's own function where that picks the same."""
+    """Return an image of nearest pixels, by torch's own function where it picks the same."""
     old = [int(size) for size in x.shape[2:]]
     picks = [
         _picked(call, n, new, scale, coordinates, rounding)
@@ -141,7 +145,7 @@ def _nearest(
 def _picked(
     call: NodeCall, n_old: int, n_new: int, scale: float, coordinates: str, rounding: str
 ) -> Array:
-    """For each new row, the old one that it repeats."""
+    """Return for each new row the old row that it repeats."""
     rows = np.arange(n_new)
     places: Array
     if coordinates == "asymmetric":

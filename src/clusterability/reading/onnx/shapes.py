@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from clusterability.reading.onnx.graph import Array
-from clusterability.reading.onnx.registry import NodeCall, Value, operation
+from clusterability.reading.onnx.registry import NodeCall, NodeValue, operation
 from clusterability.reading.onnx.tensors import numpy_dtype
 
 
@@ -37,13 +37,13 @@ def _cast(call: NodeCall, x: Tensor, like: Tensor | None = None) -> Tensor:
         return x.to(like.dtype)
     dtype = numpy_dtype(call.get("to"), call.node.shown)
     if np.issubdtype(dtype, np.floating):
-        # All floats are of one type, the module's.
+        # All floats have the module's one type.
         return x if x.is_floating_point() else x.to(call.float_type)
     return x.to(torch.from_numpy(np.zeros(0, dtype)).dtype)
 
 
 @operation("Reshape", numbers=(1,))
-def _reshape(call: NodeCall, x: Tensor, given: Value = None) -> Tensor:
+def _reshape(call: NodeCall, x: Tensor, given: NodeValue = None) -> Tensor:
     sizes = call.axes(given, "shape")
     if sizes is None:
         raise call.refusal("has no shape; export the model again")
@@ -67,13 +67,13 @@ def _transpose(call: NodeCall, x: Tensor) -> Tensor:
 
 
 @operation("Squeeze", numbers=(1,))
-def _squeeze(call: NodeCall, x: Tensor, given: Value = None) -> Tensor:
+def _squeeze(call: NodeCall, x: Tensor, given: NodeValue = None) -> Tensor:
     axes = call.axes(given)
     return x.squeeze() if axes is None else x.squeeze(axes)
 
 
 @operation("Unsqueeze", numbers=(1,))
-def _unsqueeze(call: NodeCall, x: Tensor, given: Value = None) -> Tensor:
+def _unsqueeze(call: NodeCall, x: Tensor, given: NodeValue = None) -> Tensor:
     axes = call.axes(given) or []
     for axis in sorted(axis % (x.ndim + len(axes)) for axis in axes):
         x = x.unsqueeze(axis)
@@ -86,7 +86,7 @@ def _concat(call: NodeCall, *xs: Tensor) -> Tensor:
 
 
 @operation("Split", numbers=(1,))
-def _split(call: NodeCall, x: Tensor, given: Value = None) -> tuple[Tensor, ...]:
+def _split(call: NodeCall, x: Tensor, given: NodeValue = None) -> tuple[Tensor, ...]:
     axis = call.get("axis", 0)
     sizes = call.axes(given, "split")
     if sizes is None:
@@ -100,10 +100,10 @@ def _split(call: NodeCall, x: Tensor, given: Value = None) -> tuple[Tensor, ...]
 def _slice(
     call: NodeCall,
     x: Tensor,
-    starts: Value = None,
-    ends: Value = None,
-    axes: Value = None,
-    steps: Value = None,
+    starts: NodeValue = None,
+    ends: NodeValue = None,
+    axes: NodeValue = None,
+    steps: NodeValue = None,
 ) -> Tensor:
     begins, stops = call.axes(starts, "starts") or [], call.axes(ends, "ends") or []
     along = call.axes(axes) or list(range(len(begins)))
@@ -117,14 +117,14 @@ def _sliced(x: Tensor, axis: int, rows: range) -> Tensor:
     if rows == range(x.shape[axis]):
         return x
     if rows.step < 0:
-        # torch has no negative steps: take the same rows in ascending order, and turn them.
+        # torch has no negative steps: take the same rows in ascending order, and flip them.
         return _sliced(x, axis, rows[::-1]).flip(axis)
     keep = slice(rows.start, max(rows.start, rows.stop), rows.step)
     return x[(slice(None),) * axis + (keep,)]
 
 
 @operation("Gather", numbers=(1,))
-def _gather(call: NodeCall, x: Tensor, indices: Value) -> Tensor:
+def _gather(call: NodeCall, x: Tensor, indices: NodeValue) -> Tensor:
     axis = call.get("axis", 0) % x.ndim
     size = int(x.shape[axis])
     if isinstance(indices, Tensor):
@@ -143,18 +143,22 @@ def _gather(call: NodeCall, x: Tensor, indices: Value) -> Tensor:
 
 
 @operation("Expand", numbers=(1,))
-def _expand(call: NodeCall, x: Tensor, shape: Value) -> Tensor:
+def _expand(call: NodeCall, x: Tensor, shape: NodeValue) -> Tensor:
     return x.expand(np.broadcast_shapes(tuple(x.shape), tuple(call.axes(shape, "shape") or ())))
 
 
 @operation("Tile", numbers=(1,))
-def _tile(call: NodeCall, x: Tensor, repeats: Value) -> Tensor:
+def _tile(call: NodeCall, x: Tensor, repeats: NodeValue) -> Tensor:
     return x.repeat(call.axes(repeats, "repeats") or [])
 
 
 @operation("Pad", numbers=(1, 2, 3))
 def _pad(
-    call: NodeCall, x: Tensor, given: Value = None, value: Value = None, axes: Value = None
+    call: NodeCall,
+    x: Tensor,
+    given: NodeValue = None,
+    value: NodeValue = None,
+    axes: NodeValue = None,
 ) -> Tensor:
     pads = call.axes(given, "pads") or []
     along = call.axes(axes) or list(range(x.ndim))

@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file, held in it or in files beside it, as NumPy arrays."""
+"""Tensors of an ONNX file, stored in it or in files beside it, as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _READ = {
 }
 
 
-def numpy_dtype(data_type: int, what: str) -> np.dtype[Any]:
-    """The NumPy type of one of ONNX's element types; float32 for bfloat16.
+def numpy_dtype(data_type: int, subject: str) -> np.dtype[Any]:
+    """Return the NumPy type of one of ONNX's element types; float32 for bfloat16.
 
     Raises:
         InputError: for text, complex numbers, and the quantized types of at most 8 bits that have
@@ -47,43 +47,46 @@ def numpy_dtype(data_type: int, what: str) -> np.dtype[Any]:
         return np.dtype(_READ[name])
     kind = "quantized numbers" if re.search(r"FLOAT[468]|INT[24]", name) else "no plain numbers"
     raise InputError(
-        f"{what} has elements of type {name}, which are {kind}; export the model with float weights"
+        f"{subject} has elements of type {name}, which are {kind}; export the model with float "
+        "weights"
     )
 
 
 def tensor_bytes(tensor: Any) -> int:
-    """Bytes that a tensor takes by its own account.
+    """Return the bytes that a tensor of the declared shape and type takes.
 
     Raises:
-        InputError: if its shape or type is none.
+        InputError: if the shape has negative sizes, or the type is not supported.
     """
-    what = f"tensor {quoted(tensor.name)}"
+    subject = f"tensor {quoted(tensor.name)}"
     dims = [int(size) for size in tensor.dims]
     if any(size < 0 for size in dims):
-        raise InputError(f"{what} has the shape {dims}, expected no negative size; save it again")
-    return math.prod(dims) * _item_size(tensor, what)
+        raise InputError(
+            f"{subject} has the shape {dims}, expected no negative size; save it again"
+        )
+    return math.prod(dims) * _item_size(tensor, subject)
 
 
-def _item_size(tensor: Any, what: str) -> int:
+def _item_size(tensor: Any, subject: str) -> int:
     from onnx import TensorProto
 
-    size: int = numpy_dtype(tensor.data_type, what).itemsize
+    size: int = numpy_dtype(tensor.data_type, subject).itemsize
     return 2 if tensor.data_type == TensorProto.BFLOAT16 else size
 
 
 def is_external(tensor: Any) -> bool:
-    """Whether the numbers are in another file."""
+    """Whether a tensor's numbers are in another file."""
     from onnx import TensorProto
 
     return bool(tensor.data_location == TensorProto.EXTERNAL)
 
 
 def read_tensor(tensor: Any, folder: Path) -> Array:
-    """The numbers of a tensor; those of another file mapped from it, not read.
+    """Return the numbers of a tensor; those in another file are mapped, not read.
 
     Raises:
-        InputError: if the file has not as many numbers as the shape asks for, or the data are in
-            a file that may not or cannot be read.
+        InputError: if the file does not have as many numbers as the shape needs, or the data are in
+            another file that must not or cannot be read.
     """
     from onnx import TensorProto, numpy_helper
 
@@ -102,7 +105,7 @@ def read_tensor(tensor: Any, folder: Path) -> Array:
 
 
 def _check_length(tensor: Any, n_bytes: int) -> None:
-    what = f"tensor {quoted(tensor.name)}"
+    subject = f"tensor {quoted(tensor.name)}"
     if tensor.HasField("raw_data"):
         held, expected, unit = len(tensor.raw_data), n_bytes, "bytes"
     else:
@@ -110,37 +113,37 @@ def _check_length(tensor: Any, n_bytes: int) -> None:
         expected, unit = math.prod(tensor.dims), "numbers"
     if held != expected:
         raise InputError(
-            f"{what} of shape {list(tensor.dims)} needs {expected} {unit}, but the file has "
+            f"{subject} of shape {list(tensor.dims)} needs {expected} {unit}, but the file has "
             f"{held}; download or export it again"
         )
 
 
 def _mapped(tensor: Any, folder: Path, n_bytes: int) -> Array:
-    """The bytes of a tensor in another file, after every check on its place."""
-    what = f"tensor {quoted(tensor.name)}"
+    """Return the bytes of a tensor in another file, mapped after every check on their place."""
+    subject = f"tensor {quoted(tensor.name)}"
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    path = external_path(what, entries.get("location", ""), folder)
-    offset = _number(what, "offset", entries.get("offset", "0"))
+    path = external_path(subject, entries.get("location", ""), folder)
+    offset = _number(subject, "offset", entries.get("offset", "0"))
     size = path.stat().st_size
-    length = _number(what, "length", entries.get("length", str(n_bytes)))
+    length = _number(subject, "length", entries.get("length", str(n_bytes)))
     if length != n_bytes:
         raise InputError(
-            f"{what} of shape {list(tensor.dims)} needs {n_bytes} bytes, but has {length} in "
+            f"{subject} of shape {list(tensor.dims)} needs {n_bytes} bytes, but has {length} in "
             f"{show_path(path)}; export the model again"
         )
     if offset + length > size:
         raise InputError(
-            f"{what} is said to be at bytes {offset} to {offset + length} of {show_path(path)}, "
+            f"{subject} is said to be at bytes {offset} to {offset + length} of {show_path(path)}, "
             f"which has {size}; download or export both files again"
         )
     if n_bytes == 0:
         return np.zeros(0, np.uint8)
-    # Copy on write: what is written to the array never reaches the file.
+    # Copy on write: changes of the array never reach the file.
     return np.memmap(path, np.uint8, "c", offset=offset, shape=(n_bytes,))
 
 
-def external_path(what: str, location: str, folder: Path) -> Path:
-    """The file that holds a tensor's data, which must be inside the model's own folder.
+def external_path(subject: str, location: str, folder: Path) -> Path:
+    """Return the path of a tensor's data, which must be inside the model's own folder.
 
     Raises:
         InputError: if the path is absolute, leaves the folder by itself or through a link, or
@@ -150,7 +153,7 @@ def external_path(what: str, location: str, folder: Path) -> Path:
     # Backslashes and colons are separators on other systems: one rule for all.
     if not location or "\0" in location or ":" in parts[0] or not parts[0] or ".." in parts:
         raise InputError(
-            f"{what} has its data in {quoted(location)}, expected a path inside the model's own "
+            f"{subject} has its data in {quoted(location)}, expected a path inside the model's own "
             "folder; export the model again with its data beside it"
         )
     path = folder.joinpath(*parts)
@@ -160,13 +163,13 @@ def external_path(what: str, location: str, folder: Path) -> Path:
         inside = False
     if not inside:
         raise InputError(
-            f"{what} has its data in {quoted(location)}, a link that leaves the model's own "
+            f"{subject} has its data in {quoted(location)}, a link that leaves the model's own "
             "folder; put a copy of the file itself there"
         )
     if not _exists(path):
         raise InputError(
-            f"{what} has its data in the file {quoted(location)}, which is not there; put it into "
-            f"the folder of the model, {show_path(folder)}"
+            f"{subject} has its data in the file {quoted(location)}, which is not there; put it "
+            f"into the folder of the model, {show_path(folder)}"
         )
     check_weights_follow(path, check_readable(path))
     return path
@@ -179,10 +182,10 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _number(what: str, key: str, text: str) -> int:
+def _number(subject: str, key: str, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise InputError(
-            f"{what} has the {key} {quoted(text)} for its data, expected a number of bytes; "
+            f"{subject} has the {key} {quoted(text)} for its data, expected a number of bytes; "
             "export the model again"
         )
     return int(text)

@@ -1,4 +1,4 @@
-"""Files of weights: PyTorch, safetensors and NumPy."""
+"""Readers of files of weights: PyTorch, safetensors and NumPy."""
 
 from clusterability.reading.weights.weight_files import read_weights
 

@@ -1,4 +1,4 @@
-"""Weights from ``.safetensors`` files, one or several with an index."""
+"""Weights from a ``.safetensors`` file, or from several with an index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clusterability.shown import listed, quoted, show_path
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file, mapped from it: none is read before it is used.
+    """Return the tensors of a file, mapped from it: none is read before it is used.
 
     The library itself refuses a header that does not fit the size of the file.
 
@@ -33,10 +33,10 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_index(path: Path) -> dict[str, Tensor]:
-    """Tensors of all shards that an index names.
+    """Return the tensors of all shards that an index names.
 
     Raises:
-        InputError: if the index is no such JSON, or a shard is missing, damaged or elsewhere.
+        InputError: if the file is no JSON index, or a shard is missing, damaged or elsewhere.
     """
     shards = _shards(path)
     for shard in shards:
@@ -55,7 +55,7 @@ def read_index(path: Path) -> dict[str, Tensor]:
 
 
 def _shards(path: Path) -> dict[str, list[str]]:
-    """Names of tensors by shard."""
+    """Return the names of the tensors in each shard."""
     try:
         index = json.loads(path.read_bytes())
     except (ValueError, RecursionError):

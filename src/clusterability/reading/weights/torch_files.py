@@ -1,4 +1,4 @@
-"""Weights from files of ``torch.save``, without running what their pickles ask for."""
+"""Weights from files of ``torch.save``, without running code from their pickles."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _REMEDY = (
 
 
 def read_torch(path: Path) -> Mapping[str, Any]:
-    """What ``torch.save`` wrote, tensors on the CPU and mapped from the file where possible.
+    """Return the saved mapping, its tensors on the CPU and mapped from the file where possible.
 
     Raises:
         InputError: if the pickle would run code, the file is a TorchScript archive or holds no
-            mapping, or its tensors claim more than it has.
+            mapping, or its tensors claim more bytes than it has.
     """
     with path.open("rb") as file:
         head = file.read(4)
@@ -42,11 +42,11 @@ def read_torch(path: Path) -> Mapping[str, Any]:
             f"{show_path(path)} is not what torch.save writes, neither a whole zip archive nor a "
             "pickle: it is truncated or of another format; download or save it again"
         )
-    # torch takes UTF-8 paths alone, and maps a file by its path alone: others are read when open.
+    # torch opens only UTF-8 paths, and maps only by path: others are read from an open file.
     mappable = mappable and is_utf8(path)
     try:
         with path.open("rb") as file, warnings.catch_warnings():
-            # torch warns of pickles that it did not write; here they are refused if they fail.
+            # torch warns of pickles that it did not write; those that fail are refused below.
             warnings.simplefilter("ignore")
             source = path if mappable else file
             content = torch.load(source, map_location="cpu", weights_only=True, mmap=mappable)
@@ -62,7 +62,7 @@ def read_torch(path: Path) -> Mapping[str, Any]:
 
 
 def _check_archive(path: Path) -> tuple[int, bool]:
-    """Bytes that the members take, and whether none is compressed, so that they can be mapped."""
+    """Return the members' bytes, and whether they can be mapped, as none is compressed."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     names = {member.filename.rpartition("/")[2] for member in members}
@@ -82,7 +82,7 @@ def _check_archive(path: Path) -> tuple[int, bool]:
 
 
 def _refusal(path: Path, message: str) -> str:
-    """The sentence for a pickle that needs more than tensors and plain containers."""
+    """Return the message for a pickle that needs more than tensors and plain containers."""
     found = re.search(r"GLOBAL ([\w.<>]+) (?:was not|whose)", message)
     called = found.group(1) if found else ""
     if called.startswith("torch.nn."):

@@ -1,4 +1,4 @@
-"""Weights from a file, which is data and never run: the formats by suffix."""
+"""Reader of weights from a file, which is data and never run; the suffix gives the format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ READERS: dict[str, Reader] = {
 
 
 def read_weights(path: str | os.PathLike[str]) -> Mapping[str, Any]:
-    """The state dict that a file holds, nested as it is there.
+    """Return the state dict in a file, nested as it is there.
 
     Nothing in the file is executed, and sizes are checked before memory is taken. Where the format
     allows, tensors are mapped from the file instead of read.

@@ -1,4 +1,4 @@
-"""How neurons pass through each operation: the registry and its rules."""
+"""The registry of rules: how neurons pass through each operation."""
 
 from clusterability.tracing.operations import (
     elementwise,

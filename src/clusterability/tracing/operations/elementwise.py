@@ -1,4 +1,4 @@
-"""Rules for functions of one or several tensors, element by element."""
+"""Rules for elementwise functions of one or several tensors."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ UNCHANGED = (
 
 @rule(*(f"aten.{name}" for name in (*ACTIVATIONS, *UNCHANGED)))
 def passing(call: Call) -> Value:
-    """An activation, or nothing that matters: what goes in comes out, element by element."""
+    """Pass values unchanged: an activation, or an operation that moves no element."""
     return joined(call.values(), call.shape)
 
 
 @rule("aten.native_dropout")
 def with_mask(call: Call) -> tuple[Value, ...]:
-    """What comes out, and the mask."""
+    """Return (output, mask); the mask depends on no neuron."""
     return joined(call.values(), call.shape), Value(call.shapes[1], ())
 
 
@@ -58,20 +58,20 @@ def with_mask(call: Call) -> tuple[Value, ...]:
     *("aten.bitwise_and", "aten.bitwise_xor"),
 )
 def choosing(call: Call) -> Value:
-    """One of several values, or something that all of them decide."""
+    """Choose between values, or compare them: the result depends on all of them."""
     return chosen(call.values(), call.shape)
 
 
 @rule("aten.copy", "aten.fill")
 def replacing(call: Call) -> Value:
-    """What is written over is gone."""
+    """Replace a tensor: overwritten values no longer contribute."""
     written = [v for key, v in call.arguments.items() if key != "self" and isinstance(v, Value)]
     return joined(written, call.shape)
 
 
 @rule("aten.glu")
 def gated_halves(call: Call) -> Value:
-    """Half of an axis, gated by the other half."""
+    """Multiply one half of an axis by a gate computed from the other half."""
     value = call.value("self")
     axis = int(call["dim"]) % len(value.shape)
     n = value.shape[axis] // 2
@@ -84,7 +84,7 @@ def gated_halves(call: Call) -> Value:
 
 @rule("aten.add", "aten.sub", "aten.subtract", "aten.rsub")
 def adding(call: Call) -> Value:
-    """A sum."""
+    """Add values, one of them times ``alpha``."""
     values = {key: arg for key, arg in call.arguments.items() if isinstance(arg, Value)}
     alpha = call.arguments.get("alpha", 1)
     times_alpha = "self" if call.operation == "aten.rsub" else "other"
@@ -99,19 +99,19 @@ def adding(call: Call) -> Value:
     "aten.zero",
 )
 def constant(call: Call) -> Value:
-    """Only the shape comes from what goes in."""
+    """Return a constant: only its shape comes from the input."""
     return Value(call.shape, ())
 
 
 @rule("aten.mul", "aten.multiply")
 def multiplying(call: Call) -> Value:
-    """By a number, by a constant element by element, or by another value as a gate."""
+    """Multiply by a number, elementwise by a constant, or by another value as a gate."""
     return _multiplied(call, divides=False)
 
 
 @rule("aten.div", "aten.true_divide", "aten.divide")
 def dividing(call: Call) -> Value:
-    """Like multiplication; a constant divided by a value is an activation of the value."""
+    """Divide as :func:`multiplying`; a constant divided by a value is an activation of it."""
     if not isinstance(call["self"], Value):
         return joined(call.values(), call.shape)
     return _multiplied(call, divides=True)
@@ -131,11 +131,11 @@ def _multiplied(call: Call, divides: bool) -> Value:
 
 
 def by_constant(value: Value, constant: Constant, divides: bool = False) -> Value:
-    """The value times, or divided by, a constant that broadcasts to its shape."""
+    """Return the value times, or divided by, a constant that broadcasts to its shape."""
     shape = (*[1] * (len(value.shape) - len(constant.shape)), *constant.shape)
     terms: list[Term] = []
     for term in value.terms:
-        # Along an axis where labels repeat lie the pixels of one neuron, which has one scale.
+        # An axis with repeated labels holds the pixels of one neuron, which has one scale.
         averaged = tuple(
             axis for axis, size in enumerate(shape) if size > 1 and term.labels.stride(axis) == 0
         )

@@ -1,4 +1,4 @@
-"""Rules for data movement: done to the labels as the network does it to the data."""
+"""Rules for data movement: labels are moved as the network moves the data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INDICES = ("index", "indices")
     *("aten._upsample_nearest_exact2d", "aten._upsample_nearest_exact3d"),
 )
 def movement(call: Call) -> Value:
-    """One tensor out, each element of it a copy of one element that goes in, or constant."""
+    """Return one tensor, each element of which is constant or a copy of an input element."""
     return _moved(call, None)
 
 
@@ -40,7 +40,7 @@ def movement(call: Call) -> Value:
     *("aten.narrow", "aten.index_select"),
 )
 def along_an_axis(call: Call) -> Value:
-    """One tensor out, which differs from what goes in along one axis only."""
+    """Return one tensor that differs from its inputs along one axis only."""
     return _moved(call, None, along=_axis(call))
 
 
@@ -48,17 +48,17 @@ def along_an_axis(call: Call) -> Value:
     *("aten.split", "aten.split_with_sizes", "aten.chunk", "aten.unbind", "aten.tensor_split"),
 )
 def splitting(call: Call) -> tuple[Value, ...]:
-    """Several tensors out."""
+    """Return the parts of a tensor along one axis."""
     parts = range(len(call.shapes))
     return tuple(_moved(call, part, along=_axis(call)) for part in parts)
 
 
 @rule("aten.pad", "aten.constant_pad_nd")
 def padding(call: Call) -> Value:
-    """With a constant, which is no neuron, a reflection or a replication.
+    """Pad with a constant, which is no neuron, or by reflection or replication.
 
-    A channel's padding belongs to the channel: where a tensor repeats along an axis, so does what
-    is padded.
+    A channel's padding belongs to the channel: where labels repeat along an axis, the padding
+    repeats them too.
     """
     if call.arguments.get("mode", "constant") != "constant":
         return _moved(call, None)
@@ -95,7 +95,7 @@ def _moved(call: Call, part: int | None, along: int | None = None, **changed: ob
         ]
         try:
             out = call.run(inputs, **changed)
-        except (RuntimeError, NotImplementedError):  # some know floating point only
+        except (RuntimeError, NotImplementedError):  # some operations need floats
             inputs = [i.double() if i.dtype == torch.int64 else i for i in inputs]
             out = call.run(inputs, **changed)
         result: Tensor = out if part is None else out[part]

@@ -1,4 +1,4 @@
-"""Rules for normalizations, which scale on the way."""
+"""Rules for normalizations, which scale the values that pass through them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clusterability.wiring.scales import BatchNorm
 
 @rule("aten.batch_norm", "aten._native_batch_norm_legit_no_training", "aten.native_batch_norm")
 def batch_norm(call: Call) -> Value | tuple[Value, ...]:
-    """Each channel times |gamma| / sqrt(running_var + eps)."""
+    """Multiply each channel by |gamma| / sqrt(running_var + eps)."""
     if call.arguments.get("training") and isinstance(call["running_var"], Constant):
         return _by_data(call, call["weight"], len(call.shape) - 2)
     return _by_running(call)
@@ -44,13 +44,13 @@ def _by_running(call: Call) -> Value | tuple[Value, ...]:
 
 @rule("aten.layer_norm", "aten.native_layer_norm", "aten.rms_norm")
 def over_features(call: Call) -> Value | tuple[Value, ...]:
-    """The last axes times |gamma|; the scale that depends on the data is left out."""
+    """Multiply the last axes by |gamma|; the scale that depends on the data is left out."""
     return _by_data(call, call["weight"], 0)
 
 
 @rule("aten.group_norm", "aten.instance_norm", "aten.native_group_norm")
 def over_channels(call: Call) -> Value | tuple[Value, ...]:
-    """The channels times |gamma|; the scale that depends on the data is left out."""
+    """Multiply the channels by |gamma|; the scale that depends on the data is left out."""
     if call.arguments.get("use_input_stats") is False:
         return _by_running(call)
     value = call.values()[0]
@@ -58,7 +58,7 @@ def over_channels(call: Call) -> Value | tuple[Value, ...]:
 
 
 def _by_data(call: Call, weight: object, n_after: int) -> Value | tuple[Value, ...]:
-    """Args: weight, gamma or None; n_after, axes after those of gamma."""
+    """Multiply by ``weight`` (gamma, or None), whose axes are followed by ``n_after`` others."""
     call.note(
         f"{call.operation.removeprefix('aten.').removeprefix('native_')} scales by the data, which "
         "the weights do not tell: only its own factors count"

@@ -1,4 +1,4 @@
-"""Rules for what mixes the pixels of a channel, and for sums and means over whole axes."""
+"""Rules for operations that mix the pixels of a channel, and for sums and means over axes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clusterability.tracing.provenance import Value, chosen
 
 
 def _pooled(call: Call, n_axes: int) -> Value:
-    """Pooling, whose window the arguments tell."""
+    """Return a pooled value, with windows by the call's arguments."""
     value = call.value("self" if "self" in call.arguments else "input")
     is_mean = "avg" in call.operation
     try:
@@ -48,12 +48,12 @@ _POOLED = {
     "adaptive_avg_pool2d": 2,
     "adaptive_avg_pool3d": 3,
 }
-"""Axes that each has windows along."""
+"""Number of axes along which each operation has windows."""
 
 
 @rule(*(f"aten.{name}" for name in _POOLED))
 def pooling(call: Call) -> Value:
-    """Windows of pixels become one."""
+    """Pool windows of pixels."""
     return _pooled(call, _POOLED[call.operation.removeprefix("aten.")])
 
 
@@ -69,7 +69,7 @@ _RESIZED = {
 
 @rule(*(f"aten.{name}" for name in _RESIZED))
 def resizing(call: Call) -> Value:
-    """Pixels between pixels; where they are different neurons, all are taken to reach all."""
+    """Interpolate pixels; where they are different neurons, each is taken to reach all."""
     n_axes = _RESIZED[call.operation.removeprefix("aten.")]
     value = call.value("self" if "self" in call.arguments else "input")
     try:
@@ -78,8 +78,8 @@ def resizing(call: Call) -> Value:
         raise call.refusal(str(error)) from None
 
 
+# Operations that return the index of each maximum too, with the number of axes of their windows.
 _WITH_INDICES = {
-    # Pooling that returns where each maximum lay too, and the axes that its windows have.
     "max_pool1d_with_indices": 1,
     "max_pool2d_with_indices": 2,
     "max_pool3d_with_indices": 3,
@@ -93,7 +93,7 @@ _WITH_INDICES = {
 
 @rule(*(f"aten.{name}" for name in _WITH_INDICES))
 def with_indices(call: Call) -> tuple[Value, ...]:
-    """Pooling that returns where each maximum lay too."""
+    """Return the pooled value twice: as the maxima, and as their indices."""
     out = _pooled(call, _WITH_INDICES[call.operation.removeprefix("aten.")])
     return out, out
 
@@ -103,13 +103,13 @@ def with_indices(call: Call) -> tuple[Value, ...]:
     *("aten.linalg_vector_norm", "aten.norm", "aten.std", "aten.var", "aten.nanmean"),
 )
 def over_axes(call: Call) -> Value:
-    """Whole axes become one element."""
+    """Sum or average over whole axes."""
     return _reduced(call, is_mean="mean" in call.operation)
 
 
 @rule("aten.max", "aten.min", "aten.median", "aten.mode")
 def picking(call: Call) -> Value | tuple[Value, ...]:
-    """The largest along an axis, with its place; or of two tensors; or of all elements."""
+    """Pick along an axis (with the index), between two tensors, or among all elements."""
     if "other" in call.arguments:
         return chosen(call.values(), call.shape)
     out = _reduced(call, is_mean=False)

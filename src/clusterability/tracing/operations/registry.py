@@ -1,8 +1,8 @@
 """The registry: how neurons pass through each operation of a traced network.
 
-A rule takes a :class:`Call` and returns the :class:`Value` that comes out (several in a tuple where
-the operation returns several). Operations are named as PyTorch names them, without overload and
-without the underscore of an operation in place: ``aten.relu``, ``aten.conv2d``.
+A rule takes a :class:`Call` and returns the operation's output as a :class:`Value` (a tuple of them
+where the operation returns several tensors). Operations are named as PyTorch names them, without
+overload and without the underscore of an operation in place: ``aten.relu``, ``aten.conv2d``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Constant:
     """A tensor that depends on parameters and buffers alone.
 
     Attributes:
-        name: of the parameter, or one made up for what is computed from parameters.
-        source: the parameter that it is, or is computed from first.
+        name: the parameter's name; a new one for a tensor computed from parameters.
+        source: name of the parameter, or of the first one that it is computed from.
         shape: its shape.
         dtype: its type.
-        evaluate: computes it.
+        evaluate: computes its value.
     """
 
     name: str
@@ -45,12 +45,12 @@ class WeightOperation:
     """A linear layer or a convolution where it is applied.
 
     Attributes:
-        name: for layers and messages.
+        name: its name in layers and messages.
         weight: the parameter.
         is_dense: whether it is a linear layer.
-        reads: what it reads.
+        reads: the value that it reads.
         axis: the axis of ``reads`` along which its inputs lie.
-        n_outputs: outputs of the weight.
+        n_outputs: number of outputs of the weight.
     """
 
     name: str
@@ -63,12 +63,12 @@ class WeightOperation:
 
 @dataclass(eq=False)
 class Record:
-    """What a walk through the network has met so far.
+    """The findings of a walk through the network so far.
 
     Attributes:
         owners: paths of the modules that hold each parameter, several where it is shared.
         operations: weight operations in the order in which they run.
-        notes: for the user, each once.
+        notes: remarks for the user, each once.
     """
 
     owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -78,18 +78,18 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One operation on its way: what a rule gets.
+    """One call of an operation, the argument of a rule.
 
     Attributes:
         operation: its name, as in the registry.
-        arguments: by the names of PyTorch's schema; tensors are :class:`Value` where they depend
-            on the network's input and :class:`Constant` where not.
-        shape: of what it returns; of the first tensor if it returns several.
-        shapes: of all tensors that it returns.
-        module: path of the module that it was called in, for messages.
-        run: calls the operation itself, on tensors in place of the arguments that are tensors, and
-            with the arguments that are named to it.
-        record: of the walk.
+        arguments: the arguments by the names of PyTorch's schema; tensors are :class:`Value` where
+            they depend on the network's input, else :class:`Constant`.
+        shape: shape of the output; of the first one if there are several.
+        shapes: shapes of all outputs.
+        module: path of the module that calls it, for messages.
+        run: calls the operation itself; takes a sequence of tensors to put in place of its tensor
+            arguments, and further arguments to change by name.
+        record: the record of the walk.
     """
 
     operation: str
@@ -104,17 +104,17 @@ class Call:
         return self.arguments[name]
 
     def tensors(self) -> Iterator[Value | Constant]:
-        """All tensors among the arguments, in order."""
+        """Yield all tensors among the arguments, in order."""
         for argument in self.arguments.values():
             parts = argument if isinstance(argument, list | tuple) else [argument]
             yield from (part for part in parts if isinstance(part, Value | Constant))
 
     def values(self) -> list[Value]:
-        """The tensors that depend on the network's input, in order."""
+        """Return the tensors that depend on the network's input, in order."""
         return [tensor for tensor in self.tensors() if isinstance(tensor, Value)]
 
     def value(self, name: str) -> Value:
-        """An argument that must depend on the network's input.
+        """Return an argument that must depend on the network's input.
 
         Raises:
             InputError: if it is constant.
@@ -135,14 +135,14 @@ class Call:
         is_dense: bool,
         **how: Any,
     ) -> Value:
-        """Enter a weight operation into the record and return what it gives.
+        """Enter a weight operation into the record and return its output.
 
         Args:
-            reads: what it reads.
+            reads: the value that it reads.
             constant: its weight.
-            axis: of ``reads``, along which the weight's inputs lie.
-            n_outputs: outputs of the weight.
-            out_axis: of the result, along which they lie.
+            axis: the axis of ``reads`` along which the weight's inputs lie.
+            n_outputs: number of outputs of the weight.
+            out_axis: the axis of the output along which these lie.
             is_dense: whether it is a linear layer.
             how: layout, groups, transposed; see :class:`Weight`.
 
@@ -163,7 +163,7 @@ class Call:
         return produced(len(self.record.operations) - 1, self.shape, out_axis % len(self.shape))
 
     def _name_of(self, parameter: str) -> str:
-        """The module that a weight belongs to; where several share it, the one that runs."""
+        """Return the module that holds a weight; where several share it, the one that runs."""
         if self.module in self.record.owners.get(parameter, ()):
             return self.module or "weight"
         if "::" in parameter:  # a name that an exporter made up
@@ -171,17 +171,17 @@ class Call:
         return _operation_name(parameter) or self.module or "weight"
 
     def note(self, text: str) -> None:
-        """Say something to the user about how the network was read; once for equal texts."""
+        """Add a remark for the user about how the network was read; equal texts count once."""
         self.record.notes[text] = None
 
     def refusal(self, why: str) -> InputError:
-        """An error that names the operation and the module that it came from."""
+        """Return an error that names the operation and the module that calls it."""
         module = f" in module {quoted(self.module)}" if self.module else ""
         return InputError(f"{self.operation}{module} cannot be followed: {why}")
 
 
 def _operation_name(parameter: str) -> str:
-    """The module that a weight belongs to; the weight's own name where that tells more."""
+    """Return the path of the module that holds a weight; the weight's name if it tells more."""
     parameter = re.sub(r"\.?parametrizations\.(\w+)\.original\d*$", r".\1", parameter)
     parent, _, last = parameter.rpartition(".")
     return parent if last in ("weight", "kernel") else parameter.lstrip(".")
@@ -211,10 +211,10 @@ def rule(*operations: str) -> Callable[[Rule], Rule]:
 
 
 def find_rule(call: Call) -> Rule:
-    """The rule for a call.
+    """Return the rule for a call.
 
     Raises:
-        InputError: if there is none.
+        InputError: if no rule is registered for its operation.
     """
     try:
         return RULES[call.operation]
@@ -226,7 +226,7 @@ def find_rule(call: Call) -> Rule:
 
 
 def numbers(argument: Any) -> list[int]:
-    """A list of integers from an argument that may be one integer, a list, or None."""
+    """Return a list of integers from an argument that is one integer, a list, or None."""
     if argument is None:
         return []
     return list(argument) if isinstance(argument, Sequence) else [int(argument)]
