@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from clusterability.errors import InputError
 from clusterability.graph import Layer
+from clusterability.tracing.connections import Connection, Path
+from clusterability.tracing.index_maps import Entries
 from clusterability.tracing.naming import listed
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.provenance import INPUT
 from clusterability.tracing.reading import Arrivals, Indices, Reading, read, read_output
 from clusterability.tracing.walking import Walked
-from clusterability.tracing.wiring import Connection, Entries, Path, Wiring
+from clusterability.tracing.wiring import Wiring
 
 
 @dataclass(frozen=True, order=True)

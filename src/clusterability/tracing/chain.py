@@ -15,10 +15,12 @@ from typing import Literal
 
 from clusterability.errors import InputError
 from clusterability.graph import Layer
+from clusterability.tracing.connections import Connection, Path
+from clusterability.tracing.index_maps import Entries
 from clusterability.tracing.naming import described, listed, quoted
 from clusterability.tracing.scales import BatchNorm
 from clusterability.tracing.weights import Layout, Weight
-from clusterability.tracing.wiring import Connection, Entries, Path, Wiring
+from clusterability.tracing.wiring import Wiring
 
 Kind = Literal["dense", "conv"]
 
