@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from clusterability.errors import InputError
-from clusterability.wiring.parameters import find_parameter
+from clusterability.wiring.parameters import find_parameter, widen
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from clusterability.wiring.parameters import find_parameter
     ],
 )
 def test_half_precision_is_widened(given, expected):
-    found = find_parameter({"w": torch.tensor([1.5, -2], dtype=given)}, "w")
+    found = widen(torch.tensor([1.5, -2], dtype=given))
     assert found.dtype == expected
     assert found.tolist() == [1.5, -2]
 
@@ -23,13 +23,29 @@ def test_half_precision_is_widened(given, expected):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_full_precision_is_handed_on_without_a_copy(dtype):
     parameter = torch.ones(2, dtype=dtype)
-    assert find_parameter({"w": parameter}, "w") is parameter
+    assert widen(parameter) is parameter
 
 
 def test_gradient_passes():
     parameter = torch.ones(2, dtype=torch.bfloat16, requires_grad=True)
-    find_parameter({"w": parameter}, "w").sum().backward()
+    widen(parameter).sum().backward()
     assert parameter.grad.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_floats_are_found(dtype):
+    parameter = torch.ones(2, dtype=dtype)
+    assert find_parameter({"w": parameter}, "w") is parameter
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool])
+def test_integers_are_found_where_they_may_be(dtype):
+    parameter = torch.ones(2, dtype=dtype)
+    assert find_parameter({"w": parameter}, "w", integers=True) is parameter
+    with pytest.raises(InputError, match=r"'w' holds torch\.complex64"):
+        find_parameter({"w": torch.ones(2, dtype=torch.complex64)}, "w", integers=True)
+    with pytest.raises(InputError, match="'w' lies on the meta device"):
+        find_parameter({"w": parameter.to("meta")}, "w", integers=True)
 
 
 @pytest.mark.parametrize(

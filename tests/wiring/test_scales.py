@@ -1,13 +1,15 @@
+import copy
 import math
+import pickle
 
 import pytest
 import torch
 from torch import nn
 
 from clusterability.errors import InputError
-from clusterability.wiring.scales import BatchNorm, Multiplier
+from clusterability.wiring.scales import BatchNorm, Multiplier, Total
 
-LIKE = torch.zeros(0, dtype=torch.float64)
+LIKE = torch.zeros(0, 0, dtype=torch.float64)
 
 
 def test_a_batch_norm_scales_as_the_module_does():
@@ -43,7 +45,7 @@ def test_a_multiplier_is_its_absolute_values_flattened():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_values_come_in_the_precision_of_the_strengths(dtype):
-    like = torch.zeros(0, dtype=dtype)
+    like = torch.zeros(0, 0, dtype=dtype)
     parameters = {"var": torch.ones(2, dtype=torch.float16), "m": torch.ones(2)}
     assert BatchNorm("bn", "var", 1e-3).values(parameters, like).dtype == dtype
     assert Multiplier("m").values(parameters, like).dtype == dtype
@@ -74,7 +76,7 @@ def test_scales_are_differentiable():
 def test_batch_norms_that_are_not_finite_are_refused(var, gamma):
     norm = BatchNorm("bn", "v", 0.0, "g")
     with pytest.raises(InputError, match="batch norm 'bn' has NaN or infinite scales: its running"):
-        norm.values({"v": var, "g": gamma}, LIKE)
+        norm.find_values({"v": var, "g": gamma}, LIKE)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +85,61 @@ def test_batch_norms_that_are_not_finite_are_refused(var, gamma):
 )
 def test_multipliers_that_are_not_finite_are_refused(divides, value, verb):
     with pytest.raises(InputError, match=f"'m', which {verb}, gives NaN or infinite scales"):
-        Multiplier("m", divides).values({"m": torch.tensor([1.0, value])}, LIKE)
+        Multiplier("m", divides).find_values({"m": torch.tensor([1.0, value])}, LIKE)
 
 
 def test_a_missing_parameter_is_named():
     for scale in (BatchNorm("bn", "v", 0.1), Multiplier("v")):
         with pytest.raises(InputError, match="no parameter 'v'"):
-            scale.values({}, LIKE)
+            scale.find_values({}, LIKE)
+
+
+M = torch.tensor([2.0, -3.0, 1.0])
+TOTAL = Total(((2.0, ((Multiplier("m"), (2, 0)),)), (0.5, ((Multiplier("m"), (1, 1)),) * 2)))
+
+
+def test_the_ways_of_a_total_add_up():
+    """Neuron 0: 2 |m_2| + 0.5 |m_1|^2; neuron 1: 2 |m_0| + 0.5 |m_1|^2."""
+    assert TOTAL.values({"m": M}, LIKE).tolist() == [2 * 1 + 4.5, 2 * 2 + 4.5]
+    assert TOTAL.find_values({"m": M}, LIKE).tolist() == [6.5, 8.5]
+
+
+def test_a_total_whose_scale_has_too_few_entries_is_refused():
+    with pytest.raises(InputError, match="'m' has 2 channels, expected 3 or more"):
+        TOTAL.find_values({"m": M[:2]}, LIKE)
+    with pytest.raises(InputError, match="'m', which multiplies, gives NaN"):
+        TOTAL.find_values({"m": M * math.nan}, LIKE)
+
+
+def test_a_total_is_equal_to_its_copies():
+    TOTAL.values({"m": M}, LIKE)
+    for other in (copy.deepcopy(TOTAL), pickle.loads(pickle.dumps(TOTAL))):
+        assert other == TOTAL
+        assert hash(other) == hash(TOTAL)
+        assert other.values({"m": M}, LIKE).tolist() == [6.5, 8.5]
+
+
+SCALES = [
+    (BatchNorm("bn", "v", 0.1, "g"), {"v": (4,), "g": (4,)}),
+    (BatchNorm("bn", "v", 0.1), {"v": (4,)}),
+    (Multiplier("m"), {"m": (4, 1, 2)}),
+    (Multiplier("m", divides=True), {"m": ()}),
+    (Multiplier("m", shape=(2, 3, 2), averaged=(0, 2)), {"m": (2, 3, 2)}),
+    (Multiplier("m", shape=(2, 3, 2), averaged=(1,)), {"m": (12,)}),
+    (TOTAL, {"m": (3,)}),
+]
+
+
+@pytest.mark.parametrize(("scale", "shapes"), SCALES)
+@pytest.mark.parametrize("leading", [(3,), (2, 2)])
+def test_stacked_parameters_equal_a_loop(scale, shapes, leading):
+    generator = torch.Generator().manual_seed(0)
+    stacked = {
+        name: torch.rand(*leading, *shape, generator=generator).double() + 0.1
+        for name, shape in shapes.items()
+    }
+    found = scale.values(stacked, torch.zeros(*leading, 0, 0, dtype=torch.float64))
+    flat = {name: values.flatten(0, len(leading) - 1) for name, values in stacked.items()}
+    for i, values in enumerate(found.flatten(0, len(leading) - 1)):
+        one = {name: each[i] for name, each in flat.items()}
+        torch.testing.assert_close(values, scale.values(one, LIKE))

@@ -92,6 +92,18 @@ class NeuronGraph:
         blocks = tuple(Block(i, i + 1, block) for i, block in enumerate(strengths))
         return cls(layers, blocks)
 
+    @classmethod
+    def unchecked(cls, layers: tuple[Layer, ...], blocks: tuple[Block, ...]) -> NeuronGraph:
+        """Build a graph of blocks that are known to fit, for loops that cannot wait for the checks.
+
+        Args:
+            layers: as for the graph itself.
+            blocks: as for the graph itself; one within a layer has a support.
+        """
+        graph = object.__new__(cls)
+        graph.__dict__.update(layers=layers, blocks=blocks, _flat=None)
+        return graph
+
     @cached_property
     def offsets(self) -> tuple[int, ...]:
         """Number of each layer's first neuron, and at the end the number of all neurons."""

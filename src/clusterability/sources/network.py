@@ -199,7 +199,9 @@ def _trace_weights(
         wiring, parameters, notes = state_dict_wiring(state, include, order)
         del state  # it would hold every tensor to the end
         with torch.no_grad():
-            graph = wiring.graph(_Drained(parameters), kernel_norm)
+            wiring.check(parameters)
+            graph = wiring.strengths(_Drained(parameters), find_kernel_norm(kernel_norm))
+            wiring.check_strengths(graph)
     except InputError as error:
         raise InputError(_of_file(path, str(error))) from None
     return Traced(shown(path.name), graph, notes)

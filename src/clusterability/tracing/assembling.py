@@ -24,7 +24,9 @@ from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.provenance import INPUT
 from clusterability.tracing.reading import Arrivals, Indices, Reading, read, read_output
 from clusterability.tracing.walking import Walked
-from clusterability.wiring.wiring import Connection, Entries, Path, Wiring
+from clusterability.wiring.connections import Connection, Path
+from clusterability.wiring.index_maps import Entries
+from clusterability.wiring.wiring import Wiring
 
 
 @dataclass(frozen=True, order=True)

@@ -1,8 +1,9 @@
 """Norms that turn a convolution's kernels into one strength per pair of channels.
 
-Each takes a tensor (n_out, n_in, *kernel) and returns (n_out, n_in). ``l1`` is the text's
-(section 1.1 of Filan et al., 2021) and ``l2`` the variant of its footnote 2; the published numbers
-were computed with ``induced-1`` and ``induced-2``.
+Each takes a tensor (n_out, n_in, *kernel) and returns (n_out, n_in). A slice's norm depends on that
+slice alone, so that kernels of several networks can be stacked along the outputs. ``l1`` is the
+text's (section 1.1 of Filan et al., 2021) and ``l2`` the variant of its footnote 2; the published
+numbers were computed with ``induced-1`` and ``induced-2``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parameters by name, in a precision that strengths are computed in."""
+"""Parameters by name, and the precision that strengths are computed in."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.shown import quoted
 
-_WIDENED = {
-    torch.float16: torch.float32,
-    torch.bfloat16: torch.float32,
-    torch.float32: torch.float32,
-    torch.float64: torch.float64,
-}
+_KEPT = (torch.float32, torch.float64)
+_FLOATS = (torch.float16, torch.bfloat16, *_KEPT)
+
+
+def widen(parameter: Tensor) -> Tensor:
+    """Return the parameter in float32 or float64: half precision in float32."""
+    return parameter if parameter.dtype in _KEPT else parameter.to(torch.float32)
 
 
 def find_parameter(
     parameters: Mapping[str, Tensor], name: str, *, integers: bool = False
 ) -> Tensor:
-    """The parameter, in float32 or float64; where ``integers`` may be, in float32 too.
+    """Return the parameter of that name, which holds floats, or where ``integers`` may be, these.
 
     Raises:
-        InputError: if it is missing, no dense tensor with values, or not floating point.
+        InputError: if it is missing, no dense tensor with values, or of another type.
     """
     try:
         parameter = parameters[name]
     except KeyError:
         raise InputError(f"there is no parameter {quoted(name)} among those given") from None
-    if integers and not (parameter.is_floating_point() or parameter.is_complex()):
-        parameter = parameter.float()
-    if parameter.dtype not in _WIDENED:
+    is_integer = not (parameter.is_floating_point() or parameter.is_complex())
+    if parameter.dtype not in _FLOATS and not (integers and is_integer):
         raise InputError(
             f"{quoted(name)} holds {parameter.dtype}, expected float16, bfloat16, float32 or "
             "float64; convert it back to floating point first"
@@ -40,4 +40,4 @@ def find_parameter(
     if parameter.is_meta or parameter.layout != torch.strided:
         kind = "lies on the meta device" if parameter.is_meta else f"has layout {parameter.layout}"
         raise InputError(f"{quoted(name)} {kind}; give a dense tensor that holds values")
-    return parameter.to(_WIDENED[parameter.dtype])
+    return parameter

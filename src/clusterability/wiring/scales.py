@@ -1,15 +1,21 @@
-"""What multiplies a connection between its weight and the layer that it reaches."""
+"""Scales: factors that multiply a connection between its weight and the layer that it reaches.
+
+Each kind has ``values``, which computes and checks nothing, and ``find_values``, which checks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.shown import quoted
+from clusterability.wiring.index_maps import Index
 from clusterability.wiring.parameters import find_parameter
 
 
@@ -38,20 +44,32 @@ class BatchNorm:
         return (self.weight, self.running_var) if self.weight else (self.running_var,)
 
     def values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
-        """The scales, (n_channels,), in the precision of ``like``.
+        """Return the scales, (..., n_channels).
+
+        Args:
+            parameters: by name, with the leading axes of ``like``.
+            like: (..., n_source, n_outputs), strengths in whose precision the scales come.
+        """
+        scale = (parameters[self.running_var].to(like) + self.eps).rsqrt()
+        if self.weight is not None:
+            scale = scale * parameters[self.weight].to(like).abs()
+        return scale
+
+    def find_values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
+        """Return :meth:`values`, checked.
 
         Raises:
             InputError: if a parameter is missing or a scale is not finite.
         """
-        scale = (find_parameter(parameters, self.running_var).to(like) + self.eps).rsqrt()
-        if self.weight is not None:
-            scale = scale * find_parameter(parameters, self.weight).to(like).abs()
-        if not bool(torch.isfinite(scale.detach()).all()):
+        for name in self.parameter_names:
+            find_parameter(parameters, name)
+        values = self.values(parameters, like)
+        if not bool(torch.isfinite(values.detach()).all()):
             raise InputError(
                 f"batch norm {quoted(self.name)} has NaN or infinite scales: its running_var must "
                 "not be negative, and its weight must be finite"
             )
-        return scale
+        return values
 
 
 @dataclass(frozen=True)
@@ -77,21 +95,28 @@ class Multiplier:
         return (self.name,)
 
     def values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
-        """The scales, (n_entries,), in the precision of ``like``.
+        """Return the scales, (..., n_entries); see :meth:`BatchNorm.values`."""
+        scale = parameters[self.name].to(like).abs()
+        leading = scale.shape[: like.ndim - 2]
+        if self.divides:
+            scale = scale.reciprocal()
+        if self.averaged:
+            axes = [len(leading) + axis for axis in self.averaged]
+            scale = scale.reshape(*leading, *self.shape).mean(axes)
+        return scale.reshape(*leading, -1)
+
+    def find_values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
+        """Return :meth:`values`, checked.
 
         Raises:
             InputError: if the parameter is missing or a scale is not finite.
         """
-        scale = find_parameter(parameters, self.name, integers=True).to(like).abs()
-        if self.divides:
-            scale = scale.reciprocal()
-        if self.averaged:
-            scale = scale.reshape(self.shape).mean(self.averaged)
-        scale = scale.flatten()
-        if not bool(torch.isfinite(scale.detach()).all()):
+        find_parameter(parameters, self.name, integers=True)
+        values = self.values(parameters, like)
+        if not bool(torch.isfinite(values.detach()).all()):
             kind = "divides" if self.divides else "multiplies"
             raise InputError(f"{quoted(self.name)}, which {kind}, gives NaN or infinite scales")
-        return scale
+        return values
 
 
 @dataclass(frozen=True)
@@ -116,20 +141,39 @@ class Total:
     def parameter_names(self) -> tuple[str, ...]:
         return tuple(n for _, scales in self.ways for s, _ in scales for n in s.parameter_names)
 
-    def values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
-        """The scales, (n_neurons,), in the precision of ``like``.
+    @cached_property
+    def _indices(self) -> list[list[Index]]:
+        return [[Index(entries) for _, entries in scales] for _, scales in self.ways]
 
-        Raises:
-            InputError: if a parameter is missing or a scale is not finite.
-        """
+    def __getstate__(self) -> dict[str, Any]:
+        return {"ways": self.ways}  # without tensors on a device
+
+    def values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
+        """Return the scales, (..., n_neurons); see :meth:`BatchNorm.values`."""
         total = like.new_zeros(())
-        for factor, scales in self.ways:
+        for (factor, scales), indices in zip(self.ways, self._indices, strict=True):
             product = like.new_full((), factor)
-            for scale, entries in scales:
+            for (scale, _), index in zip(scales, indices, strict=True):
                 values = scale.values(parameters, like)
-                product = product * values[torch.tensor(entries, device=values.device)]
+                product = product * values.index_select(-1, index.on(values.device))
             total = total + product
         return total
+
+    def find_values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
+        """Return :meth:`values`, checked.
+
+        Raises:
+            InputError: if a parameter is missing, or a scale is not finite or has too few entries.
+        """
+        for _, scales in self.ways:
+            for scale, entries in scales:
+                n_entries = scale.find_values(parameters, like).shape[-1]
+                if n_entries <= max(entries):
+                    raise InputError(
+                        f"{quoted(scale.name)} has {n_entries} channels, expected "
+                        f"{max(entries) + 1} or more"
+                    )
+        return self.values(parameters, like)
 
 
 Scale = BatchNorm | Multiplier | Total

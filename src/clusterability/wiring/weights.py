@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.shown import quoted
 from clusterability.wiring.kernels import KernelNorm
-from clusterability.wiring.parameters import find_parameter
+from clusterability.wiring.parameters import widen
 
 Layout = Literal["out-in", "in-out"]
 
@@ -36,78 +36,88 @@ class Weight:
     groups: int = 1
     transposed: bool = False
 
+    def sizes(self, shape: Sequence[int]) -> tuple[int, int]:
+        """Return the number of inputs and of outputs of a parameter of this shape."""
+        first, second = shape[:2] if self.layout == "out-in" else (shape[-1], shape[-2])
+        if len(shape) == 2:
+            return second, first
+        if self.transposed:
+            return first, second * self.groups
+        return second * self.groups, first
+
 
 def weight_strengths(
-    weight: Weight, parameters: Mapping[str, Tensor], kernel_norm: KernelNorm
+    weight: Weight, parameter: Tensor, kernel_norm: KernelNorm, n_leading: int = 0
 ) -> Tensor:
-    """(n_inputs, n_outputs): absolute weights, or the norm of each kernel slice; 0 across groups.
+    """Return (..., n_inputs, n_outputs): absolute weights, or the norm of each kernel slice.
+
+    Strengths across groups are 0. Half precision goes to float32.
+
+    Args:
+        weight: how the parameter lies.
+        parameter: (..., out, in), (..., out, in, *kernel), or as the layout says.
+        kernel_norm: of a convolution's kernels.
+        n_leading: number of leading axes, along which several parameters are stacked.
 
     Raises:
-        InputError: if the parameter is missing, misshapen, NaN or infinite.
+        InputError: if the kernel norm does not fit.
     """
-    parameter = find_parameter(parameters, weight.name)
-    if parameter.ndim < 2 or parameter.numel() == 0:
-        raise InputError(
-            f"{quoted(weight.name)} has shape {tuple(parameter.shape)}, expected 2 or more axes, "
-            "none of them empty"
-        )
-    if parameter.ndim == 2:
+    parameter = widen(parameter)
+    if parameter.ndim == n_leading + 2:
         strengths = parameter.abs()
-        strengths = strengths if weight.layout == "in-out" else strengths.mT
-    else:
-        strengths = _kernel_strengths(parameter, weight, kernel_norm)
-    _check_finite(strengths, parameter, weight.name)
-    return strengths
-
-
-def support_of(weight: Weight, strengths: Tensor) -> Tensor | None:
-    """Where the operation has connections, (n_inputs, n_outputs) bool; None for everywhere."""
-    if weight.groups == 1:
-        return None
-    n_in, n_out = strengths.shape
-    inputs = torch.arange(n_in, device=strengths.device) // (n_in // weight.groups)
-    outputs = torch.arange(n_out, device=strengths.device) // (n_out // weight.groups)
-    return inputs[:, None] == outputs
-
-
-def _kernel_strengths(parameter: Tensor, weight: Weight, norm: KernelNorm) -> Tensor:
+        return strengths if weight.layout == "in-out" else strengths.mT
     if weight.layout == "in-out":
-        parameter = parameter.movedim((-1, -2), (0, 1))
+        parameter = parameter.movedim((-1, -2), (n_leading, n_leading + 1))
+    # A norm is of each slice by itself, so that stacked kernels are kernels of more outputs.
     try:
-        norms = norm(parameter)
+        norms = kernel_norm(parameter.flatten(0, n_leading))
     except InputError as error:
         raise InputError(f"{quoted(weight.name)}: {error}") from None
+    norms = torch.unflatten(norms, 0, parameter.shape[: n_leading + 1])
     if weight.groups == 1:
         return norms if weight.transposed else norms.mT
     return _block_diagonal(norms, weight)
 
 
 def _block_diagonal(norms: Tensor, weight: Weight) -> Tensor:
-    """Each group's norms at its place in (n_inputs, n_outputs)."""
-    groups = weight.groups
-    if norms.shape[0] % groups:
+    """Each group's norms at its place in (..., n_inputs, n_outputs)."""
+    parts = torch.unflatten(norms, -2, (weight.groups, -1))  # (..., group, of a group, other side)
+    parts = parts if weight.transposed else parts.mT  # (..., group, inputs, outputs)
+    placed = torch.diag_embed(parts.movedim(-3, -1), dim1=-4, dim2=-2)
+    return placed.flatten(-4, -3).flatten(-2, -1)
+
+
+def support_of(
+    weight: Weight, n_inputs: int, n_outputs: int, device: torch.device
+) -> Tensor | None:
+    """Where the operation has connections, (n_inputs, n_outputs) bool; None for everywhere."""
+    if weight.groups == 1:
+        return None
+    inputs = torch.arange(n_inputs, device=device) // (n_inputs // weight.groups)
+    outputs = torch.arange(n_outputs, device=device) // (n_outputs // weight.groups)
+    return inputs[:, None] == outputs
+
+
+def check_weight(weight: Weight, parameter: Tensor) -> None:
+    """Refuse a parameter that is no such weight.
+
+    Raises:
+        InputError: if it has too few axes or an empty one, the groups do not divide it, or it is
+            NaN or infinite anywhere.
+    """
+    name, shape = quoted(weight.name), tuple(parameter.shape)
+    if parameter.ndim < 2 or parameter.numel() == 0:
+        raise InputError(f"{name} has shape {shape}, expected 2 or more axes, none of them empty")
+    n_channels = shape[0] if weight.layout == "out-in" else shape[-1]
+    if parameter.ndim > 2 and n_channels % weight.groups:
         raise InputError(
-            f"{quoted(weight.name)} has {norms.shape[0]} channels, which {groups} groups do not "
-            "divide"
+            f"{name} has {n_channels} channels, which {weight.groups} groups do not divide"
         )
-    parts = norms.reshape(groups, -1, norms.shape[1])  # (groups, of a group, of the other side)
-    parts = parts if weight.transposed else parts.mT  # (groups, inputs, outputs)
-    n_in, n_out = parts.shape[1:]
-    which = torch.arange(groups, device=norms.device)
-    zeros = norms.new_zeros(groups, groups, n_in, n_out)
-    placed = zeros.index_put((which, which), parts)
-    return placed.permute(0, 2, 1, 3).reshape(groups * n_in, groups * n_out)
-
-
-def _check_finite(strengths: Tensor, weight: Tensor, name: str) -> None:
-    # One number decides, for strengths are not negative and NaN comes through a maximum.
-    if not math.isfinite(float(strengths.detach().amax())):
-        n_bad = int((~torch.isfinite(weight.detach())).sum())
-        if n_bad == 0:
-            raise InputError(
-                f"{quoted(name)} is so large that its strengths overflow {weight.dtype}"
-            )
+    values = parameter.detach()
+    # NaN comes through both; torch.isfinite takes a hundred times as long on a CPU.
+    if not math.isfinite(float(values.amin())) or not math.isfinite(float(values.amax())):
+        n_bad = int((~torch.isfinite(values)).sum())
         raise InputError(
-            f"{quoted(name)} holds {n_bad} NaN or infinite weights of {weight.numel()}; "
+            f"{name} holds {n_bad} NaN or infinite weights of {values.numel()}; "
             "expected finite ones"
         )

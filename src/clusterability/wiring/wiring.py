@@ -6,63 +6,23 @@ graph.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.graph import Block, Layer, NeuronGraph
+from clusterability.graph import Layer, NeuronGraph
 from clusterability.shown import quoted
-from clusterability.wiring.kernels import find_kernel_norm
-from clusterability.wiring.scales import Scale
-from clusterability.wiring.weights import Weight, support_of, weight_strengths
-
-Entries = tuple[int, ...] | None
-
-
-@dataclass(frozen=True)
-class Path:
-    """A way from the outputs of a weight to the neurons of a layer.
-
-    Attributes:
-        channels: outputs of the weight that arrive, one for each arrival; None for all in order.
-        neurons: the neuron of the target layer at which each arrives; None for all in order.
-        scales: what multiplies on the way, each with its entry for each arrival; None for one
-            entry an arrival, in order.
-        factor: a plain number that multiplies on the way.
-    """
-
-    channels: Entries = None
-    neurons: Entries = None
-    scales: tuple[tuple[Scale, Entries], ...] = ()
-    factor: float = 1.0
-
-
-@dataclass(frozen=True)
-class Connection:
-    """One weight, the layer that it reads, and a layer that its outputs reach.
-
-    Attributes:
-        source: index of the layer that it reads.
-        target: index of the layer that it produces.
-        weight: the parameter and how it lies.
-        inputs: the neuron of the source layer that each input of the weight belongs to, -1 if it
-            belongs to another layer; None for one neuron an input, in order. Several inputs are one
-            neuron where a dense weight reads a channel's flattened pixels.
-        paths: the ways to the target; their strengths add up.
-        kernel: a name that copies of one block share, as a skip connection makes them; None if
-            there are no copies.
-    """
-
-    source: int
-    target: int
-    weight: Weight
-    inputs: Entries = None
-    paths: tuple[Path, ...] = (Path(),)
-    kernel: str | None = None
+from clusterability.wiring.connections import Connection, Joint
+from clusterability.wiring.kernels import KernelNorm, find_kernel_norm, l1
+from clusterability.wiring.parameters import find_parameter
+from clusterability.wiring.weights import Weight, check_weight, weight_strengths
 
 
 @dataclass(frozen=True)
@@ -90,12 +50,23 @@ class Wiring:
                     names.update(dict.fromkeys(scale.parameter_names))
         return tuple(names)
 
-    def graph(self, parameters: Mapping[str, Tensor], kernel_norm: str = "l1") -> NeuronGraph:
-        """The graph of these parameters, differentiable in them, on their device.
+    @cached_property
+    def _joints(self) -> tuple[tuple[Weight, tuple[Joint, ...]], ...]:
+        """The weights, each with its connections; connections in a row share one entry."""
+        sizes = [layer.n_neurons for layer in self.layers]
+        return tuple(
+            (weight, tuple(Joint(c, sizes[c.source], sizes[c.target]) for c in connections))
+            for weight, connections in groupby(self.connections, lambda c: c.weight)
+        )
 
-        A block is (n_source, n_target): absolute weights of a dense layer, summed over a channel's
-        flattened pixels; the norm of each kernel slice of a convolution; times the scales on the
-        way. Half precision goes to float32.
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the joints out of copies and pickles: they hold tensors on a device."""
+        return {"layers": self.layers, "connections": self.connections}
+
+    def graph(self, parameters: Mapping[str, Tensor], kernel_norm: str = "l1") -> NeuronGraph:
+        """Return the graph of these parameters, differentiable in them, on their device.
+
+        It is that of :meth:`strengths`, between :meth:`check` and :meth:`check_strengths`.
 
         Source: section 1.1 of Filan et al. (2021).
 
@@ -105,148 +76,86 @@ class Wiring:
                 does not fit.
         """
         norm = find_kernel_norm(kernel_norm)
-        blocks: list[Block] = []
-        # One weight at a time is looked up and let go, so a mapping that drops what it has handed
-        # out never holds weights and strengths together.
-        current: tuple[Weight, Tensor] | None = None
-        for connection in self.connections:
-            if current is None or current[0] != connection.weight:
-                current = connection.weight, weight_strengths(connection.weight, parameters, norm)
-            blocks.append(self._block(connection, current[1], parameters))
-        self._check_reached(blocks)
-        dtype = reduce(torch.promote_types, (block.strengths.dtype for block in blocks))
-        return NeuronGraph(
-            self.layers,
-            tuple(
-                Block(b.source, b.target, b.strengths.to(dtype), b.support, b.kernel)
-                for b in blocks
-            ),
-        )
+        self.check(parameters)
+        graph = self.strengths(parameters, norm)
+        self.check_strengths(graph)
+        return NeuronGraph(graph.layers, graph.blocks)
 
-    def _block(
-        self, connection: Connection, strengths: Tensor, parameters: Mapping[str, Tensor]
-    ) -> Block:
-        n_source = self.layers[connection.source].n_neurons
-        n_target = self.layers[connection.target].n_neurons
-        weight = connection.weight
-        _check_inputs(connection, strengths, n_source)
-        support = support_of(weight, strengths)
-        strengths = _gathered(strengths, connection.inputs, n_source)
-        if support is not None:
-            support = _gathered(support.double(), connection.inputs, n_source)
-        reached: Tensor | None = None
-        places: Tensor | None = None
-        for path in connection.paths:
-            part = _along(path, strengths, n_target, weight, parameters)
-            reached = part if reached is None else reached + part
-            if support is not None:
-                bare = Path(path.channels, path.neurons)
-                part = _along(bare, support, n_target, weight, parameters)
-                places = part if places is None else places + part
-        assert reached is not None
-        return Block(
-            connection.source,
-            connection.target,
-            reached,
-            None if places is None else places > 0,
-            connection.kernel,
-        )
+    def strengths(
+        self, parameters: Mapping[str, Tensor], norm: KernelNorm = l1, n_leading: int = 0
+    ) -> NeuronGraph:
+        """Return the graph of these parameters without checking them, for every training step.
 
-    def _check_reached(self, blocks: list[Block]) -> None:
-        """Refuse a layer that weights lead to, but with strengths of zero alone."""
+        A block is (..., n_source, n_target): absolute weights of a dense layer, summed over a
+        channel's flattened pixels; the norm of each kernel slice of a convolution; times the
+        scales on the way. Half precision goes to float32. The call never waits for a GPU.
+
+        Each weight is looked up once for its connections in a row, and let go: a mapping that
+        drops the tensors that it hands out never holds weights and strengths together.
+
+        Args:
+            parameters: by name, on one device; such as :meth:`graph` takes.
+            norm: of a convolution's kernels.
+            n_leading: number of leading axes of every parameter, along which networks of this
+                wiring are stacked; the graph is then a batch.
+        """
+        blocks = []
+        for weight, joints in self._joints:
+            strengths = weight_strengths(weight, parameters[weight.name], norm, n_leading)
+            blocks += [joint.block(strengths, parameters) for joint in joints]
+        dtypes = {block.strengths.dtype for block in blocks}
+        if len(dtypes) > 1:
+            widest = reduce(torch.promote_types, dtypes)
+            blocks = [replace(b, strengths=b.strengths.to(widest)) for b in blocks]
+        return NeuronGraph.unchecked(self.layers, tuple(blocks))
+
+    def check(self, parameters: Mapping[str, Tensor]) -> None:
+        """Refuse parameters of which no strengths can be computed.
+
+        Raises:
+            InputError: if one is missing, misshapen, not floating point, NaN or infinite.
+        """
+        for weight, joints in self._joints:
+            parameter = find_parameter(parameters, weight.name)
+            check_weight(weight, parameter)
+            for joint in joints:
+                joint.check(parameter, parameters)
+
+    def check_strengths(self, graph: NeuronGraph) -> None:
+        """Refuse a graph of :meth:`strengths` in which strengths overflow or a layer has none.
+
+        A layer that some weights reach may have others of zeros alone.
+
+        Raises:
+            InputError: that names the weight.
+        """
         reached: set[int] = set()
-        missed: dict[int, int] = {}
-        for i, block in enumerate(blocks):
-            if float(block.strengths.detach().amax()) > 0:
-                reached.add(block.target)
+        missed: dict[int, Connection] = {}
+        for connection, block in zip(self.connections, graph.blocks, strict=True):
+            largest = float(block.strengths.detach().amax())
+            if not math.isfinite(largest):
+                name, dtype = quoted(connection.weight.name), block.strengths.dtype
+                raise InputError(f"{name} is so large that its strengths overflow {dtype}")
+            if largest > 0:
+                reached.add(connection.target)
             else:
-                missed.setdefault(block.target, i)
-        for target, i in missed.items():
+                missed.setdefault(connection.target, connection)
+        for target, connection in missed.items():
             if target not in reached:
-                raise InputError(self._why_zero(self.connections[i]))
+                raise InputError(_why_zero(connection))
 
-    def _why_zero(self, connection: Connection) -> str:
-        name = quoted(connection.weight.name)
-        scales = [scale for path in connection.paths for scale, _ in path.scales]
-        if all(path.factor == 0 for path in connection.paths):
-            return f"what {name} gives is multiplied by 0, so that it joins no neurons"
-        if scales:
-            return (
-                f"{name} and what scales it ({quoted(scales[0].name)}) give strengths of zero "
-                "alone: one is zero wherever the other is not"
-            )
+
+def _why_zero(connection: Connection) -> str:
+    name = quoted(connection.weight.name)
+    scales = [scale for path in connection.paths for scale, _ in path.scales]
+    if all(path.factor == 0 for path in connection.paths):
+        return f"what {name} gives is multiplied by 0, so that it joins no neurons"
+    if scales:
         return (
-            f"{name} is zero throughout, so that it joins no neurons; train or initialize it, "
-            "prune less of it, or leave its layer out"
+            f"{name} and what scales it ({quoted(scales[0].name)}) give strengths of zero "
+            "alone: one is zero wherever the other is not"
         )
-
-
-def _check_inputs(connection: Connection, strengths: Tensor, n_source: int) -> None:
-    n_inputs = strengths.shape[0]
-    expected = n_source if connection.inputs is None else len(connection.inputs)
-    if n_inputs != expected:
-        raise InputError(
-            f"{quoted(connection.weight.name)} has {n_inputs} inputs, expected {expected}"
-        )
-
-
-def _gathered(strengths: Tensor, inputs: Entries, n_source: int) -> Tensor:
-    """Rows of the inputs of one neuron added up: (n_inputs, n_out) -> (n_source, n_out)."""
-    if inputs is None:
-        return strengths
-    index = torch.tensor(inputs)
-    pixels = len(inputs) // n_source
-    neurons = torch.arange(n_source)
-    if len(inputs) == n_source * pixels:  # a reshape adds up faster than an index
-        if torch.equal(index, neurons.repeat_interleave(pixels)):
-            return strengths.reshape(n_source, pixels, -1).sum(1)
-        if torch.equal(index, neurons.repeat(pixels)):
-            return strengths.reshape(pixels, n_source, -1).sum(0)
-    places = (index >= 0).nonzero().squeeze(1)
-    first, last = int(places[0]), int(places[-1]) + 1
-    # A slice of a transposed matrix is free, rows picked one by one are not.
-    if last - first == len(places):
-        rows = strengths[first:last]
-    else:
-        rows = strengths.index_select(0, places.to(strengths.device))
-    owners = index[places]
-    if torch.equal(owners, neurons):
-        return rows
-    zeros = strengths.new_zeros(n_source, strengths.shape[1])
-    return zeros.index_add(0, owners.to(strengths.device), rows)
-
-
-def _along(
-    path: Path, strengths: Tensor, n_target: int, weight: Weight, parameters: Mapping[str, Tensor]
-) -> Tensor:
-    """(n_source, n_out) -> (n_source, n_target) along one path."""
-    columns = strengths
-    if path.channels is not None:
-        channels = torch.tensor(path.channels, device=strengths.device)
-        if int(channels.max()) >= strengths.shape[1]:
-            raise InputError(
-                f"{quoted(weight.name)} has {strengths.shape[1]} outputs, expected "
-                f"{int(channels.max()) + 1} or more"
-            )
-        columns = strengths.index_select(1, channels)
-    for scale, entries in path.scales:
-        values = scale.values(parameters, columns)
-        if entries is not None and max(entries) < values.numel():
-            values = values[torch.tensor(entries, device=values.device)]
-        if values.shape != columns.shape[1:]:
-            raise InputError(
-                f"{quoted(scale.name)} has {values.numel()} channels, but scales a layer of "
-                f"{columns.shape[1]} neurons"
-            )
-        columns = columns * values
-    if path.factor != 1:
-        columns = columns * path.factor
-    if path.neurons is not None:
-        neurons = torch.tensor(path.neurons, device=strengths.device)
-        zeros = columns.new_zeros(columns.shape[0], n_target)
-        return zeros.index_add(1, neurons, columns)
-    if columns.shape[1] != n_target:
-        raise InputError(
-            f"{quoted(weight.name)} gives {columns.shape[1]} outputs, expected {n_target}"
-        )
-    return columns
+    return (
+        f"{name} is zero throughout, so that it joins no neurons; train or initialize it, "
+        "prune less of it, or leave its layer out"
+    )
