@@ -27,10 +27,11 @@ from torch.utils.data import Dataset as TorchDataset
 from clusterability.datasets import Dataset, load_dataset
 from clusterability.experiments.environment import environment
 from clusterability.training import TrainingSpec, build, train, train_many
-from clusterability.training.loop import evaluate, train_epoch
+from clusterability.training.loop import train_epoch
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.samples import samples
+from clusterability.training.scoring import evaluate
 from clusterability.workers import available_workers
 
 BATCH = 128

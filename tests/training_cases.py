@@ -5,12 +5,19 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from clusterability.datasets import Dataset, Split, load_dataset
 from clusterability.penalties import L1, L2
 from clusterability.training import TrainingSpec, folders
 from clusterability.training.dropout import drop_
+from clusterability.training.folders import RunFolder
+from clusterability.training.machine import Machine
+from clusterability.training.samples import data_digest, place
+from clusterability.training.torch_settings import training_settings
+from clusterability.training.training import Training
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +81,43 @@ def small_mlp(widths=(7, 6, 5, 4), rate=0.0, seed=0):
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / 2)
     return network
+
+
+class StoppedError(Exception):
+    """Raised by a hook to stop a training."""
+
+
+def train_with_hook(out, spec, after_epoch, data=None):
+    """Train one run, by default on few digits; ``after_epoch`` is called when an epoch is saved."""
+    data = few_digits() if data is None else data
+    machine = Machine(torch.device("cpu"), threads=1, workers=1, progress=False)
+    with RunFolder(out, spec) as folder, training_settings():
+        on_device = place(data, machine.device, data_digest(data))
+        return Training([spec], [folder], on_device, machine, after_epoch=after_epoch).train()
+
+
+def stop_after(out, spec, n_epochs, data=None):
+    """Train one run for so many epochs, pruning included, and return its checkpoint."""
+
+    def stop(training):
+        if sum(len(rows) for rows in training.progress.curves) == n_epochs:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train_with_hook(out, spec, stop, data)
+    return out / spec.name / "checkpoint.safetensors"
+
+
+def change_checkpoint(path, change):
+    """Replace the tensors of a checkpoint by those that a function makes of them."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(change(load_file(path)), path, metadata)
+
+
+def make_infinite(tensors):
+    """The state of an MLP that will diverge."""
+    return {**tensors, "parameter": torch.full_like(tensors["parameter"], torch.inf)}
 
 
 def naive_mask(weights, sparsity):

@@ -7,17 +7,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from clusterability import training
 from clusterability.cli import main
 from clusterability.cli import train as command
+from clusterability.datasets import load_dataset
 from clusterability.records import choice_of
 from clusterability.settings import Settings
 from clusterability.training import NETWORKS, TrainingSpec, measured, train
-from clusterability.training import training as runs
-from training_cases import one_thread, weights_of  # noqa: F401
+from training_cases import (  # noqa: F401
+    change_checkpoint,
+    make_infinite,
+    one_thread,
+    stop_after,
+    weights_of,
+)
 
 DIGITS = ("--network", "small-mlp", "--dataset", "digits")
 FAST = (*DIGITS, "--epochs", "1", "--pruning-epochs", "1", "--batch-size", "400")
@@ -236,15 +243,9 @@ def test_help_names_every_field_of_the_spec():
 
 
 @pytest.mark.slow
-def test_one_that_diverges_does_not_hide_the_others(tmp_path, capsys, monkeypatch):
-    note = runs.Training._note
-
-    def diverge(self, scores, test, seconds):
-        if self.spec.seed == 1:
-            scores.loss[0] = float("inf")
-        note(self, scores, test, seconds)
-
-    monkeypatch.setattr(runs.Training, "_note", diverge)
+def test_one_that_diverges_does_not_hide_the_others(tmp_path, capsys):
+    checkpoint = stop_after(tmp_path, replace(SPEC, seed=1), 1, load_dataset("digits"))
+    change_checkpoint(checkpoint, make_infinite)
     options = ["--runs", "3", "--workers", "1", "--out", str(tmp_path)]
     assert main(["train", *FAST, *options]) == 1
     out, err = capsys.readouterr()

@@ -10,7 +10,16 @@ from clusterability.errors import InputError
 from clusterability.training import NETWORKS, TrainingSpec, running, train, train_many, training
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.running import DivergedError
-from training_cases import few_digits, no_figures, one_thread, small_spec, weights_of  # noqa: F401
+from training_cases import (  # noqa: F401
+    change_checkpoint,
+    few_digits,
+    make_infinite,
+    no_figures,
+    one_thread,
+    small_spec,
+    stop_after,
+    weights_of,
+)
 
 
 def trained(out, spec, **fields):
@@ -152,32 +161,18 @@ def test_goes_on_after_an_error_as_if_there_had_been_none(tmp_path, monkeypatch,
     assert untimed(run.curves) == untimed(expected.curves)
 
 
-def test_a_checkpoint_keeps_the_threads_it_was_begun_with(tmp_path, monkeypatch):
-    def stop_after_epoch(self, *arguments):
-        save(self, *arguments)
-        raise RuntimeError
-
-    save = training.Training._save
-    with monkeypatch.context() as patched:
-        patched.setattr(training.Training, "_save", stop_after_epoch)
-        with pytest.raises(RuntimeError):
-            trained(tmp_path, small_spec(), threads=1)
+def test_a_checkpoint_keeps_the_threads_it_was_begun_with(tmp_path):
+    stop_after(tmp_path, small_spec(), 1)
     run = trained(tmp_path, small_spec(), threads=2)
     assert run.machine["threads"] == 1
     assert weights_of(run) == weights_of(trained(tmp_path / "other", small_spec(), threads=1))
 
 
-def test_a_checkpoint_of_other_data_is_refused(tmp_path, monkeypatch):
-    def fail(*_arguments):
-        raise RuntimeError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(training.Training, "_score_phase", fail)
-        with pytest.raises(RuntimeError):
-            trained(tmp_path, small_spec())
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    path = stop_after(tmp_path, small_spec(), 2)
     with pytest.raises(InputError, match="belongs to other data"):
         trained(tmp_path, small_spec(), data=few_digits(140))
-    (tmp_path / small_spec().name / "checkpoint.safetensors").write_bytes(b"half")
+    path.write_bytes(b"half")
     with pytest.raises(InputError, match=r"is damaged .* remove it to train"):
         trained(tmp_path, small_spec())
 
@@ -318,15 +313,8 @@ def test_several_runs_with_threads_of_their_own(tmp_path, monkeypatch):
         assert [run.machine["threads"] for run in runs] == [2, 2]
 
 
-def test_those_that_did_not_diverge_come_with_the_error(tmp_path, monkeypatch):
-    diverge = training.Training._note
-
-    def note(self, scores, test, seconds):
-        if self.spec.seed == 1:
-            scores.loss[0] = float("nan")
-        diverge(self, scores, test, seconds)
-
-    monkeypatch.setattr(training.Training, "_note", note)
+def test_those_that_did_not_diverge_come_with_the_error(tmp_path):
+    change_checkpoint(stop_after(tmp_path, small_spec(seed=1), 1), make_infinite)
     with pytest.raises(DivergedError, match="seed1-") as caught:
         train_many(small_spec(), 3, data=few_digits(), out=tmp_path, workers=1)
     assert [bool(run.diverged) for run in caught.value.runs] == [False, True, False]

@@ -1,10 +1,11 @@
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from clusterability import measure
 from clusterability.datasets import Dataset, Split
@@ -22,11 +23,16 @@ from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.randomness import Randomness, Use
 from training_cases import (  # noqa: F401
     PlainTraining,
+    StoppedError,
+    change_checkpoint,
     cubic,
     few_digits,
+    make_infinite,
     no_figures,
     one_thread,
     small_spec,
+    stop_after,
+    train_with_hook,
     weights_of,
 )
 
@@ -168,25 +174,13 @@ def with_another(tensors):
 
 
 @pytest.mark.parametrize("network", ["small-mlp", "small-cnn"])
-def test_a_checkpoint_with_other_tensors_is_refused(tmp_path, monkeypatch, network):
-    class StoppedError(Exception):
-        pass
-
-    def stop_when_pruned(self):
-        save(self)
-        if self.phase == 1:
-            raise StoppedError
-
-    spec, save = small_spec(network=network, epochs=1, batch_size=50), training.Training._save
-    monkeypatch.setattr(training.Training, "_save", stop_when_pruned)
-    with pytest.raises(StoppedError):
-        trained(tmp_path, spec)
-    path = tmp_path / spec.name / "checkpoint.safetensors"
-    whole = load_file(path)
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
+def test_a_checkpoint_with_other_tensors_is_refused(tmp_path, network):
+    spec = small_spec(network=network, epochs=1, batch_size=50)
+    path = stop_after(tmp_path, spec, 2)  # while pruning, so that it has masks
+    whole = path.read_bytes()
     for change in (without_first, of_one_number, doubled, with_another):
-        save_file(change(whole), path, metadata)
+        path.write_bytes(whole)
+        change_checkpoint(path, change)
         with pytest.raises(InputError, match=r"is damaged .* remove it to train") as error:
             trained(tmp_path, spec)
         assert "\n" not in str(error.value)
@@ -196,23 +190,9 @@ def test_a_checkpoint_with_other_tensors_is_refused(tmp_path, monkeypatch, netwo
 @pytest.mark.parametrize("workers", [1, 2])
 def test_other_runs_go_on(tmp_path, monkeypatch, workers):
     monkeypatch.setattr(running, "is_worth_processes", lambda *_: True)
-
-    def stop_after_epoch(self):
-        save(self)
-        raise RuntimeError
-
-    spec, save = small_spec(), training.Training._save
-    with monkeypatch.context() as patched:
-        patched.setattr(training.Training, "_save", stop_after_epoch)
-        with pytest.raises(RuntimeError):
-            trained(tmp_path, spec)
+    spec = small_spec()
     # Also in another process this one goes on with what cannot go on.
-    folder = tmp_path / spec.name
-    with safe_open(folder / "checkpoint.safetensors", "pt") as file:
-        metadata = file.metadata()
-    state = load_file(folder / "checkpoint.safetensors")
-    state["parameter"].fill_(torch.inf)
-    save_file(state, folder / "checkpoint.safetensors", metadata)
+    change_checkpoint(stop_after(tmp_path, spec, 1), make_infinite)
     with pytest.raises(DivergedError, match="seed0-"):
         train_many(spec, 3, data=few_digits(), out=tmp_path, workers=workers)
     done = {path.parent.name.split("-")[3] for path in tmp_path.glob("*/pruned.safetensors")}
@@ -266,18 +246,17 @@ def test_attempts_survive_a_stop(tmp_path, monkeypatch):
     measured_as(monkeypatch, [0.1, 0.2, 1.0, 1.0])
     expected = trained(tmp_path / "expected", spec)
     measured_as(monkeypatch, [0.1, 0.2, 1.0, 1.0])
-    save, n_saved = training.Training._save, []
+    n_trained = 0
 
-    def stopping(self):
-        save(self)
-        n_saved.append(None)
-        if len(n_saved) in (1, 3, 6):
-            raise RuntimeError
+    def stop_sometimes(_training):
+        nonlocal n_trained
+        n_trained += 1
+        if n_trained in (1, 3, 6):
+            raise StoppedError
 
-    monkeypatch.setattr(training.Training, "_save", stopping)
     for _ in range(3):
-        with pytest.raises(RuntimeError):
-            trained(tmp_path, spec)
+        with pytest.raises(StoppedError):
+            train_with_hook(tmp_path, spec, stop_sometimes)
     run = trained(tmp_path, spec)
     assert run.attempts == expected.attempts
     assert weights_of(run) == weights_of(expected)
@@ -307,3 +286,17 @@ def test_really_measured(tmp_path):
     run = trained(tmp_path, small_spec(retrain_below=1e-6, epochs=1, pruning_epochs=0))
     assert run.attempts == ()
     assert torch.get_num_threads() == 1
+
+
+def test_the_hook_sees_each_epoch_when_it_is_saved(tmp_path):
+    spec, seen = small_spec(), []
+
+    def look(training):
+        with safe_open(tmp_path / spec.name / "checkpoint.safetensors", "pt") as file:
+            saved = json.loads(file.metadata()["checkpoint"])
+            parameter = file.get_tensor("parameter")
+        assert torch.equal(parameter, training.networks.state()["parameter"])
+        seen.append((saved["phase"], saved["epoch"]))
+
+    train_with_hook(tmp_path, spec, look)
+    assert seen == [(0, 1), (0, 2), (1, 1), (1, 2)]

@@ -57,13 +57,18 @@ class Data:
     digest: str
 
     @property
+    def device(self) -> torch.device:
+        """The device that holds the samples."""
+        return self.train.x.device
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return tuple(self.train.x.shape[1:])
 
     @property
     def n_outputs(self) -> int:
-        """Classes, or targets of a regression."""
+        """The number of classes, or of targets of a regression."""
         return self.train.targets.shape[1]
 
 

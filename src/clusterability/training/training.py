@@ -5,49 +5,52 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from clusterability.errors import InputError
 from clusterability.measuring import measure
-from clusterability.training.augmentation import draw_transformations
-from clusterability.training.autograd_network import AutogradNetwork
-from clusterability.training.checkpoint import Checkpoint, check_place, damage_named
-from clusterability.training.divergence import are_finite
+from clusterability.training.checkpoint import Checkpoint, explain_damaged_checkpoint
+from clusterability.training.divergence import find_diverged
+from clusterability.training.drawing import (
+    draw_dropout,
+    draw_image_maps,
+    draw_networks,
+    draw_order,
+)
 from clusterability.training.folders import RunFolder
-from clusterability.training.loop import Scores, evaluate, sparsities, total_penalty, train_epoch
+from clusterability.training.loop import train_epoch
 from clusterability.training.machine import Machine, describe_machine
-from clusterability.training.mlp_stack import MLPStack
-from clusterability.training.networks import NETWORKS, build
-from clusterability.training.penalty import Penalty, penalties_of
+from clusterability.training.networks import build
+from clusterability.training.penalty import penalties_of
+from clusterability.training.progress import Progress
 from clusterability.training.pruning import PruningSchedule
-from clusterability.training.randomness import Randomness, Use
-from clusterability.training.record import Attempt, EpochScores, PhaseScores, TrainedRun
+from clusterability.training.randomness import Randomness
+from clusterability.training.record import Attempt, EpochScores, TrainedRun
 from clusterability.training.samples import Data
+from clusterability.training.scoring import Scores, evaluate, score_epoch, score_phase
 from clusterability.training.spec import TrainingSpec
-from clusterability.training.trainable import Trainable
 
 MAX_ATTEMPTS = 10
 
 
 class PausedError(Exception):
-    """A training has had its epochs for now."""
+    """Raised when ``max_epochs`` ran before the end; the checkpoint is saved."""
 
 
 class Training:
-    """One run, or the runs of one stack.
+    """Trains one run, or the runs of one stack, and writes their folders.
 
     Args:
-        specs: equal but for the seed.
-        folders: one a run, locked.
+        specs: of the runs, equal but for the seed.
+        folders: of the runs, locked.
         data: the same for all.
-        machine: says how many threads of torch; a checkpoint keeps those it was begun with, since
-            they change the rounding.
-        position: the bar's line, where other processes have bars too.
+        machine: has the number of torch's threads, unless a checkpoint has another.
+        position: line of the progress bar, where other processes have bars too.
+        after_epoch: called with this training after each epoch, when its checkpoint is saved.
     """
 
     def __init__(
@@ -58,140 +61,87 @@ class Training:
         machine: Machine,
         *,
         position: int | None = None,
+        after_epoch: Callable[[Training], None] | None = None,
     ) -> None:
         assert machine.threads is not None
         self.specs, self.folders, self.data = specs, folders, data
         self.spec = specs[0]
-        self.threads, self.progress, self.position = machine.threads, machine.progress, position
-        self.device = data.train.x.device
-        self.attempts: list[Attempt] = []
-        self.seconds = 0.0
+        self.shows_bar, self.position = machine.progress, position
+        self.after_epoch = after_epoch
+        self.progress = Progress.start(len(specs), machine.threads)
         self.epochs_left = math.inf
-        self.phase = self.epoch = self.attempt = 0
-        self.randomness: list[Randomness] = []
-        self.curves: list[list[EpochScores]] = []
-        self.phases: list[dict[str, PhaseScores]] = []
-        self.diverged: list[str | None] = []
-        self.good: list[dict[str, Tensor]] = []
-        self._begin(attempt=0)
+        self.last_good: list[dict[str, Tensor]] = []
 
     def train(self, max_epochs: int | None = None) -> list[TrainedRun]:
         """Go on from the checkpoint, if there is one, to the end.
 
         Raises:
+            InputError: if the checkpoint is damaged or of another training.
             PausedError: if the end is not reached in ``max_epochs``; all that was done is saved.
         """
         self.epochs_left = math.inf if max_epochs is None else max_epochs
-        checkpoint = self.folders[0].read_checkpoint(self._digest())
-        if checkpoint is not None:
-            with damage_named(self.folders[0].path):
-                self._restore(checkpoint)
-        torch.set_num_threads(self.threads)
-        while not self._is_over():
+        self._begin_or_resume()
+        torch.set_num_threads(self.progress.threads)
+        while self.progress.learning:
             self._train_phase()
             self._score_phase()
             ncut = self._degenerate_ncut()
             if ncut is not None:
-                self.attempts.append(Attempt(self.spec.phases[self.phase], ncut))
-                self._begin(self.attempt + 1)
-            elif self.phase + 1 < len(self.spec.phases):
-                self.phase, self.epoch = self.phase + 1, 0
+                self.progress.begin_again(Attempt(self._phase_name, ncut))
+                self._begin()
+            elif self.progress.phase + 1 < len(self.spec.phases):
+                self.progress.phase, self.progress.epoch = self.progress.phase + 1, 0
                 self.networks.start_phase()
             else:
                 break
         return self._finish()
 
-    def _begin(self, attempt: int) -> None:
-        """Draw the networks, before the first epoch."""
-        n_runs = len(self.specs)
-        self.attempt, self.phase, self.epoch = attempt, 0, 0
-        self.randomness = [Randomness(spec.seed, attempt) for spec in self.specs]
-        self.networks: Trainable = self._initialized()
-        self.curves = [[] for _ in range(n_runs)]
-        self.phases = [{} for _ in range(n_runs)]
-        self.diverged = [None] * n_runs
+    @property
+    def _phase_name(self) -> str:
+        return self.spec.phases[self.progress.phase]
 
-    def _initialized(self) -> Trainable:
-        spec = self.spec
-        networks = [
-            build(
-                spec.network,
-                self.data.shape,
-                self.data.n_outputs,
-                dropout=spec.dropout,
-                generator=randomness.numpy(Use.INITIALIZATION),
-            )
-            for randomness in self.randomness
-        ]
-        if NETWORKS[spec.network].is_mlp:
-            return MLPStack(networks, spec.learning_rate, self.device)
-        (network,) = networks
-        return AutogradNetwork(network, spec.learning_rate, self.device)
+    def _begin(self) -> None:
+        """Draw the networks with which the attempt begins."""
+        self.randomness = [Randomness(spec.seed, self.progress.attempt) for spec in self.specs]
+        self.networks = draw_networks(self.spec, self.data, self.randomness)
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
+    def _weights(self) -> list[dict[str, Tensor]]:
+        return [self.networks.weights(run) for run in range(self.networks.n_runs)]
+
+    def _begin_or_resume(self) -> None:
+        """Take over the checkpoint if there is one."""
+        checkpoint = self.folders[0].read_checkpoint(self._digest())
+        if checkpoint is None:
+            self._begin()
+            return
         n_epochs = [self.spec.phase_epochs(phase) for phase in range(len(self.spec.phases))]
-        check_place(checkpoint, n_epochs, len(self.specs))
-        self._begin(checkpoint.attempt)
-        self.phase, self.epoch = checkpoint.phase, checkpoint.epoch
-        self.curves, self.phases = checkpoint.curves, checkpoint.phases
-        self.diverged, self.attempts = checkpoint.diverged, checkpoint.attempts
-        self.seconds, self.threads = float(checkpoint.seconds), checkpoint.threads
-        self.networks.load_state(checkpoint.state)
-        # Copies broadcast and convert, so that other shapes and types would be taken.
-        if _kinds(self.networks.state()) != _kinds(checkpoint.state):
-            raise InputError("its tensors are those of another network")
-        self.good = self._weights()
+        with explain_damaged_checkpoint(self.folders[0].path):
+            checkpoint.progress.check(n_epochs, len(self.specs))
+            self.progress = checkpoint.progress
+            self._begin()
+            self.networks.load_state(checkpoint.state)
+            # Copies broadcast and convert, so that other shapes and types would be taken.
+            if _kinds(self.networks.state()) != _kinds(checkpoint.state):
+                raise InputError("its tensors are those of another network")
+        self.last_good = self._weights()
 
     def _save(self) -> None:
-        self.folders[0].write_checkpoint(
-            Checkpoint(
-                self.networks.state(),
-                self.attempt,
-                self.phase,
-                self.epoch,
-                self.curves,
-                self.phases,
-                self.diverged,
-                self.attempts,
-                self.seconds,
-                self.threads,
-                self._digest(),
-            )
-        )
+        checkpoint = Checkpoint(self.networks.state(), self.progress, self._digest())
+        self.folders[0].write_checkpoint(checkpoint)
 
     def _digest(self) -> str:
         # Dropout's random numbers depend on the kind of device.
-        device = [] if self.device.type == "cpu" else [self.device.type]
+        device = [] if self.data.device.type == "cpu" else [self.data.device.type]
         return "-".join([*(spec.digest for spec in self.specs), self.data.digest, *device])
 
-    def _is_over(self) -> bool:
-        return all(self.diverged)
-
     def _train_phase(self) -> None:
-        n_epochs = self.spec.phase_epochs(self.phase)
-        n_samples, batch_size = len(self.data.train), self._batch_size
-        n_steps = -(-n_samples // batch_size)
-        schedule = None
-        if self.spec.phases[self.phase] == "pruned":
-            schedule = PruningSchedule.over(
-                n_epochs * n_steps,
-                self.spec.initial_sparsity,
-                self.spec.final_sparsity,
-                self.spec.pruning_interval,
-            )
-        with tqdm(
-            total=n_epochs * n_steps,
-            initial=self.epoch * n_steps,
-            desc=f"{self.spec.name}, {self.spec.phases[self.phase]}",
-            disable=None if self.progress and sys.stderr is not None else True,
-            position=self.position,
-            leave=False,
-            unit="step",
-        ) as bar:
-            while self.epoch < n_epochs and not self._is_over():
+        n_epochs = self.spec.phase_epochs(self.progress.phase)
+        schedule = self._pruning_schedule(n_epochs * self._steps_per_epoch)
+        with self._bar(n_epochs) as bar:
+            while self.progress.epoch < n_epochs and self.progress.learning:
                 if self.epochs_left <= 0:
                     raise PausedError
-                self._train_epoch(schedule, bar, self.epoch * n_steps)
+                self._train_epoch(schedule, bar)
                 self.epochs_left -= 1
 
     @property
@@ -199,126 +149,99 @@ class Training:
         assert self.spec.batch_size is not None
         return self.spec.batch_size
 
-    def _train_epoch(
-        self, schedule: PruningSchedule | None, bar: tqdm[None], first_step: int
-    ) -> None:
-        started = time.perf_counter()
-        self.good = self._weights()
-        place = (self.phase, self.epoch)
-        self.networks.start_epoch(
-            [r.torch(Use.DROPOUT, *place, self.device) for r in self.randomness],
-            self._transformations(place),
-            self._penalties(),
+    @property
+    def _steps_per_epoch(self) -> int:
+        return -(-len(self.data.train) // self._batch_size)
+
+    def _pruning_schedule(self, n_steps: int) -> PruningSchedule | None:
+        if self._phase_name != "pruned":
+            return None
+        spec = self.spec
+        return PruningSchedule.over(
+            n_steps, spec.initial_sparsity, spec.final_sparsity, spec.pruning_interval
         )
-        scores = train_epoch(
+
+    def _bar(self, n_epochs: int) -> tqdm[None]:
+        return tqdm(
+            total=n_epochs * self._steps_per_epoch,
+            initial=self.progress.epoch * self._steps_per_epoch,
+            desc=f"{self.spec.name}, {self._phase_name}",
+            disable=None if self.shows_bar and sys.stderr is not None else True,
+            position=self.position,
+            leave=False,
+            unit="step",
+        )
+
+    def _train_epoch(self, schedule: PruningSchedule | None, bar: tqdm[None]) -> None:
+        started = time.perf_counter()
+        self.last_good = self._weights()
+        drawn = self.data, self.randomness, (self.progress.phase, self.progress.epoch)
+        penalties = penalties_of(self.spec, self.networks.kernel_names)
+        maps = draw_image_maps(*drawn) if self.spec.augment else None
+        self.networks.start_epoch(draw_dropout(*drawn), maps, penalties)
+        train = train_epoch(
             self.networks,
             self.data.train,
-            self._order(place),
+            draw_order(*drawn),
             self._batch_size,
             schedule=schedule,
-            first_step=first_step,
+            first_step=self.progress.epoch * self._steps_per_epoch,
             bar=bar,
         )
-        self.epoch += 1
         test = None if self.data.test is None else evaluate(self.networks, self.data.test)
         seconds = time.perf_counter() - started
-        self.seconds += seconds
-        self._note(scores, test, seconds)
+        self.progress.epoch += 1
+        self.progress.seconds += seconds
+        rows = score_epoch(
+            self.networks,
+            penalties,
+            train,
+            test,
+            phase=self._phase_name,
+            epoch=self.progress.epoch,
+            seconds=seconds,
+        )
+        self._keep(rows)
         self._save()
-        bar.set_postfix_str(self._postfix(scores))
+        bar.set_postfix_str(_describe(train))
+        if self.after_epoch is not None:
+            self.after_epoch(self)
 
-    def _order(self, place: tuple[int, int]) -> Tensor:
-        n_samples = len(self.data.train)
-        if not self.data.reshuffled:
-            orders = [np.arange(n_samples)] * len(self.specs)
-        else:
-            orders = [r.numpy(Use.ORDER, *place).permutation(n_samples) for r in self.randomness]
-        return torch.from_numpy(np.stack(orders)).to(self.device)
+    def _keep(self, rows: Sequence[EpochScores]) -> None:
+        """Add the scores of an epoch to the curves, and stop the runs that diverged."""
+        diverged = find_diverged(self.networks, rows)
+        for run in self.progress.learning:
+            if run in diverged:
+                self._stop_run(run)
+            else:
+                self.progress.curves[run].append(rows[run])
 
-    def _transformations(self, place: tuple[int, int]) -> Tensor | None:
-        if not self.spec.augment:
-            return None
-        generator = self.randomness[0].numpy(Use.AUGMENTATION, *place)
-        drawn = draw_transformations(len(self.data.train), generator)
-        return torch.from_numpy(drawn).to(self.device)
-
-    def _weights(self) -> list[dict[str, Tensor]]:
-        return [self.networks.weights(run) for run in range(self.networks.n_runs)]
-
-    def _note(self, scores: Scores, test: Scores | None, seconds: float) -> None:
-        """Add a line to the curves of each network that still learns."""
-        penalty = total_penalty(self.networks, self._penalties())
-        sparsity, finite = sparsities(self.networks), are_finite(self.networks)
-        for run, rows in enumerate(self.curves):
-            if self.diverged[run] is not None:
-                continue
-            numbers = [float(scores.loss[run]), penalty[run]]
-            numbers += [] if test is None else [float(test.loss[run])]
-            if not finite[run] or not all(math.isfinite(number) for number in numbers):
-                self._note_divergence(run)
-                continue
-            rows.append(
-                EpochScores(
-                    self.spec.phases[self.phase],
-                    self.epoch,
-                    float(scores.loss[run]),
-                    self._accuracy(scores, run),
-                    None if test is None else float(test.loss[run]),
-                    None if test is None else self._accuracy(test, run),
-                    penalty[run],
-                    sparsity[run],
-                    seconds,
-                )
-            )
-
-    def _note_divergence(self, run: int) -> None:
-        self.diverged[run] = f"{self.spec.phases[self.phase]}, epoch {self.epoch}"
-        self.folders[run].write_weights("last-good", self.good[run])
-        if self.curves[run]:
-            self.folders[run].write_curves(self.curves[run])
-        with torch.no_grad():
-            for parameter in self.networks.parameters.values():
-                parameter[run].zero_()
-
-    def _penalties(self) -> list[Penalty]:
-        return penalties_of(self.spec, self.networks.kernel_names)
-
-    def _accuracy(self, scores: Scores, run: int) -> float | None:
-        return None if self.data.train.is_regression else float(scores.accuracy[run])
-
-    def _postfix(self, scores: Scores) -> str:
-        text = f"loss {scores.loss.mean():.4f}"
-        if not self.data.train.is_regression:
-            text += f", accuracy {scores.accuracy.mean():.4f}"
-        return text
+    @torch.no_grad()
+    def _stop_run(self, run: int) -> None:
+        """Save the last good weights of a run that diverged, and set its network to 0."""
+        self.progress.diverged[run] = f"{self._phase_name}, epoch {self.progress.epoch}"
+        self.folders[run].write_weights("last-good", self.last_good[run])
+        if self.progress.curves[run]:
+            self.folders[run].write_curves(self.progress.curves[run])
+        for parameter in self.networks.parameters.values():
+            parameter[run].zero_()
 
     def _score_phase(self) -> None:
-        """Save the weights of the phase, and how good they are."""
-        phase = self.spec.phases[self.phase]
-        train = evaluate(self.networks, self.data.train)
-        for run, rows in enumerate(self.curves):
-            if self.diverged[run] is not None:
+        """Write the weights of the phase and the curves, and keep the scores."""
+        final = evaluate(self.networks, self.data.train)
+        for run in self.progress.learning:
+            if not final.loss[run].isfinite():
+                self._stop_run(run)
                 continue
-            if not math.isfinite(train.loss[run]):
-                self._note_divergence(run)
-                continue
-            last = rows[-1]
-            self.phases[run][phase] = PhaseScores(
-                float(train.loss[run]),
-                self._accuracy(train, run),
-                last.train_loss,
-                last.train_accuracy,
-                last.test_loss,
-                last.test_accuracy,
-                last.penalty,
-                last.sparsity,
-            )
-            self.folders[run].write_weights(phase, self.networks.weights(run))
+            rows = self.progress.curves[run]
+            self.progress.phases[run][self._phase_name] = score_phase(rows[-1], final.of(run))
+            self.folders[run].write_weights(self._phase_name, self.networks.weights(run))
             self.folders[run].write_curves(rows)
 
     def _degenerate_ncut(self) -> float | None:
-        """The n-cut, if it is so near zero that the spec asks for another attempt."""
-        if not self.spec.retrain_below or self._is_over() or self.attempt >= MAX_ATTEMPTS:
+        """Return the n-cut if it is so near zero that the spec asks for another attempt."""
+        is_last = self.progress.attempt >= MAX_ATTEMPTS
+        if not self.spec.retrain_below or not self.progress.learning or is_last:
             return None
         network = build(
             self.spec.network, self.data.shape, self.data.n_outputs, dropout=self.spec.dropout
@@ -333,10 +256,11 @@ class Training:
             workers=1,
             device="cpu",
         ).ncut
-        torch.set_num_threads(self.threads)
+        torch.set_num_threads(self.progress.threads)
         return ncut if ncut < self.spec.retrain_below else None
 
     def _finish(self) -> list[TrainedRun]:
+        """Write the records, which say that the runs are finished, and remove the checkpoint."""
         runs = [self._record(run) for run in range(len(self.specs))]
         for run, folder in zip(runs, self.folders, strict=True):
             folder.write_record(run)
@@ -344,14 +268,15 @@ class Training:
         return runs
 
     def _record(self, run: int) -> TrainedRun:
+        progress = self.progress
         return TrainedRun(
             spec=self.specs[run],
             folder=self.folders[run].path,
-            phases=self.phases[run],
-            curves=tuple(self.curves[run]),
-            diverged=self.diverged[run],
-            attempts=tuple(self.attempts),
-            machine=describe_machine(self.device, self.threads, self.seconds),
+            phases=progress.phases[run],
+            curves=tuple(progress.curves[run]),
+            diverged=progress.diverged[run],
+            attempts=tuple(progress.attempts),
+            machine=describe_machine(self.data.device, progress.threads, progress.seconds),
             data_digest=self.data.digest,
             shape=self.data.shape,
             n_outputs=self.data.n_outputs,
@@ -360,3 +285,9 @@ class Training:
 
 def _kinds(state: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (value.shape, value.dtype) for name, value in state.items()}
+
+
+def _describe(scores: Scores) -> str:
+    """Return the text that follows a progress bar."""
+    text = f"loss {scores.loss.mean():.4f}"
+    return text if scores.accuracy is None else f"{text}, accuracy {scores.accuracy.mean():.4f}"
