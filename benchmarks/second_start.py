@@ -1,6 +1,6 @@
 """What does the second start do to the refined n-cut, to that of shuffles, and to the time?
 
-    python benchmarks/second_start.py NETWORK... [--seeds 5] [--shuffles 20] [--json PATH]
+    python benchmarks/second_start.py NETWORK... [--seeds 20] [--shuffles 50] [--json PATH]
 
 The local search sets out from the labels of k-means, and from those of a k-means that weights
 neurons by their degree; the lower n-cut counts. For each network (a file,
@@ -80,8 +80,8 @@ def search(graph: NeuronGraph, policy: Policy, draw: Draw) -> Searches:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("networks", nargs="+")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--shuffles", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--shuffles", type=int, default=50)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with single_threaded_libraries(), torch.no_grad():
