@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from environment import environment
 from numpy.typing import NDArray
 
 from clusterability import NeuronGraph
-from clusterability.evaluation import N_WEIGHTED, Draw, Policy, evaluate
+from clusterability.evaluation import N_WEIGHTED, Draw, evaluate
+from clusterability.experiments.environment import environment
 from clusterability.graph import Block, Layer
-from clusterability.registries import NULLS
+from clusterability.settings import Settings
 from clusterability.workers import single_threaded_libraries
 from second_start import NUMBERS_OF_STARTS, search
 
@@ -133,15 +133,15 @@ def compare(
     kind: int, make: Callable[[Generator], NeuronGraph], k: int, n_graphs: int
 ) -> dict[str, object]:
     """Counts over graphs that have more neurons with a connection than clusters."""
-    policy, lowest, found, shipped = Policy(NULLS["layer"], k, N_INIT), [], [], []
+    settings, lowest, found, shipped = Settings(n_clusters=k, n_init=N_INIT), [], [], []
     for seed in np.random.SeedSequence((kind, k)).spawn(n_graphs):
         graph = make(np.random.default_rng(seed))
         graph = graph.with_flat_strengths(graph.flat_strengths())
         if int((graph.degrees() > 0).sum()) > k:
             lowest.append(lowest_ncut(graph, k))
             draw = Draw(seed, shuffled=False)
-            found.append(search(graph, policy, draw))
-            shipped.append(evaluate(graph, policy, draw).refined.refined_ncut)
+            found.append(search(graph, settings, draw))
+            shipped.append(evaluate(graph, settings, draw).refined.refined_ncut)
     optimum, before = np.array(lowest), np.array([f.before for f in found])
     assert np.allclose(shipped, [f.after[N_WEIGHTED] for f in found], atol=SAME, rtol=0)
     after = {n: np.array([f.after[n] for f in found]) for n in NUMBERS_OF_STARTS}

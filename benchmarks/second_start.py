@@ -1,6 +1,6 @@
 """What does the second start do to the refined n-cut, to that of shuffles, and to the time?
 
-    python benchmarks/second_start.py NETWORK... [--seeds 5] [--shuffles 20] [--json PATH]
+    python benchmarks/second_start.py NETWORK... [--seeds 20] [--shuffles 50] [--json PATH]
 
 The local search sets out from the labels of k-means, and from those of a k-means that weights
 neurons by their degree; the lower n-cut counts. For each network (a file,
@@ -18,17 +18,18 @@ from time import process_time
 
 import numpy as np
 import torch
-from environment import environment
 
 from against_scikit_learn import load
 from clusterability import NeuronGraph
 from clusterability.clustering.kmeans import draw_starts, kmeans
 from clusterability.clustering.refinement import refine
-from clusterability.evaluation import N_WEIGHTED, Draw, Policy, evaluate
+from clusterability.conventions import CONVENTIONS
+from clusterability.evaluation import N_WEIGHTED, Draw, evaluate
+from clusterability.experiments.environment import environment
 from clusterability.graph.packed import pack
-from clusterability.measuring import FEW_STARTS, MANY_NEURONS, MANY_STARTS
 from clusterability.nulls.isolated import without_isolated
 from clusterability.registries import NULLS
+from clusterability.settings import Settings
 from clusterability.spectral.embedding import spectral_embedding
 from clusterability.workers import single_threaded_libraries
 
@@ -55,16 +56,16 @@ class Searches:
     extra_seconds: dict[int, float]
 
 
-def search(graph: NeuronGraph, policy: Policy, draw: Draw) -> Searches:
+def search(graph: NeuronGraph, settings: Settings, draw: Draw) -> Searches:
     """Do what ``evaluate`` does, with each number of starts of the weighted k-means."""
-    k, started = policy.n_clusters, process_time()
+    k, started = settings.n_clusters, process_time()
     shuffle_rng, eigenvector_rng, kmeans_rng, _ = draw.generators()
-    drawn = policy.null(graph, shuffle_rng) if draw.shuffled else graph
+    drawn = NULLS[settings.null](graph, shuffle_rng) if draw.shuffled else graph
     embedding = spectral_embedding(drawn, k - 1, [eigenvector_rng])
     degrees, packed = embedding.degrees.numpy(), pack(drawn)
     alive = degrees > 0
     points, labels = embedding.vectors.numpy()[alive], np.full(degrees.size, -1, np.int32)
-    labels[alive] = kmeans(points, draw_starts(kmeans_rng, policy.n_init, k))
+    labels[alive] = kmeans(points, draw_starts(kmeans_rng, settings.n_init, k))
     found = refine(packed, degrees, labels, k)
     seconds = process_time() - started
     after, extra_seconds = {}, {}
@@ -81,8 +82,8 @@ def search(graph: NeuronGraph, policy: Policy, draw: Draw) -> Searches:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("networks", nargs="+")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--shuffles", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--shuffles", type=int, default=50)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with single_threaded_libraries(), torch.no_grad():
@@ -101,12 +102,12 @@ def main() -> None:
 def compare(name: str, n_seeds: int, n_shuffles: int) -> dict[str, object]:
     graph = without_isolated(load(name))
     graph = graph.with_flat_strengths(graph.flat_strengths().float())
-    n_init = FEW_STARTS if graph.n_neurons <= MANY_NEURONS else MANY_STARTS
-    policy = Policy(NULLS["layer"], N_CLUSTERS, n_init)
+    n_init = CONVENTIONS["default"].starts.number(graph.n_neurons, None)
+    settings = Settings(n_clusters=N_CLUSTERS, n_init=n_init)
     seeds = np.random.SeedSequence(0).spawn(n_seeds + n_shuffles)
     draws = [Draw(seed, shuffled=i >= n_seeds) for i, seed in enumerate(seeds)]
-    found = [search(graph, policy, draw) for draw in draws]
-    refined = evaluate(graph, policy, draws[0]).refined.refined_ncut
+    found = [search(graph, settings, draw) for draw in draws]
+    refined = evaluate(graph, settings, draws[0]).refined.refined_ncut
     assert abs(refined - found[0].after[N_WEIGHTED]) < 1e-9, "evaluate does the same"
     row = {
         "network": "/".join(Path(name).parts[-2:]),

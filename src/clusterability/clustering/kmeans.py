@@ -4,8 +4,8 @@ The same greedy k-means++ seeding as scikit-learn (Arthur and Vassilvitskii 2007
 candidates a center) and Lloyd's iteration, but each start runs until no neuron changes its cluster.
 All random numbers are drawn beforehand, so that a CPU and a GPU follow the same starts.
 
-Points may have weights. The compiled functions test ``weights is None``, which numba decides when
-it compiles: without weights they are the loops that they would be if there were no such test.
+Points may have weights. numba compiles every function once for weights and once for None, and drops
+the branches of the other case: without weights nothing is slower or rounded differently.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAME_PLACE = 1e-12
 """Squared distance, with the largest coordinate scaled to 1, that is rounding in float32."""
 
 SMALLEST_WEIGHT = 1e-24
-"""Share of the largest weight below which weights count alike: times ``SAME_PLACE`` a float32."""
+"""Smaller shares of the largest weight count as this one, which float32 holds times SAME_PLACE."""
 
 _TILE = (
     128  # points a tile: one coordinate of a tile fills a few vector registers, a tile the L1 cache

@@ -2,7 +2,7 @@
 
 k-means minimizes inertia in the embedding, which only stands in for the n-cut. Here one neuron at a
 time moves to the cluster that lowers the n-cut most, until none does: a few milliseconds that never
-make the n-cut worse.
+make the n-cut worse. Such a search ends in the nearest minimum, so several starts may be given.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ MAX_SWEEPS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """A clustering, and what local search made of it or of another start.
+    """The n-cut of a clustering, and the lowest that local search found.
 
     Attributes:
-        ncut: n-cut of the labels given.
+        ncut: n-cut of the clustering given.
         refined_ncut: n-cut after the search, at most ``ncut``.
         labels: (n_neurons,) int32 after the search; -1 where isolated.
     """
