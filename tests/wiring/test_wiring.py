@@ -427,7 +427,7 @@ def test_unusable_batch_norms_are_refused(var, gamma, message):
 def test_a_kernel_norm_that_does_not_fit_names_the_weight():
     with pytest.raises(InputError, match="'w': kernel norm 'induced-1' needs 2-D kernels"):
         two_layers(2, 2).graph({"w": torch.ones(2, 2, 5)}, "induced-1")
-    with pytest.raises(InputError, match="unknown kernel norm"):
+    with pytest.raises(InputError, match="kernel_norm is 'L1'"):
         two_layers(2, 2).graph({"w": torch.ones(2, 2)}, "L1")
 
 

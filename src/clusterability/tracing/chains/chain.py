@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from clusterability.arguments import some_of
 from clusterability.errors import InputError
 from clusterability.graph import Layer
-from clusterability.shown import described, listed, quoted
+from clusterability.registries import INCLUDABLE
+from clusterability.shown import listed, quoted
 from clusterability.wiring.connections import Connection, Path
 from clusterability.wiring.index_maps import Entries
 from clusterability.wiring.scales import BatchNorm
@@ -23,8 +25,6 @@ from clusterability.wiring.weights import Layout, Weight
 from clusterability.wiring.wiring import Wiring
 
 Kind = Literal["dense", "conv"]
-
-INCLUDABLE = ("input", "dense")
 
 
 @dataclass(frozen=True)
@@ -122,15 +122,7 @@ def check_include(include: Collection[str]) -> None:
     Raises:
         InputError: if ``include`` is no collection, one string, or names something unknown.
     """
-    kind = "the string " if isinstance(include, str) else ""
-    # An array without axes has the methods of a collection, but cannot be gone through.
-    if kind or not isinstance(include, Collection) or getattr(include, "ndim", 1) == 0:
-        raise InputError(
-            f'include is {kind}{described(include)}, expected a tuple such as ("dense",)'
-        )
-    for name in include:
-        if not isinstance(name, str) or name not in INCLUDABLE:
-            raise InputError(f"cannot include {described(name)}; choose from {listed(INCLUDABLE)}")
+    some_of("include", include, INCLUDABLE)
 
 
 def _is_cnn(operations: Sequence[Operation]) -> bool:
