@@ -104,10 +104,10 @@ class CifarSet:
         return Split(x.reshape(-1, *SHAPE), y.ravel())
 
     def _read_binary(self, path: Path) -> Batch:
-        from clusterability.files.checks import check_readable, damage_named
+        from clusterability.files.checks import check_readable, explain_damage
 
         check_readable(path)
-        with damage_named(path):
+        with explain_damage(path):
             if path.stat().st_size != self._batch_bytes:
                 raise InputError(
                     f"'{shown(str(path), 300)}' holds {path.stat().st_size:,} bytes, expected "
@@ -128,14 +128,14 @@ class CifarSet:
             InputError: if it cannot be downloaded or stored, or is not the published one.
         """
         from clusterability.datasets.downloads import downloaded, made_folder
-        from clusterability.files.checks import damage_named
+        from clusterability.files.checks import explain_damage
 
         made_folder(root)
         n_bytes = len(_files(BINARY)) * self._batch_bytes
         with downloaded(self.url, root, progress, n_bytes, f"md5:{self.md5}") as archive:
             unpacked = archive.with_name(BINARY)
             unpacked.mkdir()
-            with damage_named(archive):
+            with explain_damage(archive):
                 self._unpack(archive, unpacked)
             self.read(unpacked)
             target = made_folder(root / BINARY)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterability.errors import InputError
-from clusterability.files.checks import check_readable, damage_named
+from clusterability.files.checks import check_readable, explain_damage
 from clusterability.shown import show_path
 
 N_PIXELS = 3072
@@ -84,7 +84,7 @@ def read_batch(path: Path, n_images: int) -> tuple[NDArray[np.uint8], NDArray[np
         InputError: if the file is damaged, asks for anything to be called, or holds other data.
     """
     check_readable(path)
-    with damage_named(path):
+    with explain_damage(path):
         if path.stat().st_size > n_images * MOST_BYTES_PER_IMAGE + 10_000:
             raise _refused(path, f"{path.stat().st_size:,} bytes")
         data = path.read_bytes()

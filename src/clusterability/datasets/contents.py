@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 from clusterability.errors import InputError
-from clusterability.files.checks import check_readable, damage_named
+from clusterability.files.checks import check_readable, explain_damage
 from clusterability.shown import show_path
 
 
@@ -26,7 +26,7 @@ def read_contents(path: Path, n_bytes: int, sha256: str) -> bytearray:
     """
     check_readable(path)
     opened = gzip.open if path.suffix == ".gz" else open
-    with damage_named(path), opened(path, "rb") as file:
+    with explain_damage(path), opened(path, "rb") as file:
         # One byte more shows that a file is too long, however much it would inflate to.
         data = bytearray(file.read(n_bytes + 1))
     if len(data) != n_bytes:

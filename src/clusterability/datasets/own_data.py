@@ -55,11 +55,11 @@ def dataset_from_npz(path: Path) -> Dataset:
     Raises:
         InputError: if the file is damaged, holds objects, or its arrays are no data set.
     """
-    from clusterability.files.checks import check_readable, damage_named
+    from clusterability.files.checks import check_readable, explain_damage
     from clusterability.files.npz import read_npz
 
     check_readable(path)
-    with damage_named(path):
+    with explain_damage(path):
         arrays = read_npz(path)
     try:
         x, y, test_x, test_y = _named(arrays)

@@ -65,8 +65,12 @@ def is_utf8(path: Path) -> bool:
 
 
 @contextmanager
-def damage_named(path: Path) -> Iterator[None]:
-    """Turn whatever a library raises on a damaged file into one sentence that names it."""
+def explain_damage(path: Path) -> Iterator[None]:
+    """Turn any error from reading a damaged file into one sentence that names the file.
+
+    Raises:
+        InputError: in place of any error; one that is raised inside passes as it is.
+    """
     try:
         yield
     except InputError:

@@ -21,7 +21,7 @@ import torch
 
 from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError, RunError
-from clusterability.files.checks import damage_named
+from clusterability.files.checks import explain_damage
 from clusterability.files.npz import read_npz
 from clusterability.training.folders import RunFolder
 from clusterability.training.machine import Machine
@@ -70,7 +70,7 @@ def _listen(lines: queue.SimpleQueue[str]) -> None:
 
 def _read_data(message: dict[str, Any]) -> Data:
     path = Path(message["path"])
-    with damage_named(path):
+    with explain_damage(path):
         arrays = read_npz(path)
     train = Split(arrays["x"], arrays["y"])
     test = Split(arrays["test_x"], arrays["test_y"]) if "test_x" in arrays else None

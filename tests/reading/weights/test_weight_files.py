@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from clusterability.errors import InputError
-from clusterability.files.checks import damage_named
+from clusterability.files.checks import explain_damage
 from clusterability.reading.weights.weight_files import READERS, read_weights
 
 STATE = {"l1.weight": torch.arange(6.0).reshape(2, 3), "l1.bias": torch.ones(2)}
@@ -165,5 +165,8 @@ def test_safetensors_say_that_the_path_must_be_utf8(tmp_path, latin):
 
 def test_messages_hold_no_addresses(tmp_path):
     path = tmp_path / "net.pt"
-    with pytest.raises(InputError, match=r"\(ValueError: no <object object>\)"), damage_named(path):
+    with (
+        pytest.raises(InputError, match=r"\(ValueError: no <object object>\)"),
+        explain_damage(path),
+    ):
         raise ValueError(f"no {object()}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import scipy.sparse
 
 from clusterability.errors import InputError
-from clusterability.files.checks import check_readable, check_weights_follow, damage_named
+from clusterability.files.checks import check_readable, check_weights_follow, explain_damage
 from clusterability.files.memory import check_fits
 from clusterability.graph import NeuronGraph
 from clusterability.reading.graphs.graphml import read_graphml
@@ -48,7 +48,7 @@ def read_graph(path: str | os.PathLike[str]) -> NeuronGraph:
     if not head.startswith(b"<?xml"):
         check_weights_follow(path, head)
     try:
-        with damage_named(path):
+        with explain_damage(path):
             return _reader(path)(path)
     except InputError as error:
         said = str(error)

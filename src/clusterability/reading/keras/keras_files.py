@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from clusterability.errors import InputError
-from clusterability.files.checks import check_readable, check_weights_follow, damage_named
+from clusterability.files.checks import check_readable, check_weights_follow, explain_damage
 from clusterability.files.memory import check_fits
 from clusterability.reading.keras.config import check_config
 from clusterability.reading.keras.hdf5 import HDF5_MAGIC, check_hdf5, model_config
@@ -47,7 +47,7 @@ def read_keras(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
     """
     check_weights_follow(path, head := check_readable(path))
     keras = import_keras()
-    with damage_named(path):
+    with explain_damage(path):
         config, n_numbers = _read_h5(path) if _is_hdf5(path, head) else _read_archive(path)
     try:
         check_config(config)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from clusterability.errors import InputError
-from clusterability.files.checks import check_readable, check_weights_follow, damage_named
+from clusterability.files.checks import check_readable, check_weights_follow, explain_damage
 from clusterability.files.memory import check_fits
 from clusterability.reading.loaded import Loaded
 from clusterability.reading.onnx.fusion import fuse_patterns
@@ -45,7 +45,7 @@ def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
     """
     path = Path(path)
     check_weights_follow(path, check_readable(path))
-    with damage_named(path):
+    with explain_damage(path):
         model = _parsed(path)
         _check_model(model)
         _check_memory(path, model)

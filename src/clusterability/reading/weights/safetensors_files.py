@@ -9,7 +9,12 @@ from pathlib import Path
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.files.checks import check_readable, check_weights_follow, damage_named, is_utf8
+from clusterability.files.checks import (
+    check_readable,
+    check_weights_follow,
+    explain_damage,
+    is_utf8,
+)
 from clusterability.shown import listed, quoted, show_path
 
 
@@ -97,5 +102,5 @@ def _check_shard(path: Path, shard: str) -> None:
 
 def _read_shard(path: Path) -> dict[str, Tensor]:
     check_weights_follow(path, check_readable(path))
-    with damage_named(path):
+    with explain_damage(path):
         return read_safetensors(path)

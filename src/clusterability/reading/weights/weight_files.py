@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clusterability.errors import InputError
-from clusterability.files.checks import check_readable, check_weights_follow, damage_named
+from clusterability.files.checks import check_readable, check_weights_follow, explain_damage
 from clusterability.files.npz import read_npz
 from clusterability.reading.weights.safetensors_files import read_index, read_safetensors
 from clusterability.reading.weights.torch_files import read_torch
@@ -41,7 +41,7 @@ def read_weights(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     head = check_readable(path)
     reader = _reader(path)
     check_weights_follow(path, head)
-    with damage_named(path):
+    with explain_damage(path):
         return reader(path)
 
 
