@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
 from contextlib import suppress
 from dataclasses import fields
 
@@ -243,6 +244,7 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
     save_file(weights, path)
     command = [sys.executable, "-m", "clusterability", "measure", str(path), "--shuffles", "5000"]
     terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 80))
     with subprocess.Popen(command, stderr=end, cwd=tmp_path) as process:
         os.close(end)
         try:
