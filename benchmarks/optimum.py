@@ -59,6 +59,16 @@ def weak(rng: Generator) -> NeuronGraph:
     return without_layers(strengths * np.outer(scales, scales) * joined)
 
 
+def hanging(rng: Generator) -> NeuronGraph:
+    """Three of nine neurons hang on by one or two edges, of a hundredth or a thousandth."""
+    strengths = np.zeros((MOST, MOST))
+    strengths[:6, :6] = rng.choice([0, 0, 1, 2, 5, 9], (6, 6))
+    for neuron in range(6, MOST):
+        others = rng.permutation(neuron)[: rng.integers(1, 3)]
+        strengths[others, neuron] = rng.choice([1, 2, 3], others.size) * rng.choice([1e-3, 1e-2])
+    return without_layers(strengths)
+
+
 def layered(rng: Generator) -> NeuronGraph:
     """A chain of two to four layers, strengths absolute normal."""
     n_neurons = rng.integers(FEWEST, MOST + 1)
@@ -69,7 +79,7 @@ def layered(rng: Generator) -> NeuronGraph:
     return NeuronGraph.chain([torch.tensor(block, dtype=torch.float32) for block in blocks])
 
 
-KINDS: tuple[Callable[[Generator], NeuronGraph], ...] = (dense, sparse, planted, weak, layered)
+KINDS = (dense, sparse, planted, weak, hanging, layered)
 
 
 def uniform(rng: Generator) -> NDArray[np.float64]:

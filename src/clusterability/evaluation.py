@@ -26,8 +26,8 @@ from clusterability.settings import Settings
 from clusterability.spectral.embedding import Embedding, spectral_embedding
 from clusterability.workers import parallel_map
 
-N_WEIGHTED = 1
-"""Starts of the weighted k-means. More take time, and the lowest n-cut is found no more often."""
+N_WEIGHTED = 5
+"""Starts of the weighted k-means: with one, unlucky seeding can miss what the others find."""
 
 GPU_MEMORY_SHARE = 0.25
 """Share of a GPU's free memory that a batch's strengths may take; products need as much again."""
