@@ -238,14 +238,31 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
     path = tmp_path / "wide.safetensors"
     weights = {f"{i}.weight": torch.randn(600, 600, generator=generator) for i in range(3)}
     save_file(weights, path)
+    termios = pytest.importorskip("termios")
     command = [sys.executable, "-m", "clusterability", "measure", str(path), "--shuffles", "5000"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        time.sleep(8)
-        process.send_signal(signal.SIGINT)
-        started = time.perf_counter()
-        assert process.wait(10) == 130
-        assert time.perf_counter() - started < 5
-        assert process.stderr.read() == "clusterability: interrupted; written: nothing\n"
+    terminal, end = os.openpty()
+    termios.tcsetwinsize(end, (24, 80))  # in one without columns no bar is drawn
+    with subprocess.Popen(command, stderr=end, cwd=tmp_path) as process:
+        os.close(end)
+        try:
+            said = b""
+            while b"graphs:" not in said:  # the progress bar: the work has begun
+                said += os.read(terminal, 1000)
+            process.send_signal(signal.SIGINT)
+            started = time.perf_counter()
+            assert process.wait(60) == 130
+            assert time.perf_counter() - started < 20
+            while b"nothing" not in said:
+                said += os.read(terminal, 1000)
+        finally:
+            process.kill()
+            os.close(terminal)
+    assert (
+        said.replace(b"\r", b"\n")
+        .rstrip()
+        .splitlines()[-1]
+        .endswith(b"clusterability: interrupted; written: nothing")
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["wide.safetensors"]
 
 

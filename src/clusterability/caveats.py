@@ -146,7 +146,8 @@ def layer_eigenvalues(graph: NeuronGraph) -> NDArray[np.float64]:
     alive = degrees > 0
     roots = np.sqrt(degrees[alive])
     normalized = adjacency[alive][:, alive] / roots[:, None] / roots
-    return np.clip(1 - np.linalg.eigvalsh(normalized)[::-1], 0, 2)
+    found: NDArray[np.float64] = 1 - np.linalg.eigvalsh(normalized)[::-1]
+    return found.clip(0, 2)
 
 
 def _vanished_clusters(result: Clusterability) -> Iterator[str]:
