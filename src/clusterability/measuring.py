@@ -26,7 +26,7 @@ from clusterability.reading.graphs import foreign_graph, is_graph_file, read_gra
 from clusterability.result import GIVEN, Clusterability, Clustering, LayerSummary
 from clusterability.settings import Settings
 from clusterability.shown import shown
-from clusterability.sources import trace
+from clusterability.sources import Traced, trace
 from clusterability.sources.names import example
 from clusterability.spectral.bound import Spectrum, spectrum
 from clusterability.summary import by_volume, summarize
@@ -97,34 +97,25 @@ def measure(
         {"n_clusters": n_clusters, "n_shuffles": n_shuffles, "seed": seed, **choices}
     )
     machine = _machine(workers, device, progress)
-    if isinstance(network, str) and network.startswith("example:") and not Path(network).exists():
-        name, network = name or network, example(network.removeprefix("example:"))
-    traced = trace(
-        _with_graph_read(network),
-        kernel_norm=settings.kernel_norm,
-        include=settings.include,
+    traced = _traced(
+        *(network, name, settings),
         order=order,
         example_inputs=example_inputs,
         input_shape=input_shape,
     )
-    if isinstance(network, str | os.PathLike):
-        name = name or shown(Path(network).name)
-    name, notes, n_outputs = name or traced.name, traced.notes, traced.n_outputs
+    name, notes, n_outputs = traced.name, traced.notes, traced.n_outputs
     with single_threaded_libraries(), torch.no_grad():
         prepared = prepare(traced.graph, settings)
         del traced  # a large network's strengths are now there twice
         n_init, n_init_policy = _starts(settings, prepared.n_live, n_outputs)
-        applied = replace(
-            settings,
-            n_init=n_init,
-            volume_offset=min(settings.volume_offset / prepared.scale, LARGEST_OFFSET),
-        )
+        offset = min(settings.volume_offset / prepared.scale, LARGEST_OFFSET)
+        applied = replace(settings, n_init=n_init, volume_offset=offset)
         seconds = {"reading": time.perf_counter() - started}
         found, evaluations = _evaluate_all(prepared.working, applied, machine)
         for step in evaluations[0].seconds:
             seconds[step] = sum(evaluation.seconds[step] for evaluation in evaluations)
         n_components = count_components(pack(prepared.working))
-        plain, refined = _clusterings(prepared, applied.volume_offset, evaluations)
+        plain, refined = _clusterings(prepared, offset, evaluations)
     seconds["total"] = time.perf_counter() - started
     result = Clusterability(
         network=name,
@@ -160,12 +151,29 @@ def _machine(workers: int | None, device: str, progress: bool) -> _Machine:
     return _Machine(find_device(device), n_workers, progress)
 
 
-def _with_graph_read(network: Any) -> Any:
-    """Return the network, or its graph if it is a graph of another library or a file of one."""
-    if isinstance(network, str | os.PathLike):
-        return read_graph(network) if is_graph_file(network) else network
-    graph = foreign_graph(network)
-    return network if graph is None else graph
+def _traced(network: Network, name: str | None, settings: Settings, **how: Any) -> Traced:
+    """Return a network's graph under the name that the result is to have.
+
+    Args:
+        network, name: as given to :func:`measure`.
+        settings: say what is taken for a strength and which parts of the network are.
+        how: what else :func:`clusterability.tracing.trace` takes.
+    """
+    if isinstance(network, str) and network.startswith("example:") and not Path(network).exists():
+        name, network = name or network, example(network.removeprefix("example:"))
+    graph: Any = None
+    if not isinstance(network, str | os.PathLike):
+        graph = foreign_graph(network)
+    else:
+        name = name or shown(Path(network).name)
+        graph = read_graph(network) if is_graph_file(network) else None
+    traced = trace(
+        network if graph is None else graph,
+        kernel_norm=settings.kernel_norm,
+        include=settings.include,
+        **how,
+    )
+    return replace(traced, name=name or traced.name)
 
 
 def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int, str]:
