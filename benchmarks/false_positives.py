@@ -28,11 +28,11 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
-from environment import environment
 from torch import nn
 from tqdm import tqdm
 
 from clusterability import NeuronGraph, measure, neuron_graph, toy
+from clusterability.experiments.environment import environment
 
 N_CLUSTERS, N_SHUFFLES, LEVEL = 6, 19, 0.05
 ACCEPTED, N_ANEW = (0.02, 0.08), 2000

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from environment import environment
 from torch import Tensor
 
+from clusterability.experiments.environment import environment
 from clusterability.tracing.modules import TracedModule, trace_module
 from clusterability.training import build
 
