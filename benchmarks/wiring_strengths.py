@@ -30,8 +30,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    # The allocator gives small pieces back to the system until it has freed a large one.
-    torch.empty(2**24)
+    # Once it has freed a piece of 28 MB, the allocator of glibc keeps such pieces for the next call
+    # (not those above 32 MB); else the system's clearing of fresh pages would be timed.
+    torch.empty(7 * 2**20)
     with torch.no_grad():
         seconds = {
             "mlp": shortest(of_mlp(), args.repeats),
