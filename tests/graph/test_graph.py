@@ -258,6 +258,15 @@ def test_matmul_converts_piece_by_piece_to_the_same_product():
     assert matmul(left[None], right[None]).shape == (1, 2101, 2)
 
 
+@pytest.mark.parametrize("name", AWKWARD)
+def test_an_unchecked_graph_is_the_same_graph(name):
+    graph = AWKWARD[name]
+    other = NeuronGraph.unchecked(graph.layers, graph.blocks)
+    assert (other.layers, other.blocks) == (graph.layers, graph.blocks)
+    assert torch.equal(other.degrees(), graph.degrees())
+    assert torch.equal(other.flat_strengths(), graph.flat_strengths())
+
+
 def test_to_the_same_device_is_the_graph_itself():
     graph = random_chain([2, 3])
     assert graph.to("cpu") is graph

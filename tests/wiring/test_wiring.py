@@ -341,6 +341,17 @@ def test_a_later_step_waits_for_nothing_and_makes_no_index_anew():
     assert "lift_fresh" in first.names
 
 
+def test_a_first_step_in_inference_mode_spoils_no_later_one():
+    fresh = copy.deepcopy(EVERYTHING)
+    with torch.inference_mode():
+        fresh.strengths(stacked())
+    parameters = {name: p.requires_grad_() for name, p in stacked().items()}
+    graph = fresh.strengths(parameters)
+    masked = graph.blocks[0].strengths * graph.blocks[0].support
+    (masked.sum() + graph.flat_strengths().sum()).backward()
+    assert all(p.grad.abs().sum() > 0 for p in parameters.values())
+
+
 def test_strengths_follow_the_parameters_to_another_device():
     for device in ("cpu", "meta", "cpu"):
         parameters = {name: p.to(device) for name, p in stacked().items()}

@@ -100,6 +100,7 @@ class Joint:
             total = total + way.along(rows, parameters)
         return total
 
+    @torch.inference_mode(False)
     def _make_support(self, n_inputs: int, n_outputs: int, device: torch.device) -> Tensor:
         """(n_source, n_target) bool, True where a way of the weight's groups arrives."""
         support = support_of(self.connection.weight, n_inputs, n_outputs, device)

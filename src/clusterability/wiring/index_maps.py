@@ -30,20 +30,22 @@ class Index:
         """Return the indices, (n,) int64, on the device."""
         tensor = self._tensors.get(device)
         if tensor is None:
-            tensor = self._tensors[device] = torch.tensor(self.entries, device=device)
+            # A tensor made in inference mode could not be used where gradients are wanted later.
+            with torch.inference_mode(False):
+                tensor = self._tensors[device] = torch.tensor(self.entries, device=device)
         return tensor
 
 
 def pick_columns(entries: Entries) -> Map:
     """Return the map (..., n) -> (..., len(entries)) to the columns of these indices."""
-    return _unchanged if entries is None else partial(_picked, Index(entries), -1)
+    return _keep if entries is None else partial(_pick, Index(entries), -1)
 
 
 def add_into_columns(entries: Entries, n_columns: int) -> Map:
     """Return the map (..., len(entries)) -> (..., n_columns) that adds each column to its own."""
     if entries is None:
-        return _unchanged
-    return partial(_added, Index(entries), -1, n_columns)
+        return _keep
+    return partial(_add_into, Index(entries), -1, n_columns)
 
 
 def add_into_rows(entries: Entries, n_rows: int) -> Map:
@@ -54,43 +56,43 @@ def add_into_rows(entries: Entries, n_rows: int) -> Map:
     index, and a slice of a transposed matrix is free where rows picked one by one are not.
     """
     if entries is None:
-        return _unchanged
+        return _keep
     index, rows = torch.tensor(entries), torch.arange(n_rows)
     repeats = len(entries) // n_rows
     if len(entries) == n_rows * repeats:
         if torch.equal(index, rows.repeat_interleave(repeats)):
-            return partial(_summed, (n_rows, repeats), -2)
+            return partial(_split_and_sum, (n_rows, repeats), -2)
         if torch.equal(index, rows.repeat(repeats)):
-            return partial(_summed, (repeats, n_rows), -3)
+            return partial(_split_and_sum, (repeats, n_rows), -3)
     places = (index >= 0).nonzero().squeeze(1)
     first, last = int(places[0]), int(places[-1]) + 1
-    select: Map = partial(_picked, Index(tuple(places.tolist())), -2)
+    select: Map = partial(_pick, Index(tuple(places.tolist())), -2)
     if last - first == len(places):
-        select = partial(_sliced, slice(first, last))
+        select = partial(_slice_rows, slice(first, last))
     if torch.equal(index[places], rows):
         return select
-    add: Map = partial(_added, Index(tuple(index[places].tolist())), -2, n_rows)
+    add: Map = partial(_add_into, Index(tuple(index[places].tolist())), -2, n_rows)
     return lambda matrix: add(select(matrix))
 
 
-def _unchanged(matrix: Tensor) -> Tensor:
+def _keep(matrix: Tensor) -> Tensor:
     return matrix
 
 
-def _picked(index: Index, axis: int, matrix: Tensor) -> Tensor:
+def _pick(index: Index, axis: int, matrix: Tensor) -> Tensor:
     return matrix.index_select(axis, index.on(matrix.device))
 
 
-def _sliced(rows: slice, matrix: Tensor) -> Tensor:
+def _slice_rows(rows: slice, matrix: Tensor) -> Tensor:
     return matrix[..., rows, :]
 
 
-def _summed(sizes: tuple[int, int], axis: int, matrix: Tensor) -> Tensor:
+def _split_and_sum(sizes: tuple[int, int], axis: int, matrix: Tensor) -> Tensor:
     """Split the rows into two axes of these sizes, and sum over one of them."""
     return torch.unflatten(matrix, -2, sizes).sum(axis)
 
 
-def _added(index: Index, axis: int, n: int, matrix: Tensor) -> Tensor:
+def _add_into(index: Index, axis: int, n: int, matrix: Tensor) -> Tensor:
     shape = list(matrix.shape)
     shape[axis] = n
     return matrix.new_zeros(shape).index_add(axis, index.on(matrix.device), matrix)
