@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -75,3 +77,17 @@ def test_threads_do_not_disturb_each_other():
     for thread in threads:
         thread.join()
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_the_library_is_loaded_on_import():
+    """Else it would come after the libraries have been kept to one thread each."""
+    code = """
+import numpy as np
+from clusterability.spectral.lapack import largest_eigenpairs
+from threadpoolctl import threadpool_info
+before = len(threadpool_info())
+largest_eigenpairs(np.eye(3), 1)
+assert len(threadpool_info()) == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,7 +8,6 @@ through ctypes, which unlocks it.
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,15 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float32] | NDArray[np.float64]
 
 
-@cache
 def _routine(name: str) -> Any:
     """The LAPACK routine ``name`` as a ctypes function; all its arguments are pointers."""
     n_arguments = 21
     signature = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arguments)
     return signature(get_cython_function_address("scipy.linalg.cython_lapack", name))
+
+
+# Looked up on import, which loads SciPy's LAPACK: libraries loaded later keep all their threads.
+_SYEVR = {np.dtype(np.float32): _routine("ssyevr"), np.dtype(np.float64): _routine("dsyevr")}
 
 
 def largest_eigenpairs(matrix: Matrix, n_wanted: int) -> tuple[Matrix, Matrix]:
@@ -42,7 +44,7 @@ def largest_eigenpairs(matrix: Matrix, n_wanted: int) -> tuple[Matrix, Matrix]:
     n = matrix.shape[0]
     scratch = matrix.copy()  # the routine destroys it
     dtype = matrix.dtype
-    evr = _routine("ssyevr" if dtype == np.float32 else "dsyevr")
+    evr = _SYEVR[dtype]
     values, vectors = np.empty(n, dtype), np.empty((n_wanted, n), dtype)
     support, zero = np.empty(2 * n_wanted, np.intc), np.zeros(1, dtype)
     n_found, info = ctypes.c_int(), ctypes.c_int()
