@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 import onnx_models
 from clusterability.cli import command_parser, main
+from documented_network import Residual
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,7 +31,7 @@ NOT_RUN = {
     "make test": "runs the tests",
     "make generate": "writes files of the repository, which tests compare",
     "make format": "writes files of the repository",
-    ".venv/bin/pytest tests/test_nulls.py": "runs tests",
+    ".venv/bin/pytest tests/nulls/test_shuffles.py": "runs tests",
     "clusterability datasets mnist --download": "data",
     "clusterability datasets mnist-halves-diff --samples halves.png": "data",
     "clusterability datasets mnist-halves-same --samples sheet.png": "data",
@@ -42,7 +42,8 @@ NOT_RUN = {
     "--retrain-below 1": "minutes",
     "clusterability train --network mlp-regression --dataset polynomials": "minutes",
     "clusterability train --network mlp-regression --dataset polynomials --no-prune": "minutes",
-    "clusterability train --network small-cnn --dataset mnist-stack-diff --no-prune": "hours",
+    "clusterability train --network small-cnn --dataset mnist-stack-diff --no-prune --measure "
+    "--conventions published": "hours",
 }
 """Why a command is not run; those marked ``data`` are where ``CLUSTERABILITY_DATA`` names it."""
 
@@ -61,7 +62,7 @@ COMMANDS = list(
 def test_every_block_is_of_a_known_kind():
     for page in PAGES:
         marks = re.findall(r"^```(.*)$", page.read_text("utf-8"), re.M)
-        assert set(marks[0::2]) <= {"python", "console", "text"}, page.name
+        assert set(marks[0::2]) <= {"python", "console", "text", "toml"}, page.name
         assert set(marks[1::2]) <= {""}, page.name
 
 
@@ -96,19 +97,6 @@ def test_commands_with_output(dialog, tmp_path):
     assert words(found.stdout) == words(expected)
 
 
-class Residual(nn.Module):
-    """A small network in the place of a large one, for images of any size."""
-
-    def __init__(self):
-        super().__init__()
-        self.stem, self.conv = nn.Conv2d(3, 8, 3, stride=2), nn.Conv2d(8, 8, 3, padding=1)
-        self.head = nn.Conv2d(8, 6, 3)
-
-    def forward(self, x):
-        x = self.stem(x).relu()
-        return self.head(x + self.conv(x)).amax((2, 3))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with the files that the commands name."""
@@ -119,11 +107,14 @@ def folder(tmp_path_factory):
     save_file(weights, folder / "model.safetensors")
     for name in ("a.pt", "b.pt"):
         torch.save(weights, folder / name)
+    kernels = {"conv1.weight": (6, 1, 5, 5), "conv2.weight": (16, 6, 5, 5)}
+    drawn = {name: torch.randn(size, generator=generator) for name, size in kernels.items()}
+    torch.save(drawn, folder / "lenet.pt")
     onnx_models.exported(Residual(), torch.zeros(1, 3, 16, 16), folder, "resnet50.onnx")
     nx.write_graphml(nx.karate_club_graph(), folder / "connectome.graphml")
     (folder / "mypackage").mkdir()
     for path in (folder / "models.py", folder / "mypackage" / "models.py"):
-        path.write_text("from test_documentation import Residual\n\nbuild = Residual\n")
+        path.write_text("from documented_network import Residual\n\nbuild = Residual\n")
     images = np.random.default_rng(0).random((200, 12), np.float32)
     np.savez(folder / "mydata.npz", x=images, y=np.arange(200) % 2)
     return folder

@@ -1,0 +1,16 @@
+"""The network that commands of the documentation name."""
+
+from torch import nn
+
+
+class Residual(nn.Module):
+    """A small network in the place of a large one, for images of any size."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(3, 8, 3, stride=2), nn.Conv2d(8, 8, 3, padding=1)
+        self.head = nn.Conv2d(8, 6, 3)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        return self.head(x + self.conv(x)).amax((2, 3))
