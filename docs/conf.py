@@ -68,6 +68,7 @@ API_PAGE = """\
 
 ```{{eval-rst}}
 .. automodule:: {name}
+   :exclude-members: {elsewhere}
 
 {data}
 ```
@@ -88,6 +89,14 @@ def public_packages() -> dict[str, ModuleType]:
     return {name: package for name, package in packages.items() if hasattr(package, "__all__")}
 
 
+def described_at_the_top(package: ModuleType) -> list[str]:
+    """Return the classes that a wing exports and the top-level package too, whose page has them."""
+    if package is clusterability:
+        return []
+    classes = [n for n in package.__all__ if isinstance(getattr(package, n), type)]
+    return [n for n in classes if getattr(clusterability, n, None) is getattr(package, n)]
+
+
 def describe_data(package: ModuleType) -> Iterator[str]:
     """Yield an entry for each export that automodule passes over: the registries, by their keys."""
     for name in package.__all__:
@@ -104,7 +113,11 @@ def write_api_pages(_: Sphinx) -> None:
     for page in folder.glob("*.md"):
         page.unlink()
     for name, package in public_packages().items():
-        text = API_PAGE.format(name=name, data="\n".join(describe_data(package)))
+        text = API_PAGE.format(
+            name=name,
+            elsewhere=", ".join(described_at_the_top(package)),
+            data="\n".join(describe_data(package)),
+        )
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
 
 

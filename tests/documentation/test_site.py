@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import clusterability
+
 pytest.importorskip("sphinx")
 pytestmark = pytest.mark.slow
 
@@ -30,6 +32,10 @@ def test_every_page_has_its_exports(site):
     for page in pages:
         package = import_module(page.stem)
         names = [name for name in package.__all__ if not name.startswith("_")]
+        if package is not clusterability:  # a class of both is described on the first page alone
+            names = [
+                n for n in names if getattr(clusterability, n, None) is not getattr(package, n)
+            ]
         text = page.read_text("utf-8")
         missing = [name for name in names if f'id="{page.stem}.{name}"' not in text]
         assert [name for name in missing if not ismodule(getattr(package, name))] == []

@@ -38,7 +38,7 @@ class L1:
     def add_gradient(
         self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
     ) -> None:
-        """Add the gradient to ``gradients`` in place; that of |w| at 0 is 0."""
+        """Add the gradient to ``gradients`` in place; that of ``|w|`` at 0 is 0."""
         for name, c in self.weights.items():
             gradients[name].add_(parameters[name].sign(), alpha=c)
 

@@ -69,7 +69,7 @@ class TrainingSpec(Record):
         flag="--l1",
         parse=parse_number,
         metavar="W",
-        help="weight of sum |w| over the kernels",
+        help="weight of the sum of absolute weights of the kernels",
     )
     l2: float = choice(
         0.0,
