@@ -136,7 +136,7 @@ def test_another_package_is_known_to_the_command_and_not_loaded_for_its_help(ins
     code += "print({'torch', 'example_plugin'} & set(sys.modules))"
     out = " ".join(run(installed, code).split())
     for names in (
-        "layer, nonzero, as-it-is, absent:",
+        "layer, nonzero, absent, as-it-is:",
         "l1, l2, induced-1, induced-2, largest:",
         "default, paper, published, ours:",
         "mlp, mlp-regression, small-mlp, small-cnn, vgg, tiny:",

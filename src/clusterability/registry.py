@@ -61,7 +61,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
         del self._added[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield from dict.fromkeys((*self._shipped, *self._others().names, *self._added))
+        yield from dict.fromkeys((*self._shipped, *sorted(self._others().names), *self._added))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

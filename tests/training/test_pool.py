@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -48,6 +49,10 @@ def parent_and_children(out):
 def test_an_interrupt_ends_all_of_them(tmp_path):
     process, children = parent_and_children(tmp_path)
     process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(20)
+    if process.poll() is None:  # on a busy machine the first one can come to nothing
+        process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30) == (
         "",
         "clusterability: interrupted; written: nothing\n",
