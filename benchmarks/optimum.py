@@ -29,6 +29,7 @@ FEWEST, MOST = 5, 9
 NUMBERS_OF_CLUSTERS = (2, 3, 4)
 N_INIT = 25
 SAME = 1e-9
+MUCH = 0.1
 
 
 def dense(rng: Generator) -> NeuronGraph:
@@ -162,6 +163,9 @@ def compare(
         "optimal_before": int((before < optimum + SAME).sum()),
         "optimal_after": {n: int((a < optimum + SAME).sum()) for n, a in after.items()},
         "worse_after": int((np.array(shipped) > before + SAME).sum()),
+        "much_above_most_starts": {
+            n: int((a > after[NUMBERS_OF_STARTS[-1]] + MUCH).sum()) for n, a in after.items()
+        },
         "mean_excess_before": float((before - optimum).mean()),
         "mean_excess_after": {n: float((a - optimum).mean()) for n, a in after.items()},
     }
@@ -179,6 +183,9 @@ def total(rows: list[dict[str, object]]) -> dict[str, object]:
             n: sum(row["optimal_after"][n] for row in rows) / n_graphs for n in NUMBERS_OF_STARTS
         },
         "n_worse_after": sum(row["worse_after"] for row in rows),
+        "n_much_above_most_starts": {
+            n: sum(row["much_above_most_starts"][n] for row in rows) for n in NUMBERS_OF_STARTS
+        },
     }
 
 
