@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from clusterability.training.augmentation import draw_transformations, transformed
+from clusterability.training.augmentation import draw_transformations, transform
 
 IMAGES = torch.rand(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 def moved(rows):
-    return transformed(IMAGES, torch.tensor(rows, dtype=torch.float).expand(3, 2, 3))
+    return transform(IMAGES, torch.tensor(rows, dtype=torch.float).expand(3, 2, 3))
 
 
 def test_identity():
@@ -41,9 +41,9 @@ def test_each_image_has_its_own_map():
     maps = torch.tensor(
         [[[1.0, 0, 0], [0, 1, 0]], [[-1, 0, 0], [0, 1, 0]], [[1, 0, 0.5], [0, 1, 0]]]
     )
-    found = transformed(IMAGES, maps)
+    found = transform(IMAGES, maps)
     for i in range(3):
-        assert torch.equal(found[i : i + 1], transformed(IMAGES[i : i + 1], maps[i : i + 1]))
+        assert torch.equal(found[i : i + 1], transform(IMAGES[i : i + 1], maps[i : i + 1]))
     assert torch.allclose(found[1], IMAGES[1].flip(2), atol=1e-5)
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from clusterability.training import build
-from clusterability.training.augmentation import draw_transformations, transformed
+from clusterability.training.augmentation import draw_transformations, transform
 from clusterability.training.autograd_network import AutogradNetwork
 from clusterability.training.samples import Samples
 from training_cases import PlainTraining, double, one_thread, weight_penalties  # noqa: F401
@@ -157,7 +157,7 @@ def test_augmentation_moves_the_images_that_are_chosen():
     ours = AutogradNetwork(made("vgg", False), 0.01, CPU)
     plain = PlainTraining(made("vgg", False), weights_of(made("vgg", False)), 0.01)
     start_epoch(ours, transformations=maps)
-    moved = transformed(samples.x, maps)
+    moved = transform(samples.x, maps)
     for indices in batches(1):
         losses, _ = ours.step(samples, indices)
         loss = plain.step(moved[indices[0]], y[indices[0]])

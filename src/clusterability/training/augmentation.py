@@ -16,10 +16,10 @@ MAX_SHIFT = 0.1
 
 
 def draw_transformations(n_images: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """How each image is transformed: (n, 2, 3), the affine maps from new pixels to old ones.
+    """Return an affine map from new pixels to old ones for each image, (n, 2, 3).
 
     Angles are uniform up to 15 degrees to either side, as Keras's ``rotation_range=15`` has them;
-    shifts uniform up to a tenth of the side, both ways; and half of the images are flipped.
+    shifts are uniform up to a tenth of the side, both ways; and half of the images are flipped.
     """
     angle = generator.uniform(-MAX_ANGLE, MAX_ANGLE, n_images)
     # Sides are 2 long in the coordinates of the maps.
@@ -32,13 +32,14 @@ def draw_transformations(n_images: int, generator: np.random.Generator) -> NDArr
     return np.asarray(rows).transpose(2, 0, 1).astype(np.float32)
 
 
-def transformed(images: Tensor, maps: Tensor) -> Tensor:
-    """The images (n, channels, height, width), each moved by its map (n, 2, 3).
+def transform(images: Tensor, maps: Tensor) -> Tensor:
+    """Return the images (n, channels, height, width), each moved by its map (n, 2, 3).
 
-    Bilinear; what comes from outside is the nearest pixel of the border, as in Keras.
+    Pixels are interpolated bilinearly; outside the image they are the nearest pixel of the border,
+    as in Keras.
     """
     height, width = images.shape[2:]
-    # Coordinates run from -1 to 1 along both sides; pixels are what must be rotated.
+    # Coordinates run from -1 to 1 along both sides, but a rotation is one in pixels.
     sides = torch.tensor([[1.0, height / width], [width / height, 1.0]], device=maps.device)
     maps = torch.cat([maps[:, :, :2] * sides, maps[:, :, 2:]], dim=2)
     grid = affine_grid(maps, list(images.shape), align_corners=False)

@@ -1,4 +1,4 @@
-"""Any network of a sequence of modules, one run, its gradient by autograd."""
+"""One network that is a sequence of any modules; its gradient by autograd."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from clusterability.training.augmentation import transformed
+from clusterability.training.augmentation import transform
 from clusterability.training.dropout import drop_
 from clusterability.training.objective import loss_and_gradient
 from clusterability.training.optimizer import adam
@@ -62,11 +62,11 @@ class AutogradNetwork:
         self.penalties = penalties
 
     def step(self, samples: Samples, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of Adam; see :meth:`Trainable.step`."""
+        """Take one step of Adam; see :meth:`Trainable.step`."""
         chosen = indices[0]
         x = _channels_last(samples.x.index_select(0, chosen))
         if self.transformations is not None:
-            x = _channels_last(transformed(x, self.transformations.index_select(0, chosen)))
+            x = _channels_last(transform(x, self.transformations.index_select(0, chosen)))
         self.network.train()
         outputs = self._forward(x)
         targets = samples.targets.index_select(0, chosen)
@@ -92,7 +92,7 @@ class AutogradNetwork:
             if not isinstance(module, nn.Dropout):
                 x = module(x)
             elif self.network.training:
-                # A product, so that autograd sees what is dropped.
+                # Multiply by a mask instead of in place, so that autograd sees the dropout.
                 ones = torch.ones_like(x).unsqueeze(0)
                 x = x * drop_(ones, module.p, self.generators)[0]
         return x
@@ -111,7 +111,7 @@ class AutogradNetwork:
 
     @torch.no_grad()
     def outputs(self, x: Tensor) -> Tensor:
-        """(1, n, n_outputs) for inputs (n, ...), in evaluation mode."""
+        """Return the outputs, (1, n, n_outputs), for inputs (n, ...), in evaluation mode."""
         self.network.eval()
         return self._forward(_channels_last(x)).unsqueeze(0)
 
@@ -126,7 +126,7 @@ class AutogradNetwork:
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Go back to a state that :meth:`state` gave."""
+        """Go back to a state that :meth:`state` returned."""
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "adam": {}, "mask": {}}
         for name, value in state.items():
             part, _, rest = name.partition(".")
@@ -155,12 +155,12 @@ def _channels_last(x: Tensor) -> Tensor:
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:
-    """A copy with its channels where files have them."""
+    """Return a copy on the CPU, contiguous, as files have it."""
     return tensor.detach().to("cpu", copy=True).contiguous()
 
 
 def _laid_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """A copy in the memory layout of the parameter, over whose memory Adam goes in order."""
+    """Return a copy in the memory layout of the parameter, as Adam's kernel needs its moments."""
     if value.ndim == 0:
         return value.clone().to(parameter.device)
     return torch.empty_like(parameter).copy_(value)

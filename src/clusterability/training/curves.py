@@ -16,7 +16,7 @@ from clusterability.training.record import EpochScores
 
 
 def curves_csv(rows: Sequence[EpochScores]) -> str:
-    """A line for each epoch; empty where there is no number."""
+    """Return a line for each epoch; a field is empty where there is no number."""
     text = io.StringIO()
     names = [field.name for field in dataclasses.fields(EpochScores)]
     writer = csv.writer(text, lineterminator="\n")
@@ -27,12 +27,12 @@ def curves_csv(rows: Sequence[EpochScores]) -> str:
 
 
 def curves_png(rows: Sequence[EpochScores], title: str) -> bytes:
-    """The figure of :func:`curves_figure` as a PNG file."""
+    """Return the figure of :func:`curves_figure` as a PNG file."""
     return encoded(curves_figure(rows, title), "curves.png")
 
 
 def curves_figure(rows: Sequence[EpochScores], title: str) -> Figure:
-    """Losses, and accuracies where there are any, over the epochs of both phases."""
+    """Plot the losses, and the accuracies of a classification, over the epochs of both phases."""
     has_accuracy = any(row.train_accuracy is not None for row in rows)
     figure = Figure(figsize=(9.0 if has_accuracy else 5.0, 3.4), layout="constrained")
     panels = figure.subplots(1, 2 if has_accuracy else 1, squeeze=False)[0]

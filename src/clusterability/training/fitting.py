@@ -1,4 +1,4 @@
-"""Whether a spec fits a data set, and how much work it is."""
+"""Whether a spec fits a data set, and how much work the training is."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from clusterability.training.spec import TrainingSpec
 from clusterability.workers import available_workers
 
 MUCH_WORK = 10**12
-"""Floating-point operations for which processes are started: some ten seconds in one."""
+"""Floating-point operations from which on a training outweighs starting worker processes."""
 
 SMALL_STEP = 10**7
 """Weights times samples of a batch, below which a second thread makes a step slower."""
 
 
 def check_fit(spec: TrainingSpec, dataset: Dataset) -> None:
-    """Refuse a network that cannot be trained on the data, before anything is written.
+    """Raise if the network cannot be trained on the data; called before anything is written.
 
     Raises:
-        InputError: if it cannot.
+        InputError: if the loss, the shape of the inputs or the size of the last batch does not fit.
     """
     is_regression = dataset.n_classes is None
     if is_regression != NETWORKS[spec.network].regression:
@@ -46,9 +46,9 @@ def check_fit(spec: TrainingSpec, dataset: Dataset) -> None:
 
 
 def is_worth_processes(spec: TrainingSpec, dataset: Dataset, n_runs: int) -> bool:
-    """Whether there is work for more than the seconds that it takes other processes to start.
+    """Return whether training outweighs starting worker processes.
 
-    They do not know a network that someone has added in this one.
+    False for networks that are registered only in this process.
     """
     if NETWORKS.is_local(spec.network):
         return False
@@ -58,14 +58,14 @@ def is_worth_processes(spec: TrainingSpec, dataset: Dataset, n_runs: int) -> boo
 
 
 def default_threads(spec: TrainingSpec, dataset: Dataset) -> int:
-    """Threads of torch for one run alone: one a processor, unless the network is small."""
+    """Return the number of torch's threads for one run: all processors, or 1 for a small step."""
     assert spec.batch_size is not None
     work = _n_weights(spec, dataset) * spec.batch_size
     return 1 if work < SMALL_STEP else available_workers()
 
 
 def _blank(spec: TrainingSpec, dataset: Dataset) -> nn.Sequential:
-    """The network, without memory for its weights."""
+    """Return the network without memory for its weights."""
     n_outputs = dataset.n_classes or dataset.train.y.shape[1]
     with torch.device("meta"):
         return NETWORKS[spec.network].build(dataset.train.x.shape[1:], n_outputs, spec.dropout)

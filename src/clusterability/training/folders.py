@@ -1,4 +1,4 @@
-"""A run's folder: what lies in it, and that one process alone works on it."""
+"""The folder of one run: its files, and the lock that keeps other processes out."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ RECORD = "run.json"
 
 
 class RunFolder:
-    """The folder of one run, locked between ``with``.
+    """The folder of one run; ``with`` makes and locks it.
 
-    A process that is killed leaves no lock behind, since the system keeps it.
+    The operating system frees the lock of a process that is killed.
 
     Args:
         out: holds the folders of all runs.
-        spec: names this one's.
+        spec: has the name of this folder.
     """
 
     def __init__(self, out: Path, spec: TrainingSpec) -> None:
@@ -66,10 +66,11 @@ class RunFolder:
         self.lock.release()
 
     def finished_run(self, data_digest: str) -> TrainedRun | None:
-        """The finished run, or None if it is not finished.
+        """Return the record of the run, or None if it is not finished.
 
         Raises:
-            InputError: if the folder holds the run of another spec or of other data.
+            InputError: if the folder holds the run of another spec or of other data, or the record
+                cannot be read.
         """
         path = self.path / RECORD
         if not path.exists():
@@ -95,7 +96,7 @@ class RunFolder:
         return None if missing else run
 
     def read_checkpoint(self, digest: str) -> Checkpoint | None:
-        """See :func:`clusterability.training.checkpoint.read_checkpoint`."""
+        """Return the checkpoint, or None; see :func:`.checkpoint.read_checkpoint`."""
         return checkpoint.read_checkpoint(self.path, digest)
 
     def write_checkpoint(self, state: Checkpoint) -> None:
@@ -103,12 +104,12 @@ class RunFolder:
         checkpoint.write_checkpoint(self.path, state)
 
     def remove_checkpoint(self) -> None:
-        """The run is finished."""
+        """Delete the checkpoint, if there is one."""
         with suppress(FileNotFoundError):
             os.unlink(self.path / checkpoint.FILE)
 
     def write_weights(self, name: str, weights: dict[str, Tensor]) -> None:
-        """Write a state dict as NAME.safetensors; what was measured of others goes."""
+        """Write a state dict as NAME.safetensors, and delete the measurement of an earlier one."""
         with suppress(FileNotFoundError):
             os.unlink(measurement_path(self.path, name))
         write_whole(self.path / f"{name}.safetensors", safetensors.torch.save(weights))
@@ -119,6 +120,6 @@ class RunFolder:
         write_whole(self.path / "curves.png", curves_png(rows, self.path.name))
 
     def write_record(self, run: TrainedRun) -> None:
-        """Write the record; what has one is finished."""
+        """Write the record; a run with a record counts as finished."""
         text = json.dumps(run.to_dict(), indent=1, allow_nan=False) + "\n"
         write_whole(self.path / RECORD, text.encode())

@@ -103,7 +103,7 @@ class MLPStack:
         self.generators, self.penalties = generators, penalties
 
     def _make_buffers(self, n_samples: int) -> list[list[Tensor]]:
-        """Return buffers for what each layer reads, and for the gradient of what it gives."""
+        """Return buffers for the inputs of each layer, and for the gradients of its outputs."""
         new = self.flat.new_empty
         activations = [new(self.n_runs, n_samples, width) for width in self.widths[:-1]]
         errors = [new(self.n_runs, n_samples, width) for width in self.widths[1:]]
@@ -111,7 +111,7 @@ class MLPStack:
 
     @torch.no_grad()
     def step(self, samples: Samples, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of Adam; see :meth:`Trainable.step`."""
+        """Take one step of Adam; see :meth:`Trainable.step`."""
         n_samples = indices.shape[1]
         activations, errors = self.buffers(n_samples)
         flat = indices.flatten()
@@ -145,7 +145,7 @@ class MLPStack:
             torch.sum(gradient, 1, keepdim=True, out=self.bias_gradients[i])
             if i:
                 torch.bmm(gradient, self.kernels[i], out=errors[i - 1])
-                # An activation is 0 where the ReLU or dropout made it so: both gradients at once.
+                # The ReLU and dropout both left zeros: their gradients are one operation.
                 gradient = torch.ops.aten.threshold_backward.grad_input(
                     errors[i - 1], activations[i], 0, grad_input=errors[i - 1]
                 )
@@ -165,7 +165,7 @@ class MLPStack:
 
     @torch.no_grad()
     def outputs(self, x: Tensor) -> Tensor:
-        """(n_runs, n, n_outputs) for inputs (n, ...), without dropout."""
+        """Return the outputs, (n_runs, n, n_outputs), for inputs (n, ...), without dropout."""
         h = x.flatten(1).expand(self.n_runs, len(x), self.widths[0])
         for i, (kernels, biases) in enumerate(zip(self.kernels, self.biases, strict=True)):
             h = torch.baddbmm(biases, h, kernels.transpose(1, 2))
@@ -182,7 +182,7 @@ class MLPStack:
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Go back to a state that :meth:`state` gave."""
+        """Go back to a state that :meth:`state` returned."""
         self.flat.copy_(state["parameter"])
         self.start_phase()
         if "step" in state:

@@ -9,14 +9,15 @@ from torch import Tensor
 def loss_and_gradient(
     outputs: Tensor, targets: Tensor, is_regression: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Loss of each sample, its gradient, and how many predictions are right.
+    """Return the loss, its gradient with respect to the outputs, and the right predictions.
 
-    The cross-entropy of softmax(outputs), or the square error averaged over the outputs.
+    The loss of a sample is the cross-entropy of softmax(outputs), or in a regression the square
+    error averaged over the outputs. Both gradients are written out, not autograd's.
 
     Args:
         outputs: (n_runs, batch, n_outputs).
-        targets: likewise.
-        is_regression: which loss.
+        targets: (n_runs, batch, n_outputs); of classes, 1 at the class and 0 elsewhere.
+        is_regression: whether the loss is the square error.
 
     Returns:
         The sum over the batch for each run, (n_runs,); the gradient of the mean over the batch with

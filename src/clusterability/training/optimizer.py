@@ -1,4 +1,4 @@
-"""Adam as the paper's Keras has it."""
+"""Adam with the constants of the paper's Keras."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ the difference is below 1e-7 of the square root of that moment, and gone after s
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Adam:
-    """Adam with betas 0.9 and 0.999, in one pass over the parameters."""
+    """Return torch's Adam with betas 0.9 and 0.999, in one pass over the parameters."""
     return torch.optim.Adam(parameters, lr=learning_rate, eps=EPSILON, fused=True)
 
 
 class Adam:
-    """The same on one tensor: the kernel of torch's fused Adam without what goes on around it.
+    """Adam on one flat tensor.
 
-    That is 0.2 ms a step, a tenth of a step of the paper's MLP.
+    Differs from :class:`torch.optim.Adam` with ``fused=True``, whose numbers it reproduces, in that
+
+    1. it calls torch's fused kernel directly, without the optimizer's bookkeeping of parameter
+       groups, hooks and state by parameter, which takes longer than the kernel on a small network;
+    2. parameter and gradient are passed to :meth:`step`, so that neither belongs to autograd.
+
+    Args:
+        learning_rate: the step size.
     """
 
     def __init__(self, learning_rate: float) -> None:

@@ -59,17 +59,17 @@ def train_in_processes(
 
     with _workers(min(machine.workers, len(specs))) as workers:
         _hand_out(dataset, digest, workers)
-        _all(work, workers)
+        _work_in_all(work, workers)
 
 
 def _epochs_at_once(spec: TrainingSpec) -> int:
-    """A tenth of a run: the processes take turns, so that none has the last run to itself."""
+    """Return a tenth of a run's epochs: runs take turns, so that the last is not trained alone."""
     n_epochs = sum(spec.phase_epochs(phase) for phase in range(len(spec.phases)))
     return -(-n_epochs // 10)
 
 
 def affordable_workers(n_workers: int, dataset: Dataset) -> int:
-    """At most so many that their copies of the data fit into the memory that there is."""
+    """Return at most the number of workers whose copies of the data fit into memory."""
     available = available_memory()
     parts = [part for part in (dataset.train, dataset.test) if part is not None]
     n_numbers = sum(part.x.size + part.y.size * (dataset.n_classes or 1) for part in parts)
@@ -91,7 +91,12 @@ class _Worker:
         )
 
     def ask(self, message: dict[str, Any]) -> bool:
-        """Send a message and wait for the answer: whether what it asks for is finished."""
+        """Send a message, wait for the answer, and return whether the work is finished.
+
+        Raises:
+            InputError, RunError, OSError: that the process raised.
+            RunError: if the process died.
+        """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -111,7 +116,7 @@ class _Worker:
 
 
 def _environment() -> dict[str, str]:
-    """The parent's, with which the package is found where the parent has it from."""
+    """Return the parent's environment, with the folder from which it imported the package."""
     home = str(Path(clusterability.__file__).parent.parent)
     path = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{path}" if path else home}
@@ -126,7 +131,7 @@ def _workers(n_workers: int) -> Iterator[list[_Worker]]:
         yield workers
     finally:
         for worker in workers:
-            # The end of its input ends it, in the middle of an epoch too.
+            # A worker ends where its input ends, in the middle of an epoch too.
             with contextlib.suppress(OSError):
                 assert worker.process.stdin is not None
                 worker.process.stdin.close()
@@ -136,8 +141,8 @@ def _workers(n_workers: int) -> Iterator[list[_Worker]]:
             worker.process.stdout.close()
 
 
-def _all(work: Callable[[int, _Worker], object], workers: Sequence[_Worker]) -> None:
-    """Let every worker work, also where another fails; raise the first error at the end."""
+def _work_in_all(work: Callable[[int, _Worker], object], workers: Sequence[_Worker]) -> None:
+    """Let every worker work to its end, also if another fails, and then raise the first error."""
     pool = ThreadPoolExecutor(len(workers))
     try:
         futures = [pool.submit(work, *numbered) for numbered in enumerate(workers)]
@@ -152,7 +157,7 @@ def _all(work: Callable[[int, _Worker], object], workers: Sequence[_Worker]) -> 
 
 
 def _hand_out(dataset: Dataset, digest: str, workers: Sequence[_Worker]) -> None:
-    """Give the data to each, through a file that is gone before the training begins."""
+    """Give each worker the data, through a file that is deleted before the training begins."""
     with tempfile.TemporaryDirectory(prefix="clusterability-") as folder:
         path = Path(folder) / "data.npz"
         _write_data(path, dataset)
@@ -162,7 +167,7 @@ def _hand_out(dataset: Dataset, digest: str, workers: Sequence[_Worker]) -> None
             "reshuffled": dataset.reshuffled,
             "digest": digest,
         }
-        _all(lambda _, worker: worker.ask(message), workers)
+        _work_in_all(lambda _, worker: worker.ask(message), workers)
 
 
 def _write_data(path: Path, dataset: Dataset) -> None:

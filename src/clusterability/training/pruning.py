@@ -1,4 +1,4 @@
-"""Magnitude pruning on a schedule: which weights are kept, and how many at which step."""
+"""Magnitude pruning on a schedule."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ class PruningSchedule:
     def over(
         cls, n_steps: int, initial_sparsity: float, final_sparsity: float, interval: int
     ) -> PruningSchedule:
-        """Over so many training steps, the last update being the last that falls into them.
+        """Return the schedule over ``n_steps`` training steps, with steps counted from 0.
 
-        The published runs ended the schedule with the last step, between two updates, and so
-        stopped a hair short of the final sparsity; here it is met to one weight.
+        It ends with the last update. The published runs ended it with the last step, between two
+        updates, and so stopped a hair short of the final sparsity; here it is met to one weight.
         """
         end_step = (n_steps - 1) // interval * interval
         return cls(initial_sparsity, final_sparsity, 0, end_step, interval)
 
     def is_update(self, step: int) -> bool:
-        """Whether the mask is made anew before this step."""
+        """Return whether the mask is made anew before this step."""
         return (
             self.begin_step <= step <= self.end_step
             and (step - self.begin_step) % self.interval == 0
         )
 
     def sparsity(self, step: int) -> float:
-        """Share of zeros from the update at this step on."""
+        """Return the share of zeros from the update at this step on."""
         length = self.end_step - self.begin_step
         progress = min(1.0, max(0.0, (step - self.begin_step) / length)) if length > 0 else 1.0
         remaining: float = (1.0 - progress) ** self.exponent
@@ -66,10 +66,10 @@ class PruningSchedule:
 
 
 def prune(weights: Tensor, sparsity: float) -> Tensor:
-    """The mask, 1 where a weight is kept: the largest magnitudes of each network's layer.
+    """Return the mask that keeps the largest magnitudes: 1 for a kept weight, 0 for others.
 
-    Exactly ``round(sparsity * n)`` of the n weights of each network are 0 in it; among equal
-    magnitudes the first in memory go first.
+    Exactly ``round(sparsity * n)`` of the n weights of each network are 0 in it; of equal
+    magnitudes the first in memory are pruned first.
 
     Args:
         weights: (n_runs, ...), one layer of each network.
@@ -98,7 +98,7 @@ def prune(weights: Tensor, sparsity: float) -> Tensor:
 
 
 def _order_statistic(magnitudes: Tensor, rank: int) -> Tensor:
-    """The rank-th smallest of each row, (n_runs, 1)."""
+    """Return the rank-th smallest number of each row, (n_runs, 1)."""
     if magnitudes.device.type != "cpu":
         # A GPU sorts faster than it selects.
         return magnitudes.sort(dim=1).values[:, rank - 1 : rank]
@@ -107,7 +107,11 @@ def _order_statistic(magnitudes: Tensor, rank: int) -> Tensor:
 
 
 def _nth_smallest(values: NDArray[np.float32], rank: int) -> float:
-    """The rank-th smallest; NumPy's selection is 15 times torch's, but slow among many zeros."""
+    """Return the rank-th smallest number.
+
+    NumPy's selection is faster than torch's, but slow among many equal numbers, so the zeros of
+    earlier pruning are left out.
+    """
     positive = values[values > 0]
     rank -= len(values) - len(positive)
     if rank <= 0:

@@ -1,8 +1,8 @@
 """Independent random numbers for every use, found again from the seed alone.
 
-What a run draws depends on its seed, the attempt, the use, the phase and the epoch, and on nothing
-else: not on what was drawn before, so that a killed run goes on with the numbers that it would have
-drawn, and not on the runs beside it in a stack.
+The numbers of a run depend on its seed, the attempt, the use, the phase and the epoch, and on
+nothing else. They do not depend on earlier numbers, so that a killed run goes on with the numbers
+that it would have drawn, nor on the runs beside it in a stack.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 
 class Use(IntEnum):
-    """What random numbers are drawn for; the values are part of what a seed means."""
+    """The use of random numbers. Another value would give other numbers for the same seed."""
 
     INITIALIZATION = 0
     ORDER = 1
@@ -36,16 +36,19 @@ class Randomness:
     attempt: int = 0
 
     def sequence(self, use: Use, phase: int = 0, epoch: int = 0) -> np.random.SeedSequence:
-        """The seed of one use in one epoch."""
+        """Return the seed of one use in one epoch."""
         return np.random.SeedSequence(self.seed, spawn_key=(self.attempt, use, phase, epoch))
 
     def numpy(self, use: Use, phase: int = 0, epoch: int = 0) -> np.random.Generator:
-        """NumPy's generator for it."""
+        """Return NumPy's generator for one use in one epoch."""
         return np.random.default_rng(self.sequence(use, phase, epoch))
 
     def torch(
         self, use: Use, phase: int = 0, epoch: int = 0, device: torch.device | str = "cpu"
     ) -> torch.Generator:
-        """torch's generator for it; its numbers depend on the kind of device."""
+        """Return torch's generator for one use in one epoch.
+
+        Its numbers depend on the kind of device.
+        """
         (state,) = self.sequence(use, phase, epoch).generate_state(1, np.uint64)
         return torch.Generator(device).manual_seed(int(state) >> 1)

@@ -1,4 +1,4 @@
-"""What is known of a run: its scores by epoch and phase, as data."""
+"""The record of a run: its spec, and its scores by epoch and phase."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = TypeVar("Row", "EpochScores", "PhaseScores", "Attempt")
 
 
 def measurement_path(folder: Path, phase: str) -> Path:
-    """Where it is said how clusterable the network of a phase is."""
+    """Return the path of the measurement of a phase's network."""
     return folder / f"{phase}-clusterability.json"
 
 
@@ -58,13 +58,13 @@ class EpochScores:
 
 @dataclass(frozen=True)
 class PhaseScores:
-    """The network at the end of a phase.
+    """The scores of the network at the end of a phase.
 
     Args:
         final_train_loss, final_train_accuracy: of the final weights, without dropout.
-        train_loss, train_accuracy: while training in the last epoch; the paper's are these.
+        train_loss, train_accuracy: while training in the last epoch; the paper has these.
 
-    The others are as in :class:`EpochScores`.
+    The others are those of the last epoch; see :class:`EpochScores`.
     """
 
     final_train_loss: float
@@ -79,7 +79,7 @@ class PhaseScores:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A training that was begun again, since the n-cut was near zero."""
+    """A training that was thrown away, since the n-cut after this phase was near zero."""
 
     phase: str
     ncut: float
@@ -87,17 +87,17 @@ class Attempt:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run, and where its weights are.
+    """The record of a run, and the folder of its weights.
 
     Args:
-        spec: what was trained.
+        spec: of the run.
         folder: holds ``run.json``, ``curves.csv``, ``curves.png``, and for each phase its weights,
             ``unpruned.safetensors`` and ``pruned.safetensors``.
         phases: scores by phase.
         curves: scores by epoch.
-        diverged: in which phase and epoch the loss became NaN or infinite; None if never. The
+        diverged: phase and epoch in which the loss became NaN or infinite; None if never. The
             weights before are then in ``last-good.safetensors``.
-        attempts: trainings that were thrown away, and why.
+        attempts: trainings that were thrown away.
         machine: device, threads, versions, seconds.
         data_digest: SHA-256 of the data.
         shape: of one input.
@@ -116,7 +116,9 @@ class TrainedRun:
     n_outputs: int
 
     def network(self, phase: str) -> nn.Sequential:
-        """The network at the end of a phase, ``unpruned`` or ``pruned``, in evaluation mode.
+        """Return the network at the end of a phase, ``unpruned`` or ``pruned``.
+
+        It is in evaluation mode.
 
         Raises:
             InputError: if there is no such phase, or its file is damaged.
@@ -136,7 +138,7 @@ class TrainedRun:
         return network.eval()
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``run.json`` has it; all but the folder."""
+        """Return the content of ``run.json``: everything but the folder."""
         return {
             "schema_version": SCHEMA_VERSION,
             "spec": self.spec.to_dict(),
@@ -152,10 +154,10 @@ class TrainedRun:
 
     @classmethod
     def from_json(cls, text: str, folder: Path) -> TrainedRun:
-        """Read a ``run.json``.
+        """Return the record with the content of a ``run.json``.
 
         Raises:
-            InputError: if it is none.
+            InputError: if a field is missing or cannot be used.
         """
         try:
             data = json.loads(text)
@@ -193,7 +195,7 @@ class TrainedRun:
 
 
 def _row(kind: Callable[..., Row], fields: dict[str, Any]) -> Row:
-    """Scores whose fields have the types that they are declared with."""
+    """Return scores made of these fields, and raise if one is not of its declared type."""
     row = kind(**fields)
     for field in dataclasses.fields(row):
         value, declared = getattr(row, field.name), str(field.type)

@@ -53,19 +53,19 @@ def train(
     threads: int | None = None,
     progress: bool = False,
 ) -> TrainedRun:
-    """Train one network as the spec says, or go on where it was stopped, or find it finished.
+    """Train one network, or go on with a run that was stopped, or return a finished one.
 
     The run's folder ``out/spec.name`` holds its weights before and after pruning, its curves and
     its record. After each epoch everything is saved, so that a run can be killed at any moment.
 
     Args:
         spec: the run. If it belongs to a stack, the whole stack is trained.
-        data: in place of what ``spec.dataset`` names.
+        data: in place of the data set that ``spec.dataset`` names.
         out: holds the folders of all runs.
         data_dir: where data sets lie; see :func:`clusterability.datasets.load_dataset`.
         device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
-        threads: of torch; by default one a processor, or one where the network is small. They
-            change the rounding, and with it, in the long run, the weights; the record has them.
+        threads: number of torch's threads; by default all processors, or 1 if the network is
+            small. It changes the rounding and so, in the long run, the weights; the record has it.
         progress: show a bar for each phase if standard error is a terminal.
 
     Returns:
@@ -102,17 +102,18 @@ def train_many(
 ) -> list[TrainedRun]:
     """Train the seeds ``spec.seed`` to ``spec.seed + n_runs - 1`` at once.
 
-    On a GPU the weights of MLPs are stacked into batched products. On a CPU a process for each run,
-    with one thread of torch, is faster still; so the numbers do not depend on ``workers``.
+    On a GPU the weights of MLPs are stacked, and share each product. On a CPU each run has a
+    process with one thread of torch, which is faster there; so the numbers do not depend on
+    ``workers``.
 
     Args:
         spec: the first run.
-        n_runs: how many.
-        stacked: whether the weights are stacked; by default where that is faster.
+        n_runs: number of runs.
+        stacked: whether the weights are stacked; by default if that is faster.
         data, out, data_dir, device, progress: see :func:`train`.
-        threads: of torch, for each run; by default as :func:`train` for one run or a stack, and one
-            for each of several.
-        workers: runs at the same time on a CPU, by default one a processor.
+        threads: number of torch's threads for each run; by default as in :func:`train` for one run
+            or a stack, and 1 for each of several.
+        workers: number of runs at the same time on a CPU; by default the number of processors.
 
     Returns:
         The records by seed.
@@ -194,14 +195,14 @@ def _train_all(
 
 
 def _groups(specs: Sequence[TrainingSpec], found: Sequence[TrainedRun | None]) -> list[list[int]]:
-    """Indices of the runs that are not finished, those of a stack together."""
+    """Return the indices of the runs to train, those of a stack together."""
     if specs[0].stack:
         return [list(range(len(specs)))] if None in found else []
     return [[i] for i, run in enumerate(found) if run is None]
 
 
 def _clear(folders: Sequence[RunFolder], groups: Sequence[Sequence[int]]) -> None:
-    """Remove what a run leaves that was killed between its record and its end."""
+    """Delete the checkpoints of finished runs, which a kill right after the record leaves."""
     to_train = {i for group in groups for i in group}
     for i, folder in enumerate(folders):
         if i not in to_train:

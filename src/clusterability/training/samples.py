@@ -1,4 +1,4 @@
-"""A data set where the network is: scaled, as tensors on one device."""
+"""A data set as tensors on the device of the networks, with pixels scaled."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Samples:
 
 
 def samples(dataset: Dataset, split: Split, device: torch.device) -> Samples:
-    """Put a part of a data set on a device."""
+    """Return a part of a data set on a device."""
     x = torch.from_numpy(np.ascontiguousarray(split.x)).to(device)
     x = x.to(torch.float32).div_(255) if split.x.dtype == np.uint8 else x.to(torch.float32)
     y = torch.from_numpy(np.ascontiguousarray(split.y)).to(device)
@@ -43,10 +43,10 @@ def samples(dataset: Dataset, split: Split, device: torch.device) -> Samples:
 
 @dataclass(frozen=True)
 class Data:
-    """What all runs of one call are trained on.
+    """The data that all runs of one call are trained on.
 
     Args:
-        train, test: the parts, on the device.
+        train, test: the parts, on one device.
         reshuffled: whether each epoch has an order of its own.
         digest: SHA-256 of the arrays.
     """
@@ -73,13 +73,13 @@ class Data:
 
 
 def place(dataset: Dataset, device: torch.device, digest: str) -> Data:
-    """Put both parts of a data set on a device."""
+    """Return both parts of a data set on a device."""
     test = None if dataset.test is None else samples(dataset, dataset.test, device)
     return Data(samples(dataset, dataset.train, device), test, dataset.reshuffled, digest)
 
 
 def data_digest(dataset: Dataset) -> str:
-    """SHA-256 of all arrays, their shapes and types, and how they are used."""
+    """Return the SHA-256 of all arrays with their shapes and types, and of how they are used."""
     digest = hashlib.sha256(repr((dataset.n_classes, dataset.reshuffled)).encode())
     for part in (dataset.train, dataset.test):
         for array in () if part is None else (part.x, part.y):

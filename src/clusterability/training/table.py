@@ -15,7 +15,7 @@ Row = list[str]
 
 
 def runs_table(runs: Sequence[TrainedRun]) -> str:
-    """A line for each phase of each run, and the folders."""
+    """Return a line for each phase of each run, and the names of the folders."""
     phases = [(run, phase, measurement(run, phase)) for run in runs for phase in run.phases]
     measured = [found for _, _, found in phases if found is not None]
     conventions = conventions_column([found.settings for found in measured])
@@ -23,7 +23,7 @@ def runs_table(runs: Sequence[TrainedRun]) -> str:
     names = ["seed", "network", "sparsity", "train loss", "test loss"]
     names += ["train acc.", "test acc."] if _has_accuracy(runs) else []
     names += [*conventions[:1], "n-cut", "shuffles", "effect", "p", "Z"] if measured else []
-    lines = _aligned([names, *rows])
+    lines = _align([names, *rows])
     out = shown(str(runs[0].folder.parent), 200)
     lines += ["", f"in {out}:", *(f"  {run.spec.name}" for run in runs)]
     notes = [
@@ -65,7 +65,7 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.2f} %"
 
 
-def _aligned(rows: Sequence[Row]) -> list[str]:
+def _align(rows: Sequence[Row]) -> list[str]:
     n_columns = max(len(row) for row in rows)
     padded = [[*row, *[""] * (n_columns - len(row))] for row in rows]
     widths = [max(len(row[i]) for row in padded) for i in range(n_columns)]

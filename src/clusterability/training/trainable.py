@@ -1,4 +1,4 @@
-"""What the loop needs of networks that are trained together."""
+"""The interface of networks that are trained together."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from clusterability.training.samples import Samples
 
 
 class Trainable(Protocol):
-    """One or several networks of one architecture, with their optimizer and masks.
+    """One or several networks of one architecture, with their optimizer and pruning masks.
 
-    Tensors that belong to the networks have a leading axis of ``n_runs``.
+    Tensors of the networks have a leading axis of ``n_runs``.
     """
 
     n_runs: int
@@ -46,27 +46,28 @@ class Trainable(Protocol):
         """
 
     def step(self, samples: Samples, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of Adam on a batch for each network.
+        """Take one step of Adam on a batch for each network.
 
         Args:
             samples: the training part.
-            indices: (n_runs, batch), which samples.
+            indices: (n_runs, batch), the samples that each network sees.
 
         Returns:
-            Sum of the losses over the batch and number of right predictions, (n_runs,) each.
+            Sum of the losses over the batch without penalties, and number of right predictions,
+            (n_runs,) each.
         """
 
     def prune(self, sparsity: float) -> None:
-        """Make the masks anew, and set to 0 what they do not keep, now and after each step."""
+        """Make the masks anew, and set the weights that they drop to 0, now and after each step."""
 
     def outputs(self, x: Tensor) -> Tensor:
-        """(n_runs, n, n_outputs) for inputs (n, ...), without dropout."""
+        """Return the outputs, (n_runs, n, n_outputs), for inputs (n, ...), without dropout."""
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that changes in training; copies, on the CPU."""
+        """Return copies on the CPU of everything that changes in training."""
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Go back to a state."""
+        """Go back to a state that :meth:`state` returned."""
 
     def weights(self, run: int) -> dict[str, Tensor]:
-        """The state dict of one network, on the CPU."""
+        """Return the state dict of one network, on the CPU."""

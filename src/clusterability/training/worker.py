@@ -1,9 +1,8 @@
-"""A process that trains one run after the other, told which on its standard input.
+"""A process that trains the runs that it reads from its standard input, one after the other.
 
-The interpreter's lock lets threads take turns at every operation, of which a step has dozens, so
-that two networks in two threads take nearly as long as in turn; in two processes they do not. It is
-a process of its own, not one of :mod:`multiprocessing`, so that a script which trains needs no
-``if __name__ == "__main__"``.
+Two networks in two threads would take nearly as long as in turn: a step has dozens of operations,
+and at each the threads pass on the interpreter's lock. The process is not one of
+:mod:`multiprocessing`, so that a script that trains needs no ``if __name__ == "__main__"``.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ from clusterability.training.training import PausedError, Training
 
 
 def main() -> None:
-    """Read the data set from the file that the first line names, then a run a line."""
-    # An interrupt is the parent's; when it is gone, the input ends, and so does this process.
+    """Read the data set from the file that the first line names, then train a run for each line."""
+    # The parent answers an interrupt; when it ends, the input ends, and with it this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
