@@ -57,7 +57,7 @@ class AutogradNetwork:
         transformations: Tensor | None = None,
         penalties: Sequence[Penalty] = (),
     ) -> None:
-        """Take what the steps of an epoch need; see :meth:`Trainable.start_epoch`."""
+        """Take the epoch's random numbers and penalties; see :meth:`Trainable.start_epoch`."""
         self.generators, self.transformations = generators, transformations
         self.penalties = penalties
 

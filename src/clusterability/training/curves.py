@@ -46,10 +46,10 @@ def curves_figure(rows: Sequence[EpochScores], title: str) -> Figure:
     return figure
 
 
-def _plot(axes: Axes, rows: Sequence[EpochScores], what: str) -> None:
+def _plot(axes: Axes, rows: Sequence[EpochScores], quantity: str) -> None:
     epochs = range(1, len(rows) + 1)
     for part, color in (("train", PLAIN), ("test", REFINED)):
-        values = [getattr(row, f"{part}_{what}") for row in rows]
+        values = [getattr(row, f"{part}_{quantity}") for row in rows]
         if any(value is not None for value in values):
             label = "while training" if part == "train" else part
             marker = "." if len(rows) < 3 else None
@@ -66,5 +66,5 @@ def _plot(axes: Axes, rows: Sequence[EpochScores], what: str) -> None:
             color=GRAY,
         )
     axes.set_xlabel("epoch", fontsize=LABEL_SIZE)
-    axes.set_ylabel(what, fontsize=LABEL_SIZE)
+    axes.set_ylabel(quantity, fontsize=LABEL_SIZE)
     axes.spines[["top", "right"]].set_visible(False)

@@ -83,13 +83,13 @@ class RunFolder:
                 "out"
             ) from None
         run = TrainedRun.from_json(text, self.path)
-        for what, same in (
+        for part, same in (
             ("spec", run.spec == self.spec),
             ("data", run.data_digest == data_digest),
         ):
             if not same:
                 raise InputError(
-                    f"'{shown(str(self.path), 200)}' holds a run of another {what}; remove it, or "
+                    f"'{shown(str(self.path), 200)}' holds a run of another {part}; remove it, or "
                     "give another out"
                 )
         missing = [p for p in run.phases if not (self.path / f"{p}.safetensors").exists()]

@@ -30,7 +30,9 @@ class Machine:
     progress: bool
 
     @classmethod
-    def checked(cls, device: str, threads: int | None, workers: int, progress: bool) -> Machine:
+    def from_arguments(
+        cls, device: str, threads: int | None, workers: int, progress: bool
+    ) -> Machine:
         """Return the machine with the device of this name.
 
         Raises:
@@ -45,7 +47,7 @@ class Machine:
 
 
 def describe_machine(device: torch.device, threads: int, seconds: float) -> dict[str, Any]:
-    """Return the part of ``run.json`` that says where, by which versions and how long."""
+    """Return the entry ``machine`` of ``run.json``: device, threads, seconds and versions."""
     is_gpu = device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(device) if is_gpu else "cpu",

@@ -3,13 +3,13 @@
 Differs from modules that are trained with autograd and :class:`torch.optim.Adam` in that
 
 1. all weights and biases of all networks are views of one flat tensor, which Adam goes over once;
-2. each layer's product and its three gradients are one batched product for all networks, which on
-   a GPU keeps it busy where one network could not;
+2. a layer takes one product forward and two backward for all networks together, so that small
+   networks keep a GPU busy;
 3. no graph of the computation is recorded, and activations and gradients go into buffers that are
    made once for each batch size, since at the paper's batches this bookkeeping costs much beside
    the products;
-4. dropout draws from a generator for each network, so that a network in a stack learns what it
-   would learn alone, but for the rounding.
+4. dropout draws from a generator for each network, so that in a stack a network's weights differ
+   from those that it would have alone by rounding only.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class MLPStack:
         transformations: Tensor | None = None,
         penalties: Sequence[Penalty] = (),
     ) -> None:
-        """Take what the steps of an epoch need; see :meth:`Trainable.start_epoch`."""
+        """Take the epoch's random numbers and penalties; see :meth:`Trainable.start_epoch`."""
         assert transformations is None, "images are flattened before an MLP sees them"
         self.generators, self.penalties = generators, penalties
 

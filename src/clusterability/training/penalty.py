@@ -18,8 +18,9 @@ class Penalty(Protocol):
     ``n_runs``: kernels, biases, and scales and statistics of batch norm. The gradient is by hand,
     not by autograd, since a stack of MLPs is trained without autograd's graph.
 
-    Each epoch is trained with new instances. An instance may keep from one step to the next what
-    speeds it up; a run that was stopped between epochs still goes on to the same weights.
+    Each epoch is trained with new instances. So an instance may keep a state from one step to the
+    next, such as the start of an iteration, and a run that was stopped between epochs still goes on
+    to the same weights.
     """
 
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:

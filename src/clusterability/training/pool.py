@@ -37,7 +37,7 @@ def train_in_processes(
 
     Args:
         specs: the runs; the caller holds their folders' locks.
-        dataset: what all are trained on.
+        dataset: the same for all.
         out: holds the runs' folders.
         machine: with the number of threads of each process.
         digest: of the data set.

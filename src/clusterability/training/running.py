@@ -76,7 +76,7 @@ def train(
         DivergedError: if the loss became NaN or infinite.
         RunError: if there is not enough memory.
     """
-    machine = Machine.checked(device, threads, 1, progress)
+    machine = Machine.from_arguments(device, threads, 1, progress)
     seeds = spec.stack or (spec.seed,)
     specs = [dataclasses.replace(spec, seed=seed) for seed in seeds]
     with training_settings():
@@ -127,7 +127,7 @@ def train_many(
     if spec.stack:
         raise InputError(f"the spec has a stack already, {spec.stack}; leave it empty")
     n_workers = available_workers() if workers is None else workers
-    machine = Machine.checked(device, threads, n_workers, progress)
+    machine = Machine.from_arguments(device, threads, n_workers, progress)
     can_stack = NETWORKS[spec.network].is_mlp and not spec.retrain_below and n_runs > 1
     if stacked is None:
         stacked = can_stack and machine.device.type == "cuda"

@@ -37,7 +37,7 @@ class Trainable(Protocol):
         transformations: Tensor | None = None,
         penalties: Sequence[Penalty] = (),
     ) -> None:
-        """Take what the steps of an epoch need.
+        """Take the random numbers and the penalties of an epoch.
 
         Args:
             generators: draw the dropout of each run.
