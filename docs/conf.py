@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import get_origin
 
 from sphinx.application import Sphinx
 
@@ -98,10 +99,12 @@ def described_at_the_top(package: ModuleType) -> list[str]:
 
 
 def describe_data(package: ModuleType) -> Iterator[str]:
-    """Yield an entry for each export that automodule passes over: the registries, by their keys."""
+    """Yield an entry for each export that automodule passes over: registries and type aliases."""
     for name in package.__all__:
         value = getattr(package, name)
-        if isinstance(value, Mapping):
+        if get_origin(value) is not None:
+            yield DATUM.format(name=name, content=f"The type ``{value}``.")
+        elif isinstance(value, Mapping):
             keys = ", ".join(f"``{key}``" for key in value)
             yield DATUM.format(name=name, content=f"By name: {keys}.")
 

@@ -11,9 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class L1:
-    r"""The weighted sum of absolute kernel weights.
-
-    .. math:: \sum_l c_l \sum_{ij} |w_{lij}|
+    """The weighted sum of absolute kernel weights: ``sum_l c_l sum_ij |w_lij|``.
 
     Args:
         weights: c_l by the name of the kernel; kernels without one are not penalized.
@@ -45,9 +43,7 @@ class L1:
 
 @dataclass(frozen=True)
 class L2:
-    r"""The weighted sum of squared kernel weights.
-
-    .. math:: \sum_l c_l \sum_{ij} w_{lij}^2
+    """The weighted sum of squared kernel weights: ``sum_l c_l sum_ij w_lij^2``.
 
     Args:
         weights: c_l by the name of the kernel; kernels without one are not penalized.
