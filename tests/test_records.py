@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from clusterability.arguments import some_of, whole, yes_or_no
-from clusterability.cli.flags import add_flags, flag_of, given
+from clusterability.cli.flags import add_flags, flag_of, given_values
 from clusterability.errors import InputError
 from clusterability.records import Record, choice, choice_of, parse_names, parse_number
 from clusterability.settings import Settings
@@ -102,23 +102,23 @@ def test_choices_are_what_differs_and_make_the_same_record():
 )
 def test_records_come_back_from_json(record):
     data = json.loads(json.dumps(record.to_dict()))
-    for again in (type(record).from_dict(data), type(record).restored({**data, "later": 1})):
+    for again in (type(record).from_dict(data), type(record).restore({**data, "later": 1})):
         assert again == record
         assert again.digest == record.digest
 
 
 def test_a_record_is_restored_where_its_names_are_not_known():
     data = {**Order("small").to_dict(), "kind": "huge"}
-    assert Order.restored(data).kind == "huge"
+    assert Order.restore(data).kind == "huge"
     with pytest.raises(InputError, match="kind is 'huge'"):
         Order.from_dict(data)
     with pytest.raises(InputError, match="kind is 3, expected a name"):
-        Order.restored({**data, "kind": 3})
+        Order.restore({**data, "kind": 3})
     with pytest.raises(InputError, match="number is None"):
-        Order.restored({**data, "number": None})
+        Order.restore({**data, "number": None})
     del data["hot"]
     with pytest.raises(KeyError, match="hot"):
-        Order.restored(data)
+        Order.restore(data)
 
 
 def test_an_unknown_field_is_refused_with_the_nearest():
@@ -139,7 +139,7 @@ def test_help_of_the_class_has_every_field():
 def parsed(*arguments, without=()):
     parser = argparse.ArgumentParser()
     add_flags(parser.add_argument, Order, without)
-    return parser, given(parser.parse_args(arguments), Order, without)
+    return parser, given_values(parser.parse_args(arguments), Order, without)
 
 
 def test_flags_make_the_fields_that_were_given():

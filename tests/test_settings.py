@@ -122,7 +122,7 @@ def test_conventions_in_words():
     assert Settings(n_clusters=3, seed=4, include=("input",)).conventions_text == "default"
     departing = Settings(conventions="paper", ties="independent", n_init=5)
     assert departing.conventions_text == "paper, ties independent, n_init 5"
-    elsewhere = Settings.restored({**Settings().to_dict(), "conventions": "theirs"})
+    elsewhere = Settings.restore({**Settings().to_dict(), "conventions": "theirs"})
     assert elsewhere.conventions_text == "theirs"
 
 

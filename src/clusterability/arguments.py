@@ -1,4 +1,4 @@
-"""Checks of single arguments, whose messages name the value, what was expected, and the nearest."""
+"""Checks of single arguments. A message gives the value, the expected values, and the nearest."""
 
 from __future__ import annotations
 
@@ -22,29 +22,40 @@ def one_of(name: str, value: Any, known: Collection[str]) -> str:
     """Return the value if it is among the known names.
 
     Raises:
-        InputError: that lists the known names and says which is nearest.
+        InputError: if it is not; the message lists the known names and proposes the nearest.
 
     >>> one_of("fruit", "pear", ("apple", "pear"))
     'pear'
     """
     if isinstance(value, str) and value in known:
         return value
-    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"{name} is {described(value)}, expected one of {', '.join(known)}{hint}")
+    raise InputError(
+        f"{name} is {described(value)}, expected one of {', '.join(known)}"
+        f"{did_you_mean(str(value), known)}"
+    )
+
+
+def did_you_mean(text: str, known: Collection[str]) -> str:
+    """Return the end of a message that proposes the nearest known name; empty if none is near.
+
+    >>> did_you_mean("aple", ("apple", "pear"))
+    "; did you mean 'apple'?"
+    """
+    near = difflib.get_close_matches(text, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def some_of(name: str, value: Any, known: Collection[str]) -> tuple[str, ...]:
-    """Return the names in a collection, each once and in order, if all are known.
+    """Return the names in a collection, sorted and each once, if all are known.
 
     Raises:
-        InputError: if the value is no collection, is one string, or holds another name.
+        InputError: if the value is no collection, is a single string, or has an unknown name.
 
     >>> some_of("fruits", ["pear", "apple", "pear"], ("apple", "pear"))
     ('apple', 'pear')
     """
     kind = "the string " if isinstance(value, str) else ""
-    # An array without axes has the methods of a collection, but cannot be gone through.
+    # An array without axes has the methods of a collection, but cannot be iterated over.
     if kind or not isinstance(value, Collection) or getattr(value, "ndim", 1) == 0:
         raise InputError(
             f'{name} is {kind}{described(value)}, expected a tuple such as ("{next(iter(known))}",)'
@@ -53,10 +64,10 @@ def some_of(name: str, value: Any, known: Collection[str]) -> tuple[str, ...]:
 
 
 def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
-    """Return the whole number, NumPy's too, as one of Python.
+    """Return a whole number, of Python or NumPy, as an ``int``.
 
     Raises:
-        InputError: if it is no whole number, or lies outside of the two bounds.
+        InputError: if the value is no whole number, or lies outside of the two bounds.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < lowest:
         raise InputError(
@@ -76,17 +87,17 @@ def number(
     below: float = math.inf,
     noun: str = "a number",
 ) -> float:
-    """Return the finite number, NumPy's too, as a float.
+    """Return a finite number, of Python or NumPy, as a ``float``.
 
     Args:
-        name, value: of the argument.
-        lowest: the smallest that is taken.
-        above: refuse ``lowest`` itself.
-        below: numbers from here on are refused.
-        noun: what the number is, for the message.
+        name, value: name and value of the argument.
+        lowest: the smallest allowed number.
+        above: whether ``lowest`` itself is refused too.
+        below: this number and all larger ones are refused.
+        noun: description of the number for the message.
 
     Raises:
-        InputError: if it is no such number.
+        InputError: if the value is no finite number, or lies outside of the bounds.
 
     >>> number("share", 0.25, below=1)
     0.25
@@ -103,10 +114,10 @@ def number(
 
 
 def yes_or_no(name: str, value: Any) -> bool:
-    """Return the truth value.
+    """Return the value if it is True or False.
 
     Raises:
-        InputError: if it is another kind of value.
+        InputError: if it is anything else.
     """
     if not isinstance(value, bool):
         raise InputError(f"{name} is {described(value)}, expected True or False")
@@ -114,10 +125,10 @@ def yes_or_no(name: str, value: Any) -> bool:
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device of one of the :data:`DEVICES`; ``auto`` is a GPU if there is one.
+    """Return the torch device with a name from :data:`DEVICES`; ``auto`` is the GPU, if any.
 
     Raises:
-        InputError: if there is no such device, or no GPU.
+        InputError: if the name is unknown, or is ``cuda`` and torch finds no GPU.
     """
     import torch
 

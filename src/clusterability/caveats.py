@@ -1,4 +1,4 @@
-"""What a reader of a result should be careful about, found in the result itself."""
+"""Warnings about a result, derived from the result itself."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from clusterability.graph import NeuronGraph
 from clusterability.result import Clusterability
 
 SAME_NCUT = 1e-6
-"""Shuffles whose n-cuts lie within this of each other are all alike."""
+"""If all shuffles' n-cuts lie within this range, they count as the same."""
 
 LARGE_GAP = 0.1
-"""A gap between eigenvalues, which lie between 0 and 2, that is a sign of clusters."""
+"""A gap of at least this between eigenvalues (of 0 to 2) is a sign of clusters."""
 
 OUTSTANDING = 5
-"""How many times as large as the gap after the k-th another must be to be told of."""
+"""A gap is reported if it is at least this many times the gap after the k-th eigenvalue."""
 
 
 def caveats(result: Clusterability) -> list[str]:
     """Return a sentence for each reason to be careful about a result.
 
     Args:
-        result: with its graph; its own warnings are not looked at.
+        result: must have its graph; the warnings that it already has are ignored.
     """
     return [
         *_isolated(result),
@@ -88,7 +88,7 @@ def _same_shuffles(result: Clusterability) -> Iterator[str]:
 
 
 def _whole_layers(result: Clusterability) -> Iterator[str]:
-    """Tell of clusters that follow the layers. A layer of one connected neuron is always whole."""
+    """Warn if most layers lie in one cluster each; layers of one connected neuron do not count."""
     offsets = np.cumsum([0, *(layer.n_neurons for layer in result.layers)])
     found = [result.labels[first:end] for first, end in pairwise(offsets)]
     found = [labels[labels >= 0] for labels in found]
@@ -102,7 +102,7 @@ def _whole_layers(result: Clusterability) -> Iterator[str]:
 
 
 def _another_gap(result: Clusterability) -> Iterator[str]:
-    """Tell of an eigengap far from k; most networks have none but those that layers make."""
+    """Warn of a large eigengap far from k that the order of the layers does not explain."""
     assert result.graph is not None
     k = result.settings.n_clusters
     eigenvalues = np.array([value for value in result.eigenvalues if value < 1])
@@ -126,12 +126,12 @@ def _another_gap(result: Clusterability) -> Iterator[str]:
 
 
 def layer_eigenvalues(graph: NeuronGraph) -> NDArray[np.float64]:
-    """Return L_norm's eigenvalues of the graph whose vertices are the layers, ascending.
+    """Return the eigenvalues of L_norm of the graph of layers, one vertex a layer, ascending.
 
-    The strengths between two layers are added up. The i-th is never below the i-th eigenvalue of
-    the neurons' graph (Courant and Fischer: a layer's indicator is a vector over its neurons), and
-    in a random network the smallest of both nearly agree: such eigenvalues and the gap after them
-    come from the order of the layers alone.
+    An edge's weight is the sum of the strengths between two layers. The i-th eigenvalue is never
+    below the i-th of the neurons' graph (Courant and Fischer: a layer's indicator is a vector over
+    the neurons). In a random network the smallest of both nearly agree: these eigenvalues and the
+    gap after them come from the order of the layers alone.
 
     >>> graph = NeuronGraph.chain([torch.ones(2, 3), torch.ones(3, 2)])
     >>> layer_eigenvalues(graph).round(6).tolist()
@@ -151,7 +151,7 @@ def layer_eigenvalues(graph: NeuronGraph) -> NDArray[np.float64]:
 
 
 def _vanished_clusters(result: Clusterability) -> Iterator[str]:
-    """Tell of clusters whose term of the n-cut an offset to the volumes makes nearly 0."""
+    """Warn of clusters whose term of the n-cut is nearly 0 because of ``volume_offset``."""
     assert result.graph is not None
     offset = result.settings.volume_offset
     if not offset:

@@ -1,4 +1,4 @@
-"""Compilation of inner loops by numba."""
+"""Numba compiles the inner loops."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from numba import njit
 
 
 def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function when first called, to run outside the interpreter's lock.
+    """Return a decorator: numba compiles the function at its first call, to run without the lock.
 
-    The machine code is kept on disk where that is possible: in a container the package can be
-    read-only and no home folder there.
+    The compiled function does not hold the interpreter's lock, so that threads run it in parallel.
+    Its machine code is kept on disk if a folder can be written; in a container, the package may be
+    read-only and the home folder missing.
 
     Args:
-        reorder: let sums be added in another order, so that they run in vector registers.
+        reorder: let numba change the order of additions, so that sums use vector registers.
     """
     options: dict[str, Any] = {"nogil": True}
     if reorder:
@@ -24,7 +25,7 @@ def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
     def compile_later(function: Callable[..., Any]) -> Any:
         try:
             return njit(cache=True, **options)(function)
-        except RuntimeError:  # no folder for the cache can be written
+        except RuntimeError:  # numba finds no folder that it can write its cache to
             return njit(cache=False, **options)(function)
 
     return compile_later

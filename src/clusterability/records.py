@@ -1,8 +1,8 @@
-"""Frozen records of choices, in which each choice is written once.
+"""Frozen records of choices; each choice is described in one place, its field.
 
-A field says what it may hold, what it is when it is not given, and how a person asks for it. From
-that come the checks, the command's flags and their help (:mod:`clusterability.cli.flags`), the
-JSON, and a hash that changes with every choice that is not the default.
+The field states the allowed values, the default, and the command's flag. The checks, the flags and
+their help (:mod:`clusterability.cli.flags`), the JSON, and a hash of all choices other than the
+defaults are derived from it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _KEY = "choice"
 
 @dataclass(frozen=True)
 class Choice:
-    """What a record's class knows of one field.
+    """The description of one field of a record.
 
     Args:
-        check: ``(name, value) -> value to keep``; raises an InputError if it cannot be used.
-        help: one line.
-        flag: of the command; None for none.
-        parse: makes a value of the flag's text; None for a switch with ``--flag`` and
-            ``--no-flag``.
-        metavar: stands for the text in the help.
-        fill: makes the value of a field that is None from the fields before it.
-        default_text: the default in words, where the field's own says nothing.
-        basis: whether other fields are filled by this one.
-        names: the values that there are, where they are names.
+        check: function ``(name, value) -> value to keep``; raises an InputError for a bad value.
+        help: one line of help.
+        flag: flag of the command; None if the command has none.
+        parse: function that turns the flag's text into a value; None for a switch with ``--flag``
+            and ``--no-flag``.
+        metavar: placeholder for the text in the help.
+        fill: function that computes the value of a field that is None, from the fields before it.
+        default_text: the default in words, if the value itself does not explain it.
+        basis: whether the value of this field determines the defaults of others.
+        names: the allowed values, if they are names.
     """
 
     check: Callable[[str, Any], Any]
@@ -57,13 +57,13 @@ def choice(
     names: Collection[str] | None = None,
     **about: Any,
 ) -> Any:
-    """Return a dataclass field that is a choice; arguments as for :class:`Choice`.
+    """Return a dataclass field with its :class:`Choice`.
 
     Args:
-        default: value that is checked too; none if the field must be given.
-        check: by default whether the value is among the names.
-        names: see :class:`Choice`.
-        about: see :class:`Choice`.
+        default: default value, checked like any other; without one the field is required.
+        check: as in :class:`Choice`; by default it tests that the value is among the names.
+        names: as in :class:`Choice`.
+        about: further arguments of :class:`Choice`.
     """
     if check is None:
         assert names is not None
@@ -72,24 +72,24 @@ def choice(
 
 
 def choice_of(field: Field[Any]) -> Choice:
-    """Return what is known of a record's field."""
+    """Return the description of a record's field."""
     found: Choice = field.metadata[_KEY]
     return found
 
 
 @dataclass(frozen=True)
 class Record:
-    """Base of the frozen dataclasses all of whose fields are made by :func:`choice`.
+    """Base class of frozen dataclasses whose fields are all made by :func:`choice`.
 
     Raises:
-        InputError: that names the first field that cannot be used, and what can.
+        InputError: if a value cannot be used; names the first such field and its allowed values.
     """
 
     _title: ClassVar[str]
-    """What the record is called in messages."""
+    """The name of the record in messages."""
 
     def __init_subclass__(cls) -> None:
-        """Describe the fields in the docstring, where help() and editors look."""
+        """Add the fields to the docstring, for help() and editors."""
         found = {k: v for k, v in vars(cls).items() if isinstance(v, Field)}
         lines = [f"        {name}: {choice_of(f).help}." for name, f in found.items()]
         cls.__doc__ = "\n".join([cls.__doc__ or "", "    Args:", *lines, "    "])
@@ -103,12 +103,12 @@ class Record:
         self._check_together()
 
     def _check_together(self) -> None:
-        """Refuse values that do not go together; each by itself is checked already."""
+        """Refuse values that contradict each other; each is already checked by itself."""
 
     def choices(self) -> dict[str, Any]:
-        """Return the fields that are not what they are when they are not given.
+        """Return the fields whose values differ from the defaults.
 
-        ``type(record)(**record.choices())`` is the same record.
+        ``type(record)(**record.choices())`` equals the record.
         """
         about = {f.name: choice_of(f) for f in fields(self)}
         plain = type(self)(**{n: getattr(self, n) for n, each in about.items() if each.basis})
@@ -121,20 +121,20 @@ class Record:
 
     @property
     def digest(self) -> str:
-        """Eight hexadecimal digits that depend on :meth:`choices` and on nothing else."""
+        """Return a hash of :meth:`choices`, as eight hexadecimal digits."""
         text = json.dumps(self.choices(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields, as JSON has them."""
+        """Return all fields by name, in types that JSON has."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the record of these fields, as :meth:`to_dict` or a person writes them.
+        """Return the record with these fields, from :meth:`to_dict` or written by hand.
 
         Raises:
-            InputError: if there are other fields, or a field cannot be used.
+            InputError: if a field is unknown, or its value cannot be used.
         """
         known = [f.name for f in fields(cls)]
         try:
@@ -148,32 +148,32 @@ class Record:
             ) from None
 
     @classmethod
-    def restored(cls, data: Mapping[str, Any]) -> Self:
-        """Return the record that :meth:`to_dict` wrote, perhaps where more names were registered.
+    def restore(cls, data: Mapping[str, Any]) -> Self:
+        """Return the record from a dict of :meth:`to_dict`, without looking names up.
 
-        So a result can be read without the package whose null model made it. All fields must be
-        there; others are passed over.
+        A result can so be read without the package that registered its null model. All fields must
+        be there; unknown ones are ignored.
 
         Raises:
-            InputError: if a field cannot be used.
-            KeyError: if one is missing.
+            InputError: if the value of a field cannot be used.
+            KeyError: if a field is missing.
         """
         record = object.__new__(cls)
         for f in fields(cls):
             about, value = choice_of(f), data[f.name]
-            check = _is_text if about.names is not None else about.check
+            check = _check_text if about.names is not None else about.check
             object.__setattr__(record, f.name, check(f.name, value))
         return record
 
 
-def _is_text(name: str, value: Any) -> str:
+def _check_text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise InputError(f"{name} is {described(value)}, expected a name")
     return value
 
 
 def parse_number(text: str) -> int | float | str:
-    """Return the number that the text is, or the text, which the record then refuses by name."""
+    """Return the number in the text, or else the text itself, which the record will refuse."""
     for kind in (int, float):
         with suppress(ValueError):
             return kind(text)
@@ -181,5 +181,5 @@ def parse_number(text: str) -> int | float | str:
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Return the names between commas."""
+    """Return the names in a comma-separated text."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,4 +1,4 @@
-"""The names from which a measurement is chosen, without the modules that hold what they name."""
+"""Names of null models, kernel norms and policies; their modules are not imported here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NULLS: Registry[NullModel] = Registry(
         "nonzero": "clusterability.nulls.shuffles:shuffle_nonzero",
     },
 )
-"""Null models, functions ``(graph, rng) -> graph``."""
+"""Null models: functions ``(graph, rng) -> graph``."""
 
 KERNEL_NORMS: Registry[KernelNorm] = Registry(
     "clusterability.kernel_norms",
@@ -28,13 +28,13 @@ KERNEL_NORMS: Registry[KernelNorm] = Registry(
         "induced-2": "clusterability.wiring.kernels:induced_2",
     },
 )
-"""Kernel norms, functions from kernels (n_out, n_in, ...) to strengths (n_out, n_in)."""
+"""Kernel norms: functions from kernels (n_out, n_in, ...) to strengths (n_out, n_in)."""
 
 ISOLATED = ("drop-first", "drop-after")
-"""When neurons without connections are left out: before the shuffles, or after them."""
+"""Policies for isolated neurons: drop them before the shuffles, or after each shuffle."""
 
 TIES = ("independent", "tied")
-"""How copies of one kernel's block are shuffled: each by itself, or all alike."""
+"""Policies for copies of one kernel's block: shuffle each by itself, or all alike."""
 
 INCLUDABLE = ("input", "dense")
-"""Parts of a CNN that are left out of its graph unless they are asked for."""
+"""Parts that the graph of a CNN has only if the setting ``include`` names them."""

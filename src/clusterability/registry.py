@@ -1,4 +1,4 @@
-"""Names for things that are loaded when they are first used."""
+"""A registry maps names to objects, and imports an object when it is first used."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 
 class Registry(MutableMapping[str, T], Generic[T]):
-    """What there is by name: the package's own, other packages' and what this process has added.
+    """A mapping from names to objects: the package's own, other packages', and this process's.
 
-    Listing names imports nothing. Another package adds to it by an entry point of the registry's
-    group in its ``pyproject.toml``, under a name that the package does not have itself; a process
-    adds to it by ``registry[name] = thing`` or by :meth:`register`, which may replace a name.
+    Listing the names imports nothing. Another package adds an object by an entry point of the
+    registry's group in its ``pyproject.toml``; it cannot replace a name of this package. A process
+    adds an object by ``registry[name] = thing`` or :meth:`register`, and may replace any name.
 
     Args:
-        group: of the entry points, such as ``"clusterability.nulls"``.
-        shipped: a thing by its name, or ``"module:attribute"`` where it can be loaded from.
+        group: group of the entry points, such as ``"clusterability.nulls"``.
+        shipped: the package's own objects by name; ``"module:attribute"`` is imported when used.
 
     >>> greetings = Registry("example.greetings", {"capital": "string:capwords"})
     >>> @greetings.register("loud")
@@ -49,7 +49,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
         return add
 
     def is_local(self, name: str) -> bool:
-        """Return whether the thing was added in this process, so that no other process knows it."""
+        """Return whether this process has added the name; then other processes do not know it."""
         return name in self._added
 
     def __setitem__(self, name: str, thing: T) -> None:
@@ -109,8 +109,8 @@ class Registry(MutableMapping[str, T], Generic[T]):
 
 @cache
 def _entry_points() -> Any:
-    """All that installed packages offer; found once, since it reads a file of each.
+    """Return the entry points of all installed packages; kept, as it reads a file of each package.
 
-    Its type is another since Python 3.12.
+    Python 3.12 changed the type.
     """
     return entry_points()

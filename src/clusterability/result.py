@@ -249,7 +249,7 @@ def _settings_from_dict(data: Mapping[str, Any]) -> Settings:
     given = {**_BEFORE, **data}
     if given["n_init_policy"] != GIVEN:
         given["n_init"] = None
-    return Settings.restored(given)
+    return Settings.restore(given)
 
 
 def _check_labels(clustering: Clustering, layers: tuple[LayerSummary, ...]) -> None:

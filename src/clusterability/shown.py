@@ -1,14 +1,14 @@
-"""Text from untrusted files, made safe to print: names of networks and layers."""
+"""Functions that make text from untrusted files safe to print, as the names of layers."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 
 def escaped(text: str) -> str:
-    r"""Write every character that does not print (ANSI escapes, bidi marks) as its escape.
+    r"""Replace every character that does not print (ANSI escapes, bidi marks) by its escape.
 
     >>> print(escaped("conv\x1b[2J"))
     conv\x1b[2J
@@ -20,13 +20,13 @@ def escaped(text: str) -> str:
 
 
 def shown(text: str, limit: int = 80) -> str:
-    """Escape the text, and leave out its middle where it is longer than ``limit`` characters.
+    """Escape the text, and cut its middle out if it is longer than ``limit`` characters.
 
     >>> shown("features.denseblock1.denselayer1.conv1", limit=20)
     'features....r1.conv1'
     """
     if len(text) > 2 * limit:
-        # an escape is never shorter than its character, so that the ends suffice
+        # An escape is never shorter than its character: the two ends hold enough text.
         text = text[:limit] + text[-limit:]
     text = escaped(text)
     if len(text) <= limit:
@@ -36,7 +36,7 @@ def shown(text: str, limit: int = 80) -> str:
 
 
 def described(value: object) -> str:
-    """A value of the wrong kind as it is put into messages: its repr, escaped and cut.
+    """Return the repr of a value for an error message, escaped and cut.
 
     >>> described(["dense", 3])
     "['dense', 3]"
@@ -45,7 +45,7 @@ def described(value: object) -> str:
 
 
 def without_address(text: str) -> str:
-    """The text without objects' addresses, which differ from run to run and say nothing.
+    """Remove the memory addresses of objects from a text: they differ from run to run.
 
     >>> without_address("<function head at 0x7f0c5a3e1b20>")
     '<function head>'
@@ -54,17 +54,17 @@ def without_address(text: str) -> str:
 
 
 def quoted(name: object) -> str:
-    """A name as it is put into messages: between quotes, escaped, and cut if it is long."""
+    """Return a name for an error message: in quotes, escaped, and cut if it is long."""
     return f"'{shown(without_address(str(name)))}'"
 
 
-def show_path(path: Path) -> str:
-    """A path between quotes; cut only where it is longer than systems allow for a name."""
+def show_path(path: str | os.PathLike[str]) -> str:
+    """Return a path in quotes, escaped; only a path of more than 300 characters is cut."""
     return f"'{shown(str(path), 300)}'"
 
 
 def listed(names: Sequence[object], separator: str = ", ", limit: int = 8) -> str:
-    """Names in a row; of a long list, its beginning and its end.
+    """Join names to one text; of more than ``limit`` names, only the first ones and the last.
 
     >>> listed([1, 2, 3, 4, 5, 6, 7, 8, 9], " -> ")
     '1 -> 2 -> 3 -> 4 -> 5 -> 6 -> ... -> 9'

@@ -1,4 +1,4 @@
-"""One function on many items at once, in threads; the results do not depend on how many."""
+"""A function runs on many items at once, in threads; their number does not change the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Outcome = TypeVar("Outcome")
 
 
 def available_workers() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -28,8 +28,9 @@ def available_workers() -> int:
 def single_threaded_libraries() -> Iterator[None]:
     """Keep BLAS, LAPACK and torch to one thread each.
 
-    The threads here are the workers; pools inside would fight them, and how a pool splits a
-    product changes its rounding, so that results would depend on the machine's load.
+    The workers are threads already; the libraries' own threads would compete with them. A library
+    also splits a product among its threads, which changes the rounding: results would depend on
+    the machine's load.
     """
     before = torch.get_num_threads()
     with threadpool_limits(limits=1):
@@ -46,12 +47,13 @@ def parallel_map(
     n_workers: int,
     progress: str | None = None,
 ) -> list[Outcome]:
-    """[function(item) for item in items], computed by ``n_workers`` threads.
+    """Return ``[function(item) for item in items]``, computed by ``n_workers`` threads.
 
     Args:
-        function: releases the interpreter while it computes, else threads gain nothing.
-        items: in the order in which they are started.
-        n_workers: at least 1.
+        function: called once for each item; must release the interpreter's lock while it computes,
+            or else threads gain nothing.
+        items: arguments of the function, started in this order.
+        n_workers: number of threads, at least 1.
         progress: title of a progress bar, shown if standard error is a terminal; None for no bar.
     """
     outcomes: dict[int, Outcome] = {}
@@ -73,7 +75,7 @@ def parallel_map(
         pool.shutdown(cancel_futures=True)
         raise
     except KeyboardInterrupt:
-        # A compiled loop cannot be interrupted; to wait for it would seem to hang.
+        # A compiled loop cannot be interrupted; waiting for its end would look like a hang.
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     finally:

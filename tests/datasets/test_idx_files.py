@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clusterability.datasets import available, load_dataset, places
-from clusterability.datasets.idx_files import parsed
+from clusterability.datasets.idx_files import parse_idx
 from clusterability.errors import InputError
 from data_folders import FILES, alone, expect, idx_bytes, small_base, small_images, write_idx
 
@@ -169,14 +169,14 @@ def test_a_gzip_bomb_is_not_inflated(base):
 )
 def test_wrong_headers(data, tmp_path):
     with pytest.raises(InputError, match="expected an IDX file"):
-        parsed(bytearray(data), tmp_path / "x")
+        parse_idx(bytearray(data), tmp_path / "x")
 
 
 @pytest.mark.parametrize("n", [4, 6, 2**31])
 def test_sizes_that_do_not_fit(n, tmp_path):
     header = b"\0\0\x08\x01" + n.to_bytes(4, "big")
     with pytest.raises(InputError, match=re.escape(f"claims shape ({n},)")):
-        parsed(bytearray(header + bytes(5)), tmp_path / "x")
+        parse_idx(bytearray(header + bytes(5)), tmp_path / "x")
 
 
 @pytest.mark.parametrize("data_dir", ["missing", "x" * 5000, "x\0", 3, b"/", "file"])

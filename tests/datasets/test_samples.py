@@ -3,7 +3,7 @@ import pytest
 from matplotlib.image import imread
 
 from clusterability.datasets import dataset_from_arrays, load_dataset
-from clusterability.datasets.mosaic import BETWEEN, TWO_CHANNELS, colored, enlarged, mosaic
+from clusterability.datasets.mosaic import BETWEEN, TWO_CHANNELS, enlarge, mosaic, to_colors
 from clusterability.datasets.plane_drawing import formula
 from clusterability.datasets.samples import samples_sheet
 from clusterability.errors import InputError
@@ -59,7 +59,7 @@ def images(n_channels, dtype=np.uint8, size=(6, 6)):
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 7])
 def test_any_number_of_channels(n_channels):
     x = images(n_channels)
-    colors = colored(x)
+    colors = to_colors(x)
     assert colors.shape == (8, 6, 6, 3)
     assert 0 <= colors.min() <= colors.max() <= 1
     if n_channels == 3:
@@ -70,13 +70,13 @@ def test_any_number_of_channels(n_channels):
 def test_two_channels_are_blue_and_green():
     x = np.zeros((1, 2, 1, 2), np.uint8)
     x[0, 0, 0, 0] = x[0, 1, 0, 1] = 255
-    np.testing.assert_allclose(colored(x)[0, 0], TWO_CHANNELS)
+    np.testing.assert_allclose(to_colors(x)[0, 0], TWO_CHANNELS)
     assert TWO_CHANNELS[0].argmax() == 2
     assert TWO_CHANNELS[1].argmax() == 1
 
 
 def test_floats_beyond_0_to_1_are_scaled():
-    colors = colored(np.array([-1.0, 0, 3]).reshape(1, 1, 1, 3))
+    colors = to_colors(np.array([-1.0, 0, 3]).reshape(1, 1, 1, 3))
     np.testing.assert_allclose(colors[0, 0, :, 0], [0, 0.25, 1])
 
 
@@ -89,8 +89,8 @@ def test_a_mosaic_leaves_room_where_samples_are_few():
 
 def test_enlarged_repeats_pixels():
     image = np.arange(12.0).reshape(1, 2, 2, 3)
-    np.testing.assert_array_equal(enlarged(image, 4)[0, ::2, ::2], image[0])
-    assert enlarged(image, 2) is not None
+    np.testing.assert_array_equal(enlarge(image, 4)[0, ::2, ::2], image[0])
+    assert enlarge(image, 2) is not None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (600, 3), (500, 500)])

@@ -9,8 +9,8 @@ from clusterability.display.figure_files import check_figure_path
 from clusterability.display.style import drawable
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.report.adjacency_drawing import _binned, _positions
-from clusterability.report.discs import discs_of, joined_discs
+from clusterability.report.adjacency_drawing import _mean_strengths, _positions
+from clusterability.report.discs import joined_discs, place_discs
 from clusterability.report.figures import (
     plot_adjacency,
     plot_eigenvalues,
@@ -107,7 +107,7 @@ def test_adjacency_up_to_600_neurons_is_exact():
     result = small_result()
     graph, labels = result.graph, result.labels
     assert graph is not None
-    image = _binned(graph, _positions(labels), 8)
+    image = _mean_strengths(graph, _positions(labels), 8)
     order = [2, 3, 5, 8, 0, 1, 4, 7]
     np.testing.assert_allclose(image, graph.to_scipy().toarray()[np.ix_(order, order)])
 
@@ -115,7 +115,7 @@ def test_adjacency_up_to_600_neurons_is_exact():
 def test_large_adjacency_is_averaged():
     graph, labels = planted([700, 600], 3)
     n_shown = int((labels >= 0).sum())
-    image = _binned(graph, _positions(labels), n_shown)
+    image = _mean_strengths(graph, _positions(labels), n_shown)
     assert image.shape == (600, 600)
     np.testing.assert_allclose(image, image.T)
     sizes = np.bincount(np.arange(n_shown) * 600 // n_shown)
@@ -133,7 +133,7 @@ def test_lines_share_the_strength_between_two_layers():
     )
     graph = NeuronGraph(layers, blocks)
     labels = rng.integers(0, 3, 90)
-    discs = discs_of(graph, labels, 3)
+    discs = place_discs(graph, labels, 3)
     assert discs.size.sum() == 90
     shares = list(joined_discs(graph, discs))
     assert all(discs.layer[i] < discs.layer[j] for i, j, _ in shares)
@@ -158,7 +158,7 @@ def within_layers(n_neurons=60, n_clusters=3):
 
 def test_lines_within_a_layer_share_the_strength_within_it():
     graph, labels = within_layers()
-    discs = discs_of(graph, labels, 3)
+    discs = place_discs(graph, labels, 3)
     shares = {(i, j): share for i, j, share in joined_discs(graph, discs)}
     assert all(i < j for i, j in shares)
     within = {pair: share for pair, share in shares.items() if discs.layer[pair[1]] == 0}
@@ -174,7 +174,7 @@ def test_lines_within_a_layer_share_the_strength_within_it():
 
 def test_a_line_within_a_layer_bends_to_one_side():
     graph, labels = within_layers()
-    discs = discs_of(graph, labels, 3)
+    discs = place_discs(graph, labels, 3)
     curve = _curve(discs, 0, 2, bend=0.5)
     np.testing.assert_allclose(curve[[0, -1], 0], 0, atol=1e-12)
     np.testing.assert_allclose(curve[[0, -1], 1], discs.y[[0, 2]])
@@ -194,7 +194,7 @@ def test_a_graph_without_layers_is_drawn(n_neurons):
 
 def test_adjacency_within_a_layer_is_symmetric():
     graph, labels = within_layers(30)
-    image = _binned(graph, _positions(labels), 50)
+    image = _mean_strengths(graph, _positions(labels), 50)
     order = np.argsort(labels, kind="stable")
     np.testing.assert_allclose(image, graph.to_scipy().toarray()[np.ix_(order, order)])
 
@@ -202,7 +202,7 @@ def test_adjacency_within_a_layer_is_symmetric():
 def test_small_networks_have_a_disc_a_neuron():
     result = small_result()
     assert result.graph is not None
-    discs = discs_of(result.graph, result.labels, 2)
+    discs = place_discs(result.graph, result.labels, 2)
     assert discs.size.tolist() == [1] * 8
     assert discs.of_neuron[6] == -1
     assert len(set(zip(discs.layer.tolist(), discs.y.tolist(), strict=True))) == 8

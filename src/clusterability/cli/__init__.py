@@ -1,4 +1,4 @@
-"""The command. Thin: it reads arguments, calls the package, and writes."""
+"""The command ``clusterability`` parses arguments, calls the package, and writes the outputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clusterability.cli import datasets, measure, train
 from clusterability.errors import ClusterabilityError, InputError
 
 COMMANDS = (measure, train, datasets)
-"""Each has ``add_parser(commands)``, and ``run(args, written)`` that appends what it wrote."""
+"""Each has ``add_parser(commands)``, and ``run(args, written)``, which appends written paths."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"interrupted; written: {', '.join(written) or 'nothing'}")
         _leave_at_once(130)
     except BrokenPipeError:
-        # The reader of a pipe has left; Python would complain again when it flushes at exit.
+        # The pipe's reader has closed it. Python would report this again at exit, when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, MemoryError) as error:
@@ -46,11 +46,12 @@ def _complain(message: str) -> None:
 
 
 def _leave_at_once(code: int) -> NoReturn:
-    """Exit without waiting for threads whose compiled loops cannot be interrupted."""
+    """Exit without waiting for other threads: their compiled loops cannot be interrupted."""
     os._exit(code)
 
 
 def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command and all its subcommands."""
     parser = argparse.ArgumentParser(
         prog="clusterability",
         description="How far a trained neural network falls apart into clusters of neurons, "

@@ -1,4 +1,4 @@
-"""``clusterability datasets``: what there is, where it lies, and what it looks like."""
+"""``clusterability datasets`` lists, describes and downloads data sets, and draws samples."""
 
 from __future__ import annotations
 
@@ -46,16 +46,19 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace, written: list[str]) -> None:
-    """List, download, describe and draw, as asked.
+    """List all data sets; or download one, describe it and draw samples, as the flags say.
 
     Raises:
-        InputError: if there is no such set, or its files cannot be had.
+        InputError: if the data set is unknown, or its files can be neither found nor downloaded.
     """
     from clusterability.datasets import DATASETS, fetch, load_dataset
 
     if args.name is None:
         _check_alone(args)
-        _say(_table([_summary(entry, args.data_dir) for entry in DATASETS.values()]))
+        from clusterability.display.tables import align
+
+        rows = [_summary(entry, args.data_dir) for entry in DATASETS.values()]
+        _say(align([HEADER, *rows], left=WORDS))
         return
     if args.samples is not None:
         _check_samples(args.samples, args.name)
@@ -121,19 +124,8 @@ def _state(entry: DatasetEntry, data_dir: str | None) -> str:
 
 
 HEADER = ("name", "train", "test", "sample", "outputs", "files", "license")
-NUMBERS = ("train", "test", "outputs")
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[i]) for row in (HEADER, *rows)) for i in range(len(HEADER))]
-    lines = []
-    for row in (HEADER, *rows):
-        cells = [
-            cell.rjust(width) if name in NUMBERS else cell.ljust(width)
-            for cell, width, name in zip(row, widths, HEADER, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+WORDS = [0, 3, 5, 6]
+"""Columns of the table that are flush left: those that hold no numbers."""
 
 
 def _details(entry: DatasetEntry, data_dir: str | None) -> str:
@@ -153,7 +145,7 @@ def _details(entry: DatasetEntry, data_dir: str | None) -> str:
     if entry.files is not None or entry.bases:
         missing = f"not here; clusterability datasets {entry.name} --download"
         facts.append(("files", missing if place is None else shown(str(place), 300)))
-    return _listed(f"{entry.name}: {entry.title}", facts)
+    return _fact_lines(f"{entry.name}: {entry.title}", facts)
 
 
 def _own_details(dataset: Dataset) -> str:
@@ -165,7 +157,7 @@ def _own_details(dataset: Dataset) -> str:
         ("samples", _samples(len(train.y), 0 if test is None else len(test.y))),
         ("sample", f"{_shape(train.x.shape[1:])} {train.x.dtype}, {kind}"),
     ]
-    return _listed(shown(dataset.name), facts)
+    return _fact_lines(shown(dataset.name), facts)
 
 
 def _samples(n_train: int, n_test: int) -> str:
@@ -177,8 +169,8 @@ def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(str(n) for n in shape)
 
 
-def _listed(title: str, facts: Sequence[tuple[str, str]]) -> str:
-    """Names before their facts; a repeated name is not said again."""
+def _fact_lines(title: str, facts: Sequence[tuple[str, str]]) -> str:
+    """Return the title and a line for each fact: its name, left blank if repeated, and text."""
     names = [name for name, _ in facts]
     lines = [
         f"{'' if i and names[i - 1] == name else name:10}{fact}"

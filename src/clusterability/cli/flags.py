@@ -1,4 +1,4 @@
-"""Flags of the command from the fields of records, and back."""
+"""Flags of the command from the fields of records, and records' fields from the flags."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from clusterability.records import Record, choice_of
 
 
 def add_flags(add: Callable[..., Any], record: type[Record], without: Collection[str] = ()) -> None:
-    """Add a flag for each field of a record that has one.
+    """Add the flags of a record's fields to a parser.
 
     Args:
-        add: ``add_argument`` of a parser or of a group.
-        record: the class.
-        without: names of fields to leave out.
+        add: method ``add_argument`` of a parser or of a group.
+        record: class of the record; fields without a flag are skipped.
+        without: names of further fields to skip.
     """
     for field in fields(record):
         about = choice_of(field)
@@ -31,10 +31,10 @@ def add_flags(add: Callable[..., Any], record: type[Record], without: Collection
         add(about.flag, **options)
 
 
-def given(
+def given_values(
     args: argparse.Namespace, record: type[Record], without: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return the fields of a record whose flags were given."""
+    """Return the values of the flags that the user gave, by the record's field."""
     names = [f.name for f in fields(record) if choice_of(f).flag and f.name not in without]
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 

@@ -1,4 +1,4 @@
-"""``clusterability measure``: reads arguments, calls :func:`clusterability.measure`, and writes."""
+"""``clusterability measure`` calls :func:`clusterability.measure` and writes the results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from clusterability.arguments import DEVICES
-from clusterability.cli.flags import add_flags, given
+from clusterability.cli.flags import add_flags, given_values
 from clusterability.errors import InputError
 from clusterability.records import parse_names, parse_number
 from clusterability.settings import Settings
@@ -83,8 +83,8 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def run(args: argparse.Namespace, written: list[str]) -> None:
-    """Measure the networks, and write what is asked for."""
-    settings = Settings(**given(args, Settings))
+    """Measure the networks, and write the outputs that the flags name."""
+    settings = Settings(**given_values(args, Settings))
     _check_outputs(args)
     from clusterability.measuring import measure
     from clusterability.sources.names import network_from_name
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    """Find out before the work what could not be written after it."""
+    """Refuse output paths that cannot be written; called before the measurement."""
     from clusterability.files.writing import check_writable
 
     for option, path in (("--csv", args.csv), ("--figure", args.figure)):
@@ -130,7 +130,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _write(args: argparse.Namespace, results: list[Clusterability], written: list[str]) -> None:
-    """Make every output first, then write one after the other."""
+    """Compute every output first, then write them one by one."""
     from clusterability.files.writing import write_whole
     from clusterability.report.labels import labels_csv
     from clusterability.report.text import describe

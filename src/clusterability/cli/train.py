@@ -1,4 +1,4 @@
-"""``clusterability train``: reads arguments, calls :func:`clusterability.training.train_many`."""
+"""``clusterability train`` calls :func:`clusterability.training.train_many`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from clusterability.arguments import DEVICES
-from clusterability.cli.flags import add_flags, flag_of, given
+from clusterability.cli.flags import add_flags, flag_of, given_values
 from clusterability.errors import InputError
 from clusterability.records import parse_number
 from clusterability.settings import Settings
@@ -31,7 +31,7 @@ examples:
 
 
 OF_THE_RUN = ("seed",)
-"""Settings of a measurement that the run has itself."""
+"""Fields of Settings without a flag here: the measurement takes them from the run."""
 
 
 def add_parser(
@@ -109,12 +109,12 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, written: list[str]) -> None:
-    """Train the runs, measure them if asked, and print a table."""
+    """Train the runs, measure them if ``--measure`` is given, and print a table."""
     spec, settings = _spec(args), _settings(args)
     from clusterability.training.running import DivergedError
 
     try:
-        runs = _trained(spec, args)
+        runs = _train(spec, args)
     except DivergedError as error:
         _finish([trained for trained in error.runs if trained.phases], settings, args, written)
         raise
@@ -127,7 +127,7 @@ def _finish(
     args: argparse.Namespace,
     written: list[str],
 ) -> None:
-    """Measure what was trained, if asked, and print the table."""
+    """Measure the trained runs if there are settings for it, and print the table."""
     written += [str(trained.folder) for trained in runs]
     if settings is not None:
         from clusterability.training.measured import measure_runs
@@ -141,7 +141,7 @@ def _finish(
         print(runs_table(runs))
 
 
-def _trained(spec: TrainingSpec, args: argparse.Namespace) -> list[TrainedRun]:
+def _train(spec: TrainingSpec, args: argparse.Namespace) -> list[TrainedRun]:
     from clusterability.training import train_many
 
     return train_many(
@@ -164,12 +164,12 @@ def _spec(args: argparse.Namespace) -> TrainingSpec:
             "one of them"
         )
     pruning = {} if args.prune else {"pruning_epochs": 0}
-    return TrainingSpec(**{**given(args, TrainingSpec), **pruning})
+    return TrainingSpec(**{**given_values(args, TrainingSpec), **pruning})
 
 
 def _settings(args: argparse.Namespace) -> Settings | None:
-    """Return how to measure, or None if nothing is to be measured."""
-    choices = given(args, Settings, OF_THE_RUN)
+    """Return the settings of the measurement, or None without ``--measure``."""
+    choices = given_values(args, Settings, OF_THE_RUN)
     if choices and not args.measure:
         raise InputError(
             f"{flag_of(Settings, next(iter(choices)))} says how to measure, but --measure is not "

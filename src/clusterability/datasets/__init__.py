@@ -1,4 +1,4 @@
-"""The paper's data sets and one's own: by name, with checksums, or made from a seed."""
+"""The paper's data sets, downloaded and checked or generated from a seed, and the user's own."""
 
 from clusterability.datasets.dataset import Dataset, Split
 from clusterability.datasets.entry import DatasetEntry

@@ -1,4 +1,4 @@
-"""CIFAR-10 in its two official layouts: binary, and Python's."""
+"""CIFAR-10 in its two official layouts, binary and Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clusterability.datasets.dataset import Parts, Split
 from clusterability.datasets.places import is_file, set_folders
 from clusterability.errors import InputError
-from clusterability.shown import shown
+from clusterability.shown import show_path
 
 BINARY, PYTHON = "cifar-10-batches-bin", "cifar-10-batches-py"
 TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
@@ -28,15 +28,15 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class CifarSet:
-    """Six batches of images in one folder.
+    """CIFAR-10: six batches of images in one folder.
 
-    The hashes of the files inside the archive are not published: the archive is checked by its own,
-    and the files by their sizes and the number of images of each class.
+    A download is checked by the published hash of the archive. No hashes of the unpacked files are
+    published; these are checked by their sizes and the number of images in each class.
 
     Attributes:
-        url: of the archive with the binary layout.
-        md5: of that archive.
-        n_per_batch: images in each of the six files.
+        url: address of the archive with the binary layout.
+        md5: hash of that archive.
+        n_per_batch: number of images in each of the six files.
     """
 
     url: str
@@ -45,33 +45,33 @@ class CifarSet:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The binary layout first: it is read faster."""
+        """Return the folders of the two layouts; binary comes first, since it is read faster."""
         return (BINARY, PYTHON)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where the archive is downloaded from."""
+        """Return the address of the archive."""
         return (self.url,)
 
     @property
     def checksums(self) -> dict[str, str]:
-        """MD5 of the archive."""
+        """Return the MD5 of the archive."""
         return {self.url.rsplit("/", 1)[-1]: f"md5:{self.md5}"}
 
     @property
     def _batch_bytes(self) -> int:
-        """A label and the pixels, image by image."""
+        """Return the size of a binary file: a label and the pixels for each image."""
         return self.n_per_batch * (1 + N_PIXELS)
 
     def find(self, root: Path) -> Path | None:
-        """The folder below ``root`` that has all six files."""
+        """Return the folder below ``root`` that has all six files, or None."""
         for folder in set_folders(root, self.folders):
             if not _missing(folder):
                 return folder
         return None
 
-    def incomplete(self, root: Path) -> tuple[Path, list[str]] | None:
-        """A folder that has some of the files, and the names of those that it lacks."""
+    def find_incomplete(self, root: Path) -> tuple[Path, list[str]] | None:
+        """Return a folder below ``root`` with some of the files, and the names of the missing."""
         for folder in set_folders(root, self.folders):
             missing = _missing(folder)
             if 0 < len(missing) < len(_files(folder.name)):
@@ -79,10 +79,10 @@ class CifarSet:
         return None
 
     def read(self, folder: Path) -> Parts:
-        """The images (n, 3, 32, 32) uint8 and labels.
+        """Return the training and the test part: images (n, 3, 32, 32) uint8, and labels.
 
         Raises:
-            InputError: if a file is damaged or not the one that was published.
+            InputError: if a file is damaged or differs from the published one.
         """
         read = self._read_python if folder.name == PYTHON else self._read_binary
         *train_files, test_file = (folder / file for file in _files(folder.name))
@@ -98,7 +98,7 @@ class CifarSet:
         counts = np.bincount(y.ravel().clip(0, N_CLASSES), minlength=N_CLASSES)
         if y.min() < 0 or counts.tolist() != [y.size // N_CLASSES] * N_CLASSES:
             raise InputError(
-                f"the images in '{shown(str(folder), 300)}' are not CIFAR-10's: {counts.tolist()} "
+                f"the images in {show_path(folder)} are not CIFAR-10's: {counts.tolist()} "
                 f"of each class, expected {y.size // N_CLASSES:,}; download them again"
             )
         return Split(x.reshape(-1, *SHAPE), y.ravel())
@@ -110,7 +110,7 @@ class CifarSet:
         with explain_damage(path):
             if path.stat().st_size != self._batch_bytes:
                 raise InputError(
-                    f"'{shown(str(path), 300)}' holds {path.stat().st_size:,} bytes, expected "
+                    f"{show_path(path)} holds {path.stat().st_size:,} bytes, expected "
                     f"{self._batch_bytes:,}; download it again"
                 )
             records = np.fromfile(path, np.uint8).reshape(self.n_per_batch, 1 + N_PIXELS)
@@ -125,20 +125,20 @@ class CifarSet:
         """Download the archive and unpack the six files.
 
         Raises:
-            InputError: if it cannot be downloaded or stored, or is not the published one.
+            InputError: if the archive cannot be downloaded or stored, or has another hash.
         """
-        from clusterability.datasets.downloads import downloaded, made_folder
+        from clusterability.datasets.downloads import download, make_folder
         from clusterability.files.checks import explain_damage
 
-        made_folder(root)
+        make_folder(root)
         n_bytes = len(_files(BINARY)) * self._batch_bytes
-        with downloaded(self.url, root, progress, n_bytes, f"md5:{self.md5}") as archive:
+        with download(self.url, root, progress, n_bytes, f"md5:{self.md5}") as archive:
             unpacked = archive.with_name(BINARY)
             unpacked.mkdir()
             with explain_damage(archive):
                 self._unpack(archive, unpacked)
             self.read(unpacked)
-            target = made_folder(root / BINARY)
+            target = make_folder(root / BINARY)
             for file in _files(BINARY):
                 (unpacked / file).replace(target / file)
 

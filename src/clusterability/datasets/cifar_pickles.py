@@ -1,8 +1,8 @@
-"""CIFAR-10's Python layout: pickles, read as data, with nothing in them run.
+"""A safe reader for CIFAR-10's Python layout: pickles are read without running their code.
 
-A pickle names functions and classes to call. Here only the five names that an array and a byte
-string take are known, and each of them stands for a class of this module, so that not even NumPy's
-own are called.
+A pickle names functions and classes for Python to call. This reader knows only the five names that
+arrays and byte strings need, and replaces each by a class of this module, so that not even NumPy's
+functions are called.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from clusterability.files.checks import check_readable, explain_damage
 from clusterability.shown import show_path
 
 N_PIXELS = 3072
-# Python 3 writes bytes beyond 127 as two for Python 2; an image's file name comes on top.
+# Python 3 writes a byte above 127 as two bytes for Python 2; each image also has a file name.
 MOST_BYTES_PER_IMAGE = 2 * N_PIXELS + 200
 
 TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 PUTS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
 GETS = ("GET", "BINGET", "LONG_BINGET")
-# An array takes three.
+# The pickle of an array has three tuples inside others.
 MOST_INNER_TUPLES = 100
 
 
 class _Array:
-    """What stands for an array: the state that would restore it."""
+    """Replaces an array: keeps the state from which NumPy would restore it."""
 
     def __init__(self, *_: object) -> None:
         self.state: tuple[Any, ...] = ()
@@ -42,7 +42,7 @@ class _Array:
 
 
 class _DType:
-    """What stands for a dtype: its code."""
+    """Replaces a dtype: keeps its code."""
 
     def __init__(self, code: object, *_: object) -> None:
         self.code = code
@@ -52,7 +52,7 @@ class _DType:
 
 
 class _Encoded:
-    """What stands for ``codecs.encode``, by which Python 3 writes bytes for Python 2."""
+    """Replaces ``codecs.encode``, which Python 3 uses to write bytes for Python 2."""
 
     def __new__(cls, text: str, _: object) -> Any:
         return text.encode("latin1")
@@ -78,35 +78,35 @@ class _Reader(pickle.Unpickler):
 
 
 def read_batch(path: Path, n_images: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pixels (n_images, 3072) and labels of one batch.
+    """Return the pixels (n_images, 3072) and the labels of one batch.
 
     Raises:
-        InputError: if the file is damaged, asks for anything to be called, or holds other data.
+        InputError: if the file is damaged, names any other function, or holds other data.
     """
     check_readable(path)
     with explain_damage(path):
         if path.stat().st_size > n_images * MOST_BYTES_PER_IMAGE + 10_000:
-            raise _refused(path, f"{path.stat().st_size:,} bytes")
+            raise _refusal(path, f"{path.stat().st_size:,} bytes")
         data = path.read_bytes()
         _check_operations(data)
         batch = _Reader(io.BytesIO(data), encoding="bytes").load()
         pixels = _pixels(batch[b"data"].state, n_images)
         labels = batch[b"labels"]
     if pixels is None:
-        raise _refused(path, "other pixels")
+        raise _refusal(path, "other pixels")
     if not isinstance(labels, list) or len(labels) != n_images:
-        raise _refused(path, "other labels")
+        raise _refusal(path, "other labels")
     if not all(type(label) is int and 0 <= label <= 9 for label in labels):
-        raise _refused(path, "labels beyond 0..9")
+        raise _refusal(path, "labels beyond 0..9")
     return pixels, np.array(labels, np.int64)
 
 
 def _check_operations(data: bytes) -> None:
-    """Refuse what takes the unpickler memory, stack or time beyond the size of the file.
+    """Refuse pickles that make the unpickler use far more memory, stack or time than their size.
 
-    It takes memory for all numbers in the memo below the largest. Hashing a tuple goes into the
-    tuples within it: through many levels it overflows the stack, and where each level has the one
-    below twice, it takes for ever.
+    The unpickler allocates its memo up to the largest number of an object. Hashing a tuple hashes
+    the tuples inside it: many levels overflow the stack, and if each level holds the one below
+    twice, the time grows exponentially.
     """
     numbers: set[int] = set()
     of_tuples: set[int] = set()
@@ -136,7 +136,7 @@ def _pixels(state: tuple[Any, ...], n_images: int) -> NDArray[np.uint8] | None:
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _refused(path: Path, found: str) -> InputError:
+def _refusal(path: Path, found: str) -> InputError:
     return InputError(
         f"{show_path(path)} is no batch of CIFAR-10: it holds {found}; download it again"
     )

@@ -1,4 +1,4 @@
-"""The frozen record of a data set: inputs and targets to train on and to test with."""
+"""A data set in memory: inputs and targets for training and for testing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Samples in order: the training part of a data set, or its test part.
+    """The samples of the training part or of the test part of a data set.
 
     Attributes:
-        x: (n, channels, height, width) uint8 pixels in 0..255, or float32 as they enter the
-            network (pixels in 0..1); or (n, n_features) float32.
+        x: (n, channels, height, width) pixels, uint8 in 0..255 or float32 in 0..1, which enter the
+            network unchanged; or (n, n_features) float32.
         y: (n,) int64 classes, or (n, n_outputs) float32 targets of a regression.
     """
 
@@ -30,11 +30,11 @@ class Dataset:
     """A data set in memory.
 
     Attributes:
-        name: as in :data:`clusterability.datasets.DATASETS`, or of one's own.
-        train: the samples to train on.
-        test: others of the same kind; None where a set has only those to train on.
-        n_classes: classes are 0 to ``n_classes - 1``; None for a regression.
-        reshuffled: False if every epoch goes through the samples in the same order.
+        name: name in :data:`clusterability.datasets.DATASETS`, or of the user's own data.
+        train: training samples.
+        test: test samples; None if the data set has none.
+        n_classes: number of classes, which are 0 to ``n_classes - 1``; None for a regression.
+        reshuffled: False if every epoch takes the samples in the same order.
     """
 
     name: str

@@ -15,7 +15,7 @@ DARKEST = 16
 
 
 def load_digits(_: int = 0, __: Sequence[Dataset] = ()) -> Parts:
-    """1,437 + 360 images (n, 1, 8, 8); the division is the same for every seed.
+    """Return 1,437 training and 360 test images (n, 1, 8, 8), the same for every seed.
 
     Pixels of 0..16 are scaled to 0..255 and rounded.
     """

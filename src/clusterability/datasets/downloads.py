@@ -1,4 +1,4 @@
-"""Downloads: into a folder of their own, used only once they have been checked."""
+"""Downloads into a temporary folder; a file is moved to its place once it is checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from clusterability.errors import InputError
-from clusterability.shown import shown
+from clusterability.shown import show_path, shown
 
 TIMEOUT = 60.0
 CHUNK = 2**16
@@ -19,11 +19,11 @@ BY_HAND = (
 )
 
 
-def made_folder(folder: Path) -> Path:
-    """The folder, made if it is missing.
+def make_folder(folder: Path) -> Path:
+    """Make a folder if it is missing, check that it can be written to, and return it.
 
     Raises:
-        InputError: if it cannot be written to.
+        InputError: if the folder cannot be made or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,46 +31,46 @@ def made_folder(folder: Path) -> Path:
             pass
     except OSError as error:
         raise InputError(
-            f"cannot write to '{shown(str(folder), 300)}' ({error.strerror or error}); {BY_HAND}"
+            f"cannot write to {show_path(folder)} ({error.strerror or error}); {BY_HAND}"
         ) from None
     return folder
 
 
 @contextmanager
-def downloaded(
+def download(
     url: str, folder: Path, progress: bool, n_bytes: int, known_hash: str | None = None
 ) -> Iterator[Path]:
-    """A file in a temporary folder inside ``folder``, to be checked and moved out from there.
+    """Download a file into a temporary folder inside ``folder``; the caller checks and moves it.
 
     Args:
-        url: the file's address.
-        folder: on the same disk as the file's last place, so that moving it is atomic.
-        progress: show a bar, if standard error is a terminal.
-        n_bytes: of what it holds, decompressed; the download is broken off at about twice that.
-        known_hash: of the file as downloaded, as ``md5:...``, where it is known.
+        url: address of the file.
+        folder: folder on the same disk as the file's final place, so that moving it is atomic.
+        progress: whether to show a progress bar, if standard error is a terminal.
+        n_bytes: size of the decompressed contents; a download of about twice that is stopped.
+        known_hash: expected hash of the downloaded file, as ``md5:...``; None if unknown.
 
     Raises:
-        InputError: if it cannot be downloaded whole or stored, has another hash, or is refused
-            when checked.
+        InputError: if the file cannot be downloaded or stored, has another hash, or fails the
+            caller's checks.
     """
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
-        path = _retrieved(url, Path(temporary), progress, 2 * n_bytes + CHUNK, known_hash)
+        path = _retrieve(url, Path(temporary), progress, 2 * n_bytes + CHUNK, known_hash)
         try:
             yield path
         except InputError as error:
-            # The temporary file is gone when the message is read.
-            reason = str(error).replace(f"'{shown(str(path), 300)}'", "what was downloaded")
+            # The temporary file is deleted before the user reads the message: do not name it.
+            reason = str(error).replace(show_path(path), "what was downloaded")
             raise InputError(f"{url}: {reason}") from None
         except OSError as error:
             reason = error.strerror or str(error)
             raise InputError(
-                f"cannot store {path.name} in '{shown(str(folder), 300)}' ({reason}); free some "
+                f"cannot store {path.name} in {show_path(folder)} ({reason}); free some "
                 "space there, and remove what has that name"
             ) from None
 
 
 class _Capped:
-    """A file that takes no more than so many bytes."""
+    """A file for writing that refuses more than ``most_bytes`` bytes."""
 
     def __init__(self, file: BinaryIO, most_bytes: int) -> None:
         self.file, self.most_bytes, self.n_bytes = file, most_bytes, 0
@@ -82,10 +82,10 @@ class _Capped:
         return self.file.write(data)
 
     def flush(self) -> None:
-        """Nothing: the file is flushed when it is closed."""
+        """Do nothing: the file is flushed when it is closed."""
 
 
-def _retrieved(
+def _retrieve(
     url: str, folder: Path, progress: bool, most_bytes: int, known_hash: str | None
 ) -> Path:
     import pooch
@@ -95,7 +95,7 @@ def _retrieved(
     name = url.rsplit("/", 1)[-1]
     pooch.get_logger().setLevel("WARNING")
     settings = {"unit": "B", "unit_scale": True, "leave": False}
-    # disable=None leaves pipes alone; pooch sets the total, but takes a bar of none for no bar.
+    # disable=None shows no bar in pipes. pooch sets the total, but ignores a bar with total 0.
     bar = tqdm(desc=name, total=1, disable=None if progress else True, **settings)
 
     def downloader(url: str, path: str, _: object) -> None:
@@ -108,7 +108,7 @@ def _retrieved(
                 progressbar=bar,
                 chunk_size=CHUNK,
                 timeout=TIMEOUT,
-                # else some servers send the file decompressed, with another checksum
+                # Otherwise some servers send the file decompressed, with another checksum.
                 headers={"Accept-Encoding": "identity"},
             )
             path = pooch.retrieve(url, known_hash, name, folder, downloader=downloader)

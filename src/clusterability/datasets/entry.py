@@ -1,4 +1,4 @@
-"""What is known of a data set without loading it."""
+"""Descriptions of data sets, available without loading them."""
 
 from __future__ import annotations
 
@@ -13,51 +13,51 @@ Make = Callable[[int, Sequence[Dataset]], Parts]
 
 
 class StoredSet(Protocol):
-    """A data set in published files."""
+    """A data set whose files are published."""
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """Where the files may lie below a data folder."""
+        """Return the possible folders of the files, below a data folder."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where they are downloaded from."""
+        """Return the addresses of the files."""
 
     @property
     def checksums(self) -> Mapping[str, str]:
-        """Algorithm and hash by file."""
+        """Return the algorithm and hash of each file, by name."""
 
     def find(self, root: Path) -> Path | None:
-        """Their folder below ``root``, if they are all there."""
+        """Return the folder below ``root`` that has all files, or None."""
 
-    def incomplete(self, root: Path) -> tuple[Path, list[str]] | None:
-        """A folder that has some of the files, and the names of those that it lacks."""
+    def find_incomplete(self, root: Path) -> tuple[Path, list[str]] | None:
+        """Return a folder below ``root`` with some of the files, and the names of the missing."""
 
     def read(self, folder: Path) -> Parts:
-        """The data, checked."""
+        """Return the training and the test part, checked."""
 
     def fetch(self, root: Path, progress: bool) -> None:
-        """Download them to ``root``, checked."""
+        """Download the files to ``root``, and check them."""
 
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """One data set.
+    """The description of one data set.
 
     Attributes:
-        name: what it is called.
-        title: what it shows, in a few words.
-        license: of the data.
-        n_train: samples to train on; of ``lines-mnist-sep`` about so many, by the seed.
-        n_test: samples to test with, likewise; 0 for none.
-        shape: of one sample: (channels, height, width), or (n_features,).
-        n_outputs: classes, or targets of a regression.
-        source: where the data come from.
-        bases: names of the sets that it is made of.
-        make: ``(seed, bases) -> (train, test)``; None where the set lies in files.
-        files: the published files; None where the set is made.
-        shipped: the package's own file, for a set that is always there.
-        regression: whether the targets are numbers.
+        name: name of the data set.
+        title: its contents in a few words.
+        license: license of the data.
+        n_train: number of training samples; for ``lines-mnist-sep`` about that, by the seed.
+        n_test: number of test samples, likewise; 0 for none.
+        shape: shape of one sample: (channels, height, width), or (n_features,).
+        n_outputs: number of classes, or of a regression's targets.
+        source: reference for the data.
+        bases: names of the data sets from which this one is made.
+        make: function ``(seed, bases) -> (train, test)``; None if the data are in files.
+        files: the published files; None if the data set is made.
+        shipped: path of the package's own file; None if the package does not ship the data.
+        regression: whether the targets are numbers instead of classes.
         reshuffled: as in :class:`Dataset`.
     """
 
@@ -78,5 +78,5 @@ class DatasetEntry:
 
     @property
     def checksums(self) -> Mapping[str, str]:
-        """Algorithm and hash of each published file, as ``sha256:...``; {} for a made set."""
+        """Return the hash of each published file, as ``sha256:...``; {} if there are no files."""
         return {} if self.files is None else self.files.checksums

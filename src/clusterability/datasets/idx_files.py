@@ -1,4 +1,4 @@
-"""MNIST's file format, IDX: a magic number, one size an axis, and bytes."""
+"""MNIST's file format, IDX: a magic number, the size of each axis, and bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clusterability.datasets.dataset import Parts, Split
 from clusterability.datasets.places import is_file, set_folders
 from clusterability.errors import InputError
-from clusterability.shown import shown
+from clusterability.shown import show_path
 
 UNSIGNED_BYTES = 8
 
@@ -23,9 +23,9 @@ class IdxSet:
     """Four IDX files in one folder, gzipped or not.
 
     Attributes:
-        folders: where they may lie below a data folder; downloads go to the first.
-        url: the folder that they are downloaded from, with a slash at the end.
-        contents: size in bytes and SHA-256 of each, decompressed, by name: images and labels of
+        folders: possible folders of the files, below a data folder; downloads go to the first.
+        url: address of the folder with the downloads; ends with a slash.
+        contents: size in bytes and SHA-256 of each decompressed file, by name: images and labels of
             the training part, then those of the test part.
     """
 
@@ -35,23 +35,23 @@ class IdxSet:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where the files are downloaded from."""
+        """Return the addresses of the files."""
         return tuple(f"{self.url}{name}.gz" for name in self.contents)
 
     @property
     def checksums(self) -> dict[str, str]:
-        """SHA-256 of the decompressed files."""
+        """Return the SHA-256 of each decompressed file, by name."""
         return {name: f"sha256:{sha256}" for name, (_, sha256) in self.contents.items()}
 
     def find(self, root: Path) -> Path | None:
-        """The folder below ``root`` that has all four files."""
+        """Return the folder below ``root`` that has all four files, or None."""
         for folder in set_folders(root, self.folders):
             if not self._missing(folder):
                 return folder
         return None
 
-    def incomplete(self, root: Path) -> tuple[Path, list[str]] | None:
-        """A folder that has some of the files, and the names of those that it lacks."""
+    def find_incomplete(self, root: Path) -> tuple[Path, list[str]] | None:
+        """Return a folder below ``root`` with some of the files, and the names of the missing."""
         for folder in set_folders(root, self.folders):
             missing = self._missing(folder)
             if 0 < len(missing) < len(self.contents):
@@ -59,13 +59,13 @@ class IdxSet:
         return None
 
     def _missing(self, folder: Path) -> list[str]:
-        return [name for name in self.contents if _found(folder, name) is None]
+        return [name for name in self.contents if _find_file(folder, name) is None]
 
     def read(self, folder: Path) -> Parts:
-        """The images (n, 1, height, width) uint8 and labels.
+        """Return the training and the test part: images (n, 1, height, width) uint8, and labels.
 
         Raises:
-            InputError: if a file is damaged or not the one that was published.
+            InputError: if a file is damaged or differs from the published one.
         """
         arrays = [self._read(folder, name) for name in self.contents]
         train, test = (
@@ -77,52 +77,52 @@ class IdxSet:
     def _read(self, folder: Path, name: str) -> NDArray[np.uint8]:
         from clusterability.datasets.contents import read_contents
 
-        path = _found(folder, name)
+        path = _find_file(folder, name)
         if path is None:
-            raise InputError(f"there is no file {name} in '{shown(str(folder), 300)}'; add it")
-        return parsed(read_contents(path, *self.contents[name]), path)
+            raise InputError(f"there is no file {name} in {show_path(folder)}; add it")
+        return parse_idx(read_contents(path, *self.contents[name]), path)
 
     def fetch(self, root: Path, progress: bool) -> None:
-        """Download the files that are not there yet.
+        """Download the missing files.
 
         Raises:
-            InputError: if one cannot be downloaded or stored, or is not the published one.
+            InputError: if a file cannot be downloaded or stored, or differs from the published one.
         """
         from clusterability.datasets.contents import read_contents
-        from clusterability.datasets.downloads import downloaded, made_folder
+        from clusterability.datasets.downloads import download, make_folder
 
-        folder = made_folder(root / self.folders[0])
+        folder = make_folder(root / self.folders[0])
         for name in self.contents:
-            if _found(folder, name) is None:
+            if _find_file(folder, name) is None:
                 n_bytes = self.contents[name][0]
-                with downloaded(f"{self.url}{name}.gz", folder, progress, n_bytes) as path:
+                with download(f"{self.url}{name}.gz", folder, progress, n_bytes) as path:
                     read_contents(path, *self.contents[name])
                     path.replace(folder / f"{name}.gz")
 
 
-def parsed(data: bytearray, path: Path) -> NDArray[np.uint8]:
-    """The array in an IDX file of unsigned bytes.
+def parse_idx(data: bytearray, path: Path) -> NDArray[np.uint8]:
+    """Return the array in an IDX file of unsigned bytes.
 
     Raises:
-        InputError: if the header is none or does not fit the size.
+        InputError: if there is no IDX header, or its shape does not fit the size of the file.
     """
     n_axes = data[3] if len(data) >= 4 else 0
     start = 4 + 4 * n_axes
     if len(data) < start or data[:3] != bytes([0, 0, UNSIGNED_BYTES]) or n_axes == 0:
         raise InputError(
-            f"'{shown(str(path), 300)}' begins with {bytes(data[:4]).hex()}, expected an IDX file "
+            f"{show_path(path)} begins with {bytes(data[:4]).hex()}, expected an IDX file "
             "of unsigned bytes (00000801 or 00000803); download it again"
         )
     shape = tuple(int(n) for n in np.frombuffer(data, ">u4", n_axes, 4))
     if math.prod(shape) != len(data) - start:
         raise InputError(
-            f"'{shown(str(path), 300)}' claims shape {shape}, but holds {len(data) - start:,} "
+            f"{show_path(path)} claims shape {shape}, but holds {len(data) - start:,} "
             "bytes; download it again"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def _found(folder: Path, name: str) -> Path | None:
+def _find_file(folder: Path, name: str) -> Path | None:
     for path in (folder / f"{name}.gz", folder / name):
         if is_file(path):
             return path

@@ -1,4 +1,4 @@
-"""LINES: count the vertical lines (appendix A.8 of Filan et al., 2021)."""
+"""LINES: images of vertical lines to count (appendix A.8 of Filan et al., 2021)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ MOST_LINES = 10
 
 
 def make_lines(seed: int, _: Sequence[Dataset] = ()) -> Parts:
-    """60,000 + 10,000 images of 1 to 10 lines."""
+    """Return 60,000 training and 10,000 test images of 1 to 10 lines."""
     train, test = (stream(seed, "lines", part) for part in (TRAIN, TEST))
     return line_images(train, 60_000), line_images(test, 10_000)
 
 
 def line_images(rng: np.random.Generator, n: int, size: int = 28) -> Split:
-    """Black images, 1 to 10 distinct random columns white; the label is the number of lines - 1.
+    """Return ``n`` black images with 1 to 10 white columns; the label is their number minus 1.
 
-    The number is uniform, and so are the columns given their number.
+    The number of columns is uniform, and the set of columns is uniform among those of that number.
     """
     y = rng.integers(0, MOST_LINES, n)
     ranks = rng.permuted(np.tile(np.arange(size, dtype=np.uint8), (n, 1)), axis=1)

@@ -1,4 +1,4 @@
-"""Images in rows on one picture."""
+"""A picture of rows of images."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Light added up, as on a screen: black where both channels are dark.
+# The two colors add up like light on a screen: dark channels give black.
 TWO_CHANNELS = np.array([[0.16, 0.42, 1.0], [0.2, 0.85, 0.2]])
 
-# Neither black nor white, so that an image's own border is seen.
+# Neither black nor white, so that the border of an image stays visible.
 BETWEEN = (0.68, 0.72, 0.77)
 
 
-def colored(images: NDArray[Any]) -> NDArray[np.float64]:
-    """Images (n, channels, height, width) as (n, height, width, 3) colors in 0..1.
+def to_colors(images: NDArray[Any]) -> NDArray[np.float64]:
+    """Convert images (n, channels, height, width) to colors (n, height, width, 3) in 0..1.
 
-    One channel is gray, two are blue and green, three are red, green and blue; of more, the mean.
-    Floats beyond 0..1 are scaled into it, all alike.
+    One channel becomes gray, two become blue and green, three red, green and blue; of more channels
+    the mean becomes gray. Floats outside of 0..1 are scaled into it, all by the same factor.
     """
     pixels: NDArray[np.float64] = images.astype(np.float64)
-    pixels = pixels / 255 if images.dtype == np.uint8 else _scaled(pixels)
+    pixels = pixels / 255 if images.dtype == np.uint8 else _scale(pixels)
     pixels = np.moveaxis(pixels, 1, -1)
     n_channels = pixels.shape[-1]
     if n_channels == 2:
@@ -32,20 +32,26 @@ def colored(images: NDArray[Any]) -> NDArray[np.float64]:
     return pixels
 
 
-def enlarged(images: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Repeat each pixel of images (n, height, width, 3) until they are about of the size."""
+def enlarge(images: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Repeat the pixels of images (n, height, width, 3) to make the longer side about ``size``."""
     times = max(1, round(size / max(images.shape[1:3])))
     return images.repeat(times, axis=1).repeat(times, axis=2)
 
 
-def _scaled(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scale(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     lowest, highest = min(pixels.min(), 0.0), max(pixels.max(), 1.0)
     scaled: NDArray[np.float64] = (pixels - lowest) / (highest - lowest)
     return scaled
 
 
 def mosaic(rows: Sequence[NDArray[np.float64]], n: int, gap: int) -> NDArray[np.float64]:
-    """Rows of at most ``n`` images (., height, width, 3), with ``gap`` pixels around each."""
+    """Return a picture with the rows of images, ``gap`` pixels apart.
+
+    Args:
+        rows: images (n_images, height, width, 3) of each row.
+        n: largest number of images in a row.
+        gap: number of pixels around each image.
+    """
     height, width = rows[0].shape[1:3]
     picture = np.empty((len(rows) * (height + gap) + gap, n * (width + gap) + gap, 3))
     picture[:] = BETWEEN

@@ -1,4 +1,4 @@
-"""Images of random pixels with random labels: nothing to learn, only to memorize."""
+"""Images of random pixels with random labels: a network can only memorize them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from clusterability.datasets.streams import TEST, TRAIN, stream
 
 
 def make_random(seed: int, _: Sequence[Dataset]) -> Parts:
-    """60,000 + 10,000 images, too many to memorize (appendix A.5 of Filan et al., 2021)."""
+    """Return 60,000 training and 10,000 test images (appendix A.5 of Filan et al., 2021).
+
+    They are too many for a network to memorize.
+    """
     train, test = (stream(seed, "random", part) for part in (TRAIN, TEST))
     return random_images(train, 60_000), random_images(test, 10_000)
 
 
 def make_memorization(seed: int, _: Sequence[Dataset]) -> Parts:
-    """3,000 images, few enough to memorize; none to test with."""
+    """Return 3,000 training images, few enough to memorize, and no test images."""
     return random_images(stream(seed, "random-memorization", TRAIN), 3_000), None
 
 
 def random_images(rng: np.random.Generator, n: int) -> Split:
-    """``n`` images of 28 x 28 pixels in 0..255 and labels in 0..9, all independent and uniform."""
+    """Return ``n`` images of 28 x 28 pixels and labels in 0..9, all independent and uniform."""
     y = rng.integers(0, 10, n)
     return Split(rng.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8), y)

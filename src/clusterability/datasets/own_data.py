@@ -1,4 +1,4 @@
-"""One's own data, from arrays or an ``.npz`` file, checked."""
+"""The user's own data, from arrays or an ``.npz`` file, checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clusterability.datasets.dataset import Dataset, Split
 from clusterability.errors import InputError
-from clusterability.shown import shown
+from clusterability.shown import show_path, shown
 
 SPELLINGS = (("x", "y", "test_x", "test_y"), ("x_train", "y_train", "x_test", "y_test"))
 
@@ -19,20 +19,21 @@ SPELLINGS = (("x", "y", "test_x", "test_y"), ("x_train", "y_train", "x_test", "y
 def dataset_from_arrays(
     x: Any, y: Any, test_x: Any = None, test_y: Any = None, name: str = "arrays"
 ) -> Dataset:
-    """Check one's own samples and make a data set of them.
+    """Check the user's own arrays and make a data set of them.
 
     Args:
-        x: (n, channels, height, width), (n, height, width) or (n, n_features): bytes (uint8), which
-            are pixels and divided by 255, or other numbers as they enter the network.
-        y: (n,) whole numbers, the classes 0, 1, 2, ...; or floats (n,) or (n, n_outputs), the
-            targets of a regression.
-        test_x: samples of the same shape to test with.
-        test_y: their classes or targets.
-        name: what to call it.
+        x: training inputs (n, channels, height, width), (n, height, width) or (n, n_features).
+            Bytes (uint8) are pixels, later divided by 255; other numbers enter the network
+            unchanged.
+        y: classes 0, 1, 2, ... as whole numbers (n,); or targets of a regression as floats (n,) or
+            (n, n_outputs).
+        test_x: test inputs of the same shape.
+        test_y: classes or targets of the test inputs.
+        name: name of the data set.
 
     Raises:
-        InputError: if shapes or lengths do not fit, a value is not finite, or the
-            classes are not numbered from 0.
+        InputError: if shapes or lengths do not fit, a value is not finite, or the classes are not
+            numbered from 0.
 
     >>> dataset_from_arrays([[0.5, 1.0], [0.0, 0.25]], [0, 1]).train.x.dtype
     dtype('float32')
@@ -50,10 +51,10 @@ def dataset_from_arrays(
 
 
 def dataset_from_npz(path: Path) -> Dataset:
-    """Read the arrays of a file, by either of :data:`SPELLINGS`.
+    """Read a data set from a file with the array names of one of the :data:`SPELLINGS`.
 
     Raises:
-        InputError: if the file is damaged, holds objects, or its arrays are no data set.
+        InputError: if the file is damaged or has Python objects, or its arrays are no data set.
     """
     from clusterability.files.checks import check_readable, explain_damage
     from clusterability.files.npz import read_npz
@@ -62,13 +63,13 @@ def dataset_from_npz(path: Path) -> Dataset:
     with explain_damage(path):
         arrays = read_npz(path)
     try:
-        x, y, test_x, test_y = _named(arrays)
+        x, y, test_x, test_y = _pick_arrays(arrays)
         return dataset_from_arrays(x, y, test_x, test_y, path.name)
     except InputError as error:
-        raise InputError(f"'{shown(str(path), 300)}': {error}") from None
+        raise InputError(f"{show_path(path)}: {error}") from None
 
 
-def _named(arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any] | None]:
+def _pick_arrays(arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any] | None]:
     for names in SPELLINGS:
         if names[0] in arrays and names[1] in arrays:
             return [arrays.get(name) for name in names]
@@ -109,7 +110,7 @@ def _array(values: Any, name: str) -> NDArray[Any]:
 
 
 def _check_finite(array: NDArray[Any], name: str) -> None:
-    # Not finite either: what float32 cannot hold.
+    # Numbers beyond the range of float32 count as infinite.
     with np.errstate(over="ignore"):
         n_bad = array.size - np.count_nonzero(np.isfinite(array.astype(np.float32)))
     if n_bad:

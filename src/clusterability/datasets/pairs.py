@@ -1,6 +1,6 @@
-"""HALVES and STACK: two images in one, side by side or in two channels.
+"""HALVES and STACK: samples of two images, side by side or in two channels.
 
-Sections 2.1 and 3.2 of Filan et al. (2021). With the same seed both show the same pairs.
+Source: sections 2.1 and 3.2 of Filan et al. (2021). With the same seed both have the same pairs.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterability.datasets.dataset import Dataset, Parts, Split
-from clusterability.datasets.resizing import resized
+from clusterability.datasets.resizing import resize
 from clusterability.datasets.streams import TEST, TRAIN, stream
 
 Kind = Literal["same", "diff"]
 
 
 def halves(kind: Kind) -> Callable[[int, Sequence[Dataset]], Parts]:
-    """How to make a HALVES set: images shrunk to half the width, two side by side."""
+    """Return the maker of a HALVES set: two images of half the width, side by side."""
 
     def make(seed: int, bases: Sequence[Dataset]) -> Parts:
         return _make(seed, bases[0], kind, half_width, side_by_side)
@@ -28,7 +28,7 @@ def halves(kind: Kind) -> Callable[[int, Sequence[Dataset]], Parts]:
 
 
 def stack(kind: Kind) -> Callable[[int, Sequence[Dataset]], Parts]:
-    """How to make a STACK set: each of two images in a channel of its own."""
+    """Return the maker of a STACK set: two images, each in its own channel."""
 
     def make(seed: int, bases: Sequence[Dataset]) -> Parts:
         return _make(seed, bases[0], kind, np.asarray, in_channels)
@@ -40,23 +40,26 @@ def _make(
     seed: int,
     base: Dataset,
     kind: Kind,
-    prepared: Callable[[NDArray[Any]], NDArray[Any]],
-    joined: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
+    prepare: Callable[[NDArray[Any]], NDArray[Any]],
+    join: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
 ) -> Parts:
     splits = []
     for part, split in ((TRAIN, base.train), (TEST, base.test)):
         assert split is not None
         rng = stream(seed, f"{base.name}-pairs-{kind}", part)
         first, second, y = (same_pairs if kind == "same" else random_pairs)(split.y, rng)
-        images = prepared(split.x)
-        splits.append(Split(joined(images[first], images[second]), y))
+        images = prepare(split.x)
+        splits.append(Split(join(images[first], images[second]), y))
     return splits[0], splits[1]
 
 
 def same_pairs(
     y: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
-    """Every sample with a random one of its class: (first, second, classes), each (n,)."""
+    """Pair every sample with a random one of its class.
+
+    Returns the indices of the first samples, of the second ones, and the classes; each (n,).
+    """
     by_class = np.argsort(y, kind="stable")
     counts = np.bincount(y)
     starts = np.cumsum(counts) - counts
@@ -67,24 +70,28 @@ def same_pairs(
 def random_pairs(
     y: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
-    """As many random pairs as samples, labeled with the sum of the classes modulo 10."""
+    """Draw as many random pairs as there are samples.
+
+    Returns the indices of the first samples, of the second ones, and the labels: the sums of the
+    two classes modulo 10; each (n,).
+    """
     first, second = rng.integers(0, len(y), (2, len(y)))
     return first, second, (y[first] + y[second]) % 10
 
 
 def half_width(images: NDArray[Any]) -> NDArray[np.uint8]:
-    """Resize to half the width, then scale the whole set to a maximum of 255 and round."""
+    """Resize images to half the width, scale the whole set to a maximum of 255, and round."""
     height, width = images.shape[2:]
-    small = resized(images, (height, width // 2))
+    small = resize(images, (height, width // 2))
     small *= 255 / max(small.max(), 1e-300)
     return np.rint(small, out=small).astype(np.uint8)
 
 
 def side_by_side(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-    """Join along the width."""
+    """Join images along the width."""
     return np.concatenate([left, right], axis=3)
 
 
 def in_channels(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
-    """Join along the channels."""
+    """Join images along the channels."""
     return np.concatenate([first, second], axis=1)

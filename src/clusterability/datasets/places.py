@@ -1,4 +1,4 @@
-"""The folders in which the files of data sets are looked for."""
+"""The folders where the files of data sets are looked for."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from clusterability.errors import InputError
-from clusterability.shown import shown
+from clusterability.shown import show_path
 
 VARIABLE = "CLUSTERABILITY_DATA"
 SYSTEM = Path("/usr/share/datasets")
-"""Where Debian's package ``dataset-fashion-mnist`` puts its files."""
+"""The folder of Debian's package ``dataset-fashion-mnist``."""
 
 
 def data_folders(data_dir: str | os.PathLike[str] | None) -> list[Path]:
-    """``data_dir``, the folder that :data:`VARIABLE` names, the cache, and the system's."""
+    """Return all data folders: :func:`named_folders`, the cache, and :data:`SYSTEM`."""
     return [*named_folders(data_dir), cache_folder(), SYSTEM]
 
 
 def named_folders(data_dir: str | os.PathLike[str] | None) -> list[Path]:
-    """``data_dir`` and the folder that :data:`VARIABLE` names: those that the user chose.
+    """Return the user's folders: ``data_dir``, and the one in the variable :data:`VARIABLE`.
 
     Raises:
-        InputError: if ``data_dir`` is given and is no folder.
+        InputError: if ``data_dir`` is not None and no folder.
     """
     named = []
     if data_dir is not None:
         if not _is_folder(data_dir):
             raise InputError(
-                f"data_dir is '{shown(str(data_dir), 300)}', which is no folder; name the folder "
+                f"data_dir is {show_path(data_dir)}, which is no folder; name the folder "
                 "that holds mnist/, fashion-mnist/ or cifar-10-batches-bin/"
             )
         named.append(Path(data_dir))
@@ -40,7 +40,7 @@ def named_folders(data_dir: str | os.PathLike[str] | None) -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """Where downloads go."""
+    """Return the user's cache folder, which takes the downloads."""
     import pooch
 
     return Path(pooch.os_cache("clusterability"))
@@ -49,12 +49,12 @@ def cache_folder() -> Path:
 def _is_folder(path: Any) -> bool:
     try:
         return isinstance(path, str | os.PathLike) and Path(path).is_dir()
-    except (OSError, TypeError):  # too long, or bytes
+    except (OSError, TypeError):  # the path is too long, or bytes
         return False
 
 
 def set_folders(root: Path, names: Sequence[str]) -> list[Path]:
-    """Where a set may lie: below ``root``, or ``root`` itself if it has one of the names.
+    """Return a set's possible folders: below ``root``, or ``root`` if it has one of the names.
 
     >>> [str(folder) for folder in set_folders(Path("/data/mnist"), ["mnist", "MNIST/raw"])]
     ['/data/mnist/mnist', '/data/mnist/MNIST/raw', '/data/mnist']
@@ -64,15 +64,15 @@ def set_folders(root: Path, names: Sequence[str]) -> list[Path]:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file.
+    """Return whether the path is a file.
 
     Raises:
-        InputError: if one may not look.
+        InputError: if the system refuses to tell, as without permission for the folder.
     """
     try:
         return path.is_file()
     except OSError as error:
         raise InputError(
-            f"cannot look for '{shown(str(path), 300)}' ({error.strerror}); check data_dir, "
+            f"cannot look for {show_path(path)} ({error.strerror}); check data_dir, "
             f"{VARIABLE} and the permissions"
         ) from None

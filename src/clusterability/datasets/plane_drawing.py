@@ -1,4 +1,4 @@
-"""Targets of a regression over the plane of its two inputs."""
+"""A drawing of a regression's targets over the plane of its two inputs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from clusterability.display.style import GRAY, INK, LABEL_SIZE, TICK_SIZE
 
 N_ROWS, N_COLUMNS = 2, 5
 N_POINTS = 4_000
-# Where nearly all normally distributed points lie.
+# Nearly all normally distributed points lie within these limits.
 NORMAL: dict[str, Any] = {
     **{"xlim": (-3, 3), "ylim": (-3, 3), "xticks": (-2, 0, 2), "yticks": (-2, 0, 2)},
     "aspect": "equal",
 }
-# Polynomials of few terms first, where one sees what the monomials look like.
+# Most of these polynomials have one or two terms, so that the monomials can be recognized.
 CHOSEN = (
     *(0b000000010, 0b000000100, 0b000001000, 0b000010000, 0b100000000),
     *(0b001000100, 0b000001010, 0b000110001, 0b010001100, 0b111111111),
@@ -28,7 +28,7 @@ CHOSEN = (
 
 
 def draw_plane(figure: Figure, dataset: Dataset) -> None:
-    """Ten targets, one a panel, at the first training points; blue below zero, red above."""
+    """Draw ten targets at the first training points, one a panel; blue below zero, red above."""
     y = dataset.train.y
     is_polynomials = dataset.name == "polynomials" and y.shape[1] == 2 ** len(MONOMIALS)
     n_panels = min(N_ROWS * N_COLUMNS, y.shape[1])
@@ -51,7 +51,7 @@ def draw_plane(figure: Figure, dataset: Dataset) -> None:
 
 
 def _draw(ax: Axes, x: NDArray[Any], values: NDArray[Any], name: str) -> None:
-    # Few points lie far out, where the values are largest: the colors serve the others.
+    # The few outermost points have the largest values; they do not set the range of colors.
     bound = float(np.quantile(np.abs(values), 0.95)) or 1.0
     style: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -bound, "vmax": bound}
     points = ax.scatter(x[:, 0], x[:, 1], c=values, s=5, linewidths=0, rasterized=True, **style)
@@ -67,7 +67,7 @@ def _draw(ax: Axes, x: NDArray[Any], values: NDArray[Any], name: str) -> None:
 
 
 def formula(polynomial: int) -> str:
-    """The polynomial of a column of targets, as matplotlib's mathematics.
+    """Return the polynomial with this index, the column of its targets, in matplotlib's notation.
 
     >>> formula(0b10010)
     '$y + xy$'

@@ -11,11 +11,11 @@ from clusterability.datasets.dataset import Dataset, Parts, Split
 from clusterability.datasets.streams import TEST, TRAIN, stream
 
 MONOMIALS = tuple((a, b) for a in range(3) for b in range(3))
-"""Exponents (a, b) of x^a y^b; the j-th is in polynomial ``i`` if bit j of ``i`` is 1."""
+"""Exponents (a, b) of x^a y^b; polynomial ``i`` has the j-th monomial if bit j of ``i`` is 1."""
 
 
 def make_polynomials(seed: int, _: Sequence[Dataset]) -> Parts:
-    """60,000 + 10,000 points."""
+    """Return 60,000 training and 10,000 test points, with the 512 polynomials as targets."""
     train, test = (stream(seed, "polynomials", part) for part in (TRAIN, TEST))
     return _points(train, 60_000), _points(test, 10_000)
 
@@ -26,13 +26,13 @@ def _points(rng: np.random.Generator, n: int) -> Split:
 
 
 def polynomials(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """All sums of the nine monomials at points (n, 2), as (n, 512).
+    """Return the values (n, 512) of all sums of the nine monomials at points (n, 2).
 
     >>> polynomials(np.float32([[2, 3]]))[0, [0b1, 0b10, 0b11, 0b100000000]]
     array([ 1.,  3.,  4., 36.], dtype=float32)
     """
     values = np.zeros((len(x), 2 ** len(MONOMIALS)), np.float32)
-    # Each monomial doubles the polynomials so far: with it and without.
+    # Each monomial doubles the number of polynomials: those without it, and those with it.
     for j, (a, b) in enumerate(MONOMIALS):
         monomial = x[:, 0] ** a * x[:, 1] ** b
         np.add(values[:, : 2**j], monomial[:, None], out=values[:, 2**j : 2 ** (j + 1)])

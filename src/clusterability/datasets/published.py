@@ -1,11 +1,12 @@
-"""The published files: where they are, and what they must hold."""
+"""The published files: their addresses, sizes and hashes."""
 
 from __future__ import annotations
 
 from clusterability.datasets.cifar import CifarSet
 from clusterability.datasets.idx_files import IdxSet
 
-# SHA-256 of the decompressed files; the compressed ones are those of the published MD5s.
+# The hashes are the SHA-256 of the decompressed files, taken from compressed files whose MD5s are
+# the published ones.
 MNIST = IdxSet(
     ("mnist", "MNIST/raw"),
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

@@ -101,7 +101,7 @@ MADE = (
 
 
 def _pairs(short: str, base: str, license: str) -> Iterator[DatasetEntry]:
-    """HALVES and STACK of one set of images."""
+    """Yield the entries of HALVES and STACK of one data set."""
     source, bases = f"made from {base} and the seed", (base,)
     kinds: tuple[tuple[pairs.Kind, str], ...] = (
         ("same", "of one class"),
@@ -129,4 +129,4 @@ DATASETS: Registry[DatasetEntry] = Registry(
         )
     },
 )
-"""All data sets by name; add one's own with a function ``make``."""
+"""All data sets by name. To add another, register an entry with a function ``make``."""

@@ -1,4 +1,4 @@
-"""Images made smaller without aliasing, as scikit-image's ``resize`` does it."""
+"""Resizing of images without aliasing, with the same result as scikit-image's ``resize``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BATCH = 5_000
 
 
 def make_small(_: int, bases: Sequence[Dataset]) -> Parts:
-    """The images at 7 x 7, float32 in 0..1, not rounded (section 4.1 of Filan et al., 2021)."""
+    """Resize images to 7 x 7, float32 in 0..1, not rounded (section 4.1 of Filan et al., 2021)."""
     base = bases[0]
     train, test = (
-        None if part is None else Split(_unit(resized(part.x, (7, 7))), part.y)
+        None if part is None else Split(_unit(resize(part.x, (7, 7))), part.y)
         for part in (base.train, base.test)
     )
     assert train is not None
@@ -29,15 +29,16 @@ def _unit(pixels: NDArray[np.float64]) -> NDArray[np.float32]:
     return (pixels / 255).astype(np.float32)
 
 
-def resized(images: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
+def resize(images: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
     """Smooth each axis with a Gaussian, then interpolate linearly at the new pixels' centers.
 
     The Gaussian's standard deviation is (f - 1) / 2 pixels along an axis that shrinks by the factor
-    f, and beyond the border the image is mirrored at its last pixel: ``skimage.transform.resize(
-    image, size, anti_aliasing=True)``, which is linear and so is a product with one matrix an axis.
+    f. Beyond the border the image is mirrored at its last pixel. The result is that of
+    ``skimage.transform.resize(image, size, anti_aliasing=True)``; as this is linear, it is computed
+    as a product with one matrix for each axis.
 
     Args:
-        images: (n, channels, height, width).
+        images: images (n, channels, height, width).
         size: new height and width.
     """
     height, width = images.shape[2:]
@@ -53,7 +54,7 @@ def resized(images: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
 
 @cache
 def _resizing_matrix(n_old: int, n_new: int) -> NDArray[np.float64]:
-    """The matrix (n_new, n_old) that resizes one row of pixels: that of the identity's columns."""
+    """Return the matrix (n_new, n_old) that resizes one row of pixels: the resized identity."""
     from scipy import ndimage
 
     factor = n_old / n_new

@@ -1,4 +1,4 @@
-"""A sheet of samples: rows of images, or the targets of a regression over the plane."""
+"""A sheet of samples: rows of images, or targets of a regression over the plane."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clusterability.datasets.dataset import Dataset
-from clusterability.datasets.mosaic import colored, enlarged, mosaic
+from clusterability.datasets.mosaic import enlarge, mosaic, to_colors
 from clusterability.datasets.plane_drawing import draw_plane
 from clusterability.datasets.registry import DATASETS
 from clusterability.display.figure_files import check_figure_path, encoded
 from clusterability.display.style import GRAY, INK, LABEL_SIZE, drawable
-from clusterability.display.tables import counted
+from clusterability.display.tables import count_text
 from clusterability.errors import InputError
 from clusterability.files.writing import write_whole
 
 MOST_ROWS = 20
 IMAGE_INCHES = 0.62
 MOST_IN_ROW = 100
-# Pixels of an image as drawn: enough for the gap beside it to be thin.
+# Limits of an image's side as drawn, in pixels; with fewer, the gaps of a pixel would look wide.
 LEAST_PIXELS, MOST_PIXELS = 28, 128
 LEAST_WIDTH = 7.4
 
@@ -37,17 +37,18 @@ def samples_sheet(
 ) -> Figure:
     """Draw the first training samples of each class, one row a class.
 
-    Of two channels the first is blue and the second green. ``classes=(3,)`` draws rows as in
-    figures 4 and 11 of Filan et al. (2021). Of a regression over the plane, a few targets.
+    The first of two channels is blue, the second green. ``classes=(3,)`` draws a row as in figures
+    4 and 11 of Filan et al. (2021). For a regression over the plane, a few targets are drawn.
 
     Args:
-        dataset: of images, or of points in the plane with targets.
-        path: where to write the sheet, as .png, .svg or .pdf; by default nowhere.
-        n: images in a row, at most 100.
-        classes: those to draw; by default all, at most 20.
+        dataset: a data set of images, or of points in the plane with targets.
+        path: path of the .png, .svg or .pdf file to write; by default none is written.
+        n: number of images in a row, at most 100.
+        classes: the classes to draw; by default the first 20.
 
     Raises:
-        InputError: if the samples are neither, a class is unknown, or the path cannot be written.
+        InputError: if the samples are neither images nor points in the plane, a class is unknown,
+            or the path cannot be written.
     """
     if path is not None:
         check_figure_path(path)
@@ -73,8 +74,8 @@ def _images(dataset: Dataset, n: int, classes: Sequence[int] | None) -> Figure:
     gap = max(1, round(0.07 * width))
     picture = mosaic(np.split(drawn, places), n, gap)
     inches = IMAGE_INCHES / max(height, width)
-    figure, ax = _framed(dataset, (picture.shape[1] * inches, picture.shape[0] * inches))
-    # No interpolation: a pixel is shown as it enters the network.
+    figure, ax = _figure_with_axes(dataset, (picture.shape[1] * inches, picture.shape[0] * inches))
+    # Without interpolation each pixel is drawn as it enters the network.
     ax.imshow(picture, interpolation="nearest", aspect="auto")
     ax.set_axis_off()
     for i, label in enumerate(rows):
@@ -85,13 +86,13 @@ def _images(dataset: Dataset, n: int, classes: Sequence[int] | None) -> Figure:
 
 
 def _pictures(x: NDArray[Any]) -> NDArray[np.float64]:
-    """Colors of images, those of many pixels thinned and those of few enlarged."""
+    """Return the colors of images; large images are thinned out and small ones enlarged."""
     step = -(-max(x.shape[2:]) // MOST_PIXELS)
-    return enlarged(colored(x[:, :, ::step, ::step]), LEAST_PIXELS)
+    return enlarge(to_colors(x[:, :, ::step, ::step]), LEAST_PIXELS)
 
 
 def _rows(dataset: Dataset, n: int, classes: Sequence[int] | None) -> dict[str, NDArray[np.intp]]:
-    """The first ``n`` samples of each class, by its label."""
+    """Return the indices of the first ``n`` samples of each class, by its label."""
     y = dataset.train.y
     if n not in range(1, MOST_IN_ROW + 1):
         raise InputError(f"n is {n!r}, expected 1 to {MOST_IN_ROW} images in a row")
@@ -116,8 +117,8 @@ def _plane(dataset: Dataset) -> Figure:
     return figure
 
 
-def _framed(dataset: Dataset, size: tuple[float, float]) -> tuple[Figure, Axes]:
-    """A figure with an axes of the given inches, below the headline."""
+def _figure_with_axes(dataset: Dataset, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """Return a figure with a headline, and below it axes of the given size in inches."""
     left, right, top, bottom = 0.5, 0.25, 0.8, 0.25
     width, height = max(size[0] + left + right, LEAST_WIDTH), size[1] + top + bottom
     figure = Figure(figsize=(width, height))
@@ -143,5 +144,5 @@ def _subtitle(dataset: Dataset) -> str:
     parts = [] if entry is None else [entry.title]
     parts.append(f"{sizes} samples of {shape}" + (" inputs" if dataset.train.x.ndim == 2 else ""))
     if dataset.n_classes is None:
-        parts.append(counted(dataset.train.y.shape[1], "target"))
+        parts.append(count_text(dataset.train.y.shape[1], "target"))
     return "   |   ".join(parts)

@@ -1,4 +1,4 @@
-"""Random numbers of the sets that are made from a seed."""
+"""Random generators of the data sets that are made from a seed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ TRAIN, TEST = 0, 1
 
 
 def stream(seed: int, purpose: str, part: int) -> np.random.Generator:
-    """The generator of one part of one data set.
+    """Return the random generator of one part of one data set.
 
     Args:
-        seed: the user's.
-        purpose: keeps the streams of different sets, and those of training, apart.
+        seed: seed that the user chose.
+        purpose: a text; different texts give independent generators.
         part: :data:`TRAIN` or :data:`TEST`.
     """
     key = (zlib.crc32(purpose.encode()), part)

@@ -1,1 +1,1 @@
-"""Colors, sizes, tables and the files of figures; nothing here knows a result."""
+"""Colors, sizes, tables and figure files; this package imports nothing about results."""

@@ -1,4 +1,4 @@
-"""The file of a figure: its suffix, its bytes, and no dates in it."""
+"""Figure files: the check of the suffix, and the bytes, which hold no dates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOTS_PER_INCH = 160
 
 
 def check_figure_path(path: str | Path) -> None:
-    """Refuse a path that no figure can be written to, before the work.
+    """Refuse a path that a figure cannot be written to; called before the computation.
 
     Raises:
         InputError: if the suffix is not .png, .svg or .pdf, or the path cannot be written.
@@ -39,10 +39,10 @@ def check_figure_path(path: str | Path) -> None:
 
 
 def encoded(figure: Figure, path: str | Path) -> bytes:
-    """The bytes of the file, in the format of the path's suffix."""
+    """Return the bytes of the figure's file, in the format of the path's suffix."""
     suffix = Path(path).suffix.lower()
     buffer = io.BytesIO()
-    # Type 42 fonts are those that publishers accept; the salt makes SVG's identifiers repeatable.
+    # Publishers accept fonts of type 42 only; the salt makes the identifiers in SVG repeatable.
     settings: dict[Any, Any] = {"svg.hashsalt": "clusterability", "pdf.fonttype": 42}
     with matplotlib.rc_context(settings):
         figure.savefig(buffer, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=METADATA[suffix])

@@ -1,4 +1,4 @@
-"""What the figures share: colors, sizes of type, and text that is safe to draw."""
+"""Colors and font sizes of all figures, and text that is safe to draw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from clusterability.shown import shown
 
-# Any two lie at least 29 apart in CIELAB, also as seen without red or without green cones.
+# Any two colors lie at least 29 apart in CIELAB, also for viewers without red or green cones.
 CLUSTER_COLORS = (
     *("#092fc9", "#fab71e", "#209060", "#660032", "#8ebcf6", "#c35f00"),
     *("#342077", "#b4cb72", "#147884", "#f0b3bd", "#7686fc", "#602800"),
@@ -24,12 +24,12 @@ TICK_SIZE = 8
 
 
 def cluster_color(label: int) -> str:
-    """The color of a cluster; beyond twelve clusters they repeat."""
+    """Return the color of a cluster; the twelve colors repeat after the twelfth cluster."""
     return CLUSTER_COLORS[label % len(CLUSTER_COLORS)]
 
 
 def drawable(text: str, limit: int = 60) -> str:
-    r"""Text escaped and shortened as in the terminal, and without characters that have no glyph.
+    r"""Escape and shorten a text as in the terminal, and escape characters without a glyph.
 
     >>> drawable("conv\x1b1")
     'conv\\x1b1'
@@ -48,5 +48,5 @@ def drawable(text: str, limit: int = 60) -> str:
 
 @cache
 def _glyphs() -> frozenset[int]:
-    # matplotlib warns of every character that the font lacks, and draws a box.
+    # For a character that the font lacks, matplotlib warns and draws a box.
     return frozenset(get_font(findfont(FontProperties())).get_charmap())

@@ -1,1 +1,1 @@
-"""Handling of users' files: checks before reading, and writing whole or not at all."""
+"""Users' files: checks before reading, and writing that leaves no partial file."""

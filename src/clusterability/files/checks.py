@@ -1,4 +1,4 @@
-"""Checks on a file that hold for every format of weights."""
+"""Checks of input files, the same for every format."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _WEB_PAGE = (b"<!doctype html", b"<html", b"<?xml")
 
 
 def check_readable(path: Path) -> bytes:
-    """The first bytes of a regular file that can be read and is not empty.
+    """Return the first 256 bytes of a file, once it is known to be readable and not empty.
 
     Raises:
-        InputError: if it is no such file.
+        InputError: if the path is no regular file, or the file is empty or cannot be read.
     """
     try:
         if path.is_dir():
@@ -39,10 +39,10 @@ def check_readable(path: Path) -> bytes:
 
 
 def check_weights_follow(path: Path, head: bytes) -> None:
-    """Refuse what downloads leave in the place of weights.
+    """Refuse a Git LFS pointer or a web page, which failed downloads leave in place of weights.
 
     Raises:
-        InputError: if the first bytes are those of a Git LFS pointer or of a web page.
+        InputError: if the file begins like a Git LFS pointer or a web page.
     """
     if head.startswith(_LFS):
         raise InputError(
@@ -56,7 +56,7 @@ def check_weights_follow(path: Path, head: bytes) -> None:
 
 
 def is_utf8(path: Path) -> bool:
-    """Whether the path has a form in UTF-8, as libraries need that are not written in Python."""
+    """Return whether the path can be encoded in UTF-8; compiled libraries need that."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -66,10 +66,10 @@ def is_utf8(path: Path) -> bool:
 
 @contextmanager
 def explain_damage(path: Path) -> Iterator[None]:
-    """Turn any error from reading a damaged file into one sentence that names the file.
+    """Turn any error from reading a file into an InputError that names the file.
 
     Raises:
-        InputError: in place of any error; one that is raised inside passes as it is.
+        InputError: in place of any other error; an InputError raised inside is left unchanged.
     """
     try:
         yield
@@ -77,7 +77,7 @@ def explain_damage(path: Path) -> Iterator[None]:
         raise
     except MemoryError:
         raise InputError(f"{show_path(path)} takes more memory than there is") from None
-    # What the libraries raise on damaged files is not documented, and a file may hold anything.
+    # The libraries do not document their errors on damaged files, and a file may hold anything.
     except Exception as error:
         first_line = f"{type(error).__name__}: {error}".splitlines()[0]
         reason = shown(without_address(first_line), 160)

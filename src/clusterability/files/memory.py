@@ -1,4 +1,4 @@
-"""The memory available, and a check that a file does not need more."""
+"""The available memory, and a check that a file fits into it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clusterability.errors import InputError
 
 
 def available_memory() -> int | None:
-    """Return the bytes that can be taken without swapping; None if the system does not tell."""
+    """Return the number of bytes usable without swapping; None if the system does not tell."""
     try:
         # MemFree leaves out the page cache, most of the available memory on Linux.
         for line in Path("/proc/meminfo").read_text().splitlines():
@@ -24,10 +24,10 @@ def available_memory() -> int | None:
 
 
 def check_fits(subject: str, n_bytes: int) -> None:
-    """Refuse to take more memory than is available.
+    """Refuse an object that is larger than the available memory.
 
     Raises:
-        InputError: if ``n_bytes`` is more than the memory available.
+        InputError: if ``n_bytes`` exceeds the available memory.
     """
     available = available_memory()
     if available is not None and n_bytes > available:

@@ -1,4 +1,4 @@
-"""Reader of arrays in NumPy's ``.npz`` files."""
+"""A reader for the arrays in NumPy's ``.npz`` files."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def read_npz(path: Path) -> dict[str, Any]:
     """Read the arrays of a file into memory, and return them by name.
 
     Raises:
-        InputError: if an array holds objects, or its header claims another size than it has, or
-            the arrays do not fit into memory.
+        InputError: if an array holds Python objects, the size in its header is wrong, or the arrays
+            do not fit into memory.
     """
     with zipfile.ZipFile(path) as archive:
         members = {member.filename: member for member in archive.infolist()}

@@ -1,4 +1,4 @@
-"""Output files: checked to be writable before the work, and written whole or not at all."""
+"""Output files: a check before the computation, and writing that leaves no partial file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import threading
 from pathlib import Path
 
 from clusterability.errors import InputError
-from clusterability.shown import shown
+from clusterability.shown import show_path
 
 _UMASK = threading.Lock()
-"""The umask can only be read by setting it, which two threads must not do at once."""
+"""Reading the umask requires setting it, and two threads must not do that at once."""
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuse a path that cannot be written, without changing it.
+    """Refuse a path that cannot be written; the file is not changed.
 
     Raises:
         InputError: if the folder is missing or not writable, or the path is a folder.
@@ -24,11 +24,11 @@ def check_writable(path: str | Path) -> None:
     target = _target(path)
     try:
         if target.is_dir():
-            raise InputError(f"cannot write {_quoted(path)}: it is a folder; name a file in it")
+            raise InputError(f"cannot write {show_path(path)}: it is a folder; name a file in it")
         if not target.parent.is_dir():
-            folder = _quoted(target.parent)
+            folder = show_path(target.parent)
             raise InputError(
-                f"cannot write {_quoted(path)}: there is no folder {folder}; make it first"
+                f"cannot write {show_path(path)}: there is no folder {folder}; make it first"
             )
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(13, "the file is read-only")
@@ -37,22 +37,23 @@ def check_writable(path: str | Path) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise _refused(path, error) from None
+        raise _refusal(path, error) from None
     if _is_replaceable(target):
         try:
             with tempfile.TemporaryFile(dir=target.parent):
                 pass
         except OSError as error:
-            raise _refused(path, error) from None
+            raise _refusal(path, error) from None
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file so that a reader sees all of it, or else the previous content.
+    """Write a file so that a reader sees either the previous content or all of the new one.
 
-    A link is followed, an existing file keeps its permissions, and a pipe or device is written to.
+    Links are followed, and an existing file keeps its permissions. Pipes and devices are written
+    directly.
 
     Raises:
-        InputError: if it cannot be written.
+        InputError: if the file cannot be written.
     """
     check_writable(path)
     target = _target(path)
@@ -69,7 +70,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
         os.chmod(temporary, _permissions(target))
         os.replace(temporary, target)
     except OSError as error:
-        raise _refused(path, error) from None
+        raise _refusal(path, error) from None
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
@@ -79,7 +80,7 @@ def _target(path: str | Path) -> Path:
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError) as error:
-        raise _refused(path, error) from None
+        raise _refusal(path, error) from None
 
 
 def _is_replaceable(target: Path) -> bool:
@@ -95,10 +96,6 @@ def _permissions(target: Path) -> int:
     return 0o666 & ~umask
 
 
-def _refused(path: str | Path, error: OSError | ValueError) -> InputError:
+def _refusal(path: str | Path, error: OSError | ValueError) -> InputError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return InputError(f"cannot write {_quoted(path)}: {reason}; choose another path")
-
-
-def _quoted(path: str | Path) -> str:
-    return f"'{shown(str(path), 300)}'"
+    return InputError(f"cannot write {show_path(path)}: {reason}; choose another path")

@@ -1,4 +1,4 @@
-"""What a person sees of a result: ``text`` for the terminal, ``figures`` for a page.
+"""Results for human readers: ``text`` for the terminal, ``figures`` for a page.
 
-Nothing is imported here, so that text does not wait for matplotlib.
+Nothing is imported here, so that printing text does not import matplotlib.
 """

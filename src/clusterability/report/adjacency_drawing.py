@@ -1,4 +1,4 @@
-"""The adjacency matrix with the neurons of a cluster side by side."""
+"""A drawing of the adjacency matrix, sorted by cluster."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from numpy.typing import NDArray
 
 from clusterability.display.style import GRAY, LABEL_SIZE, TICK_SIZE, TITLE_SIZE, cluster_color
 from clusterability.graph import NeuronGraph
-from clusterability.report.grouping import grouped, needed_graph
+from clusterability.report.grouping import require_graph, sum_by_group
 from clusterability.result import Clusterability
 
 N_BINS = 600
 
 
 def plot_adjacency(result: Clusterability, ax: Axes) -> None:
-    """Draw the adjacency matrix, its neurons sorted by cluster and within a cluster by layer.
+    """Draw the adjacency matrix with its neurons sorted by cluster, and by layer in a cluster.
 
-    Beyond 600 neurons a pixel is the mean strength of several, summed block by block: no N x N
-    array is formed. Isolated neurons are left out. Colored bars along two sides show the clusters.
+    Beyond 600 neurons a pixel shows the mean strength between several neurons. The means are summed
+    block by block, without an N x N array. Isolated neurons are left out. Colored bars along two
+    sides show the clusters.
 
     Raises:
         InputError: if the result has no graph.
     """
-    graph, labels = needed_graph(result), result.labels
+    graph, labels = require_graph(result), result.labels
     positions = _positions(labels)
     n_shown = int((labels >= 0).sum())
-    image = _binned(graph, positions, n_shown)
+    image = _mean_strengths(graph, positions, n_shown)
     strengths = image[image > 0]
     top = float(np.quantile(strengths, 0.99)) if strengths.size else 1.0
     ax.imshow(
@@ -48,7 +49,7 @@ def plot_adjacency(result: Clusterability, ax: Axes) -> None:
 
 
 def _positions(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each neuron's place in the sorted order, (n_neurons,); -1 where isolated."""
+    """Return each neuron's index in the sorted order, (n_neurons,); -1 for an isolated one."""
     connected = np.flatnonzero(labels >= 0)
     order = connected[np.argsort(labels[connected], kind="stable")]
     positions = np.full(len(labels), -1, dtype=np.int64)
@@ -56,15 +57,17 @@ def _positions(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return positions
 
 
-def _binned(graph: NeuronGraph, positions: NDArray[np.int64], n_shown: int) -> NDArray[np.float64]:
-    """Mean strength by bin, (n_bins, n_bins)."""
+def _mean_strengths(
+    graph: NeuronGraph, positions: NDArray[np.int64], n_shown: int
+) -> NDArray[np.float64]:
+    """Return the mean strength between the neurons of two bins, (n_bins, n_bins)."""
     n_bins = max(min(n_shown, N_BINS), 1)
     bins = np.where(positions >= 0, positions * n_bins // max(n_shown, 1), -1)
     image = np.zeros((n_bins, n_bins))
     for block in graph.blocks:
         rows = bins[graph.offsets[block.source] : graph.offsets[block.source + 1]]
         columns = bins[graph.offsets[block.target] : graph.offsets[block.target + 1]]
-        part = grouped(block, rows, columns, (n_bins, n_bins))
+        part = sum_by_group(block, rows, columns, (n_bins, n_bins))
         image += part + part.T
     sizes = np.maximum(np.bincount(bins[bins >= 0], minlength=n_bins), 1)
     image /= np.outer(sizes, sizes)

@@ -1,4 +1,4 @@
-"""What the drawing of a network consists of: discs in lanes, and the strengths between them."""
+"""The parts of a network's drawing: discs in lanes, and the strengths between discs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterability.graph import NeuronGraph
-from clusterability.report.grouping import grouped
+from clusterability.report.grouping import sum_by_group
 
 FEW_NEURONS = 48
 LANE_GAP = 0.45
@@ -17,13 +17,15 @@ LANE_GAP = 0.45
 
 @dataclass(frozen=True, eq=False)
 class Discs:
-    """What is drawn as one disc: a cluster's neurons in a layer, or a neuron of a small network.
+    """The discs of a drawing. A disc is a cluster's neurons in a layer, or one of few neurons.
 
     Attributes:
-        of_neuron: (n_neurons,) index of each neuron's disc, -1 where isolated.
-        layer, cluster, size, y: (n_discs,) each.
-        lanes: (n_clusters,) y of the middle of each cluster's lane.
-        height: that of all lanes; one unit is the diameter of the largest disc.
+        of_neuron: (n_neurons,) index of each neuron's disc, -1 for an isolated neuron.
+        layer, cluster: (n_discs,) index of each disc's layer and cluster.
+        size: (n_discs,) number of neurons in each disc.
+        y: (n_discs,) vertical position of each disc.
+        lanes: (n_clusters,) vertical position of the middle of each cluster's lane.
+        height: sum of the heights of all lanes; the unit is the diameter of the largest disc.
     """
 
     of_neuron: NDArray[np.int64]
@@ -35,8 +37,12 @@ class Discs:
     height: float
 
 
-def discs_of(graph: NeuronGraph, labels: NDArray[np.int64], n_clusters: int) -> Discs:
-    """Place the discs: those of small networks stacked in their lane, the others one by one."""
+def place_discs(graph: NeuronGraph, labels: NDArray[np.int64], n_clusters: int) -> Discs:
+    """Return the discs of a graph with their positions.
+
+    In a network of up to 48 connected neurons each neuron has its own disc, and the discs of one
+    cluster and layer are stacked. In larger ones each cluster has one disc a layer.
+    """
     layer_of = np.repeat(np.arange(len(graph.layers)), [layer.n_neurons for layer in graph.layers])
     connected = np.flatnonzero(labels >= 0)
     place = layer_of[connected] * n_clusters + labels[connected]
@@ -58,7 +64,7 @@ def discs_of(graph: NeuronGraph, labels: NDArray[np.int64], n_clusters: int) -> 
 
 
 def _stack(kinds: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For discs that share a place: which one each is in the stack, and how many there are."""
+    """Return each disc's index in the stack of its place, and the number of discs there."""
     _, inverse, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     seen = np.zeros(len(counts), dtype=np.int64)
     rank = np.zeros(len(kinds), dtype=np.int64)
@@ -69,9 +75,9 @@ def _stack(kinds: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def joined_discs(graph: NeuronGraph, discs: Discs) -> Iterator[tuple[int, int, float]]:
-    """Pairs of joined discs, and their share of the strength between their two layers.
+    """Yield each pair of connected discs, with its share of the strength between the two layers.
 
-    For discs of one layer, their share of the strength within it.
+    For two discs of one layer, it is the share of the strength within that layer.
     """
     totals: dict[tuple[int, int], NDArray[np.float64]] = {}
     first = np.searchsorted(discs.layer, np.arange(len(graph.layers) + 1))
@@ -82,7 +88,7 @@ def joined_discs(graph: NeuronGraph, discs: Discs) -> Iterator[tuple[int, int, f
             np.where(of >= 0, of - first[i], -1) for of, i in zip(members, ends, strict=True)
         )
         n_rows, n_columns = (int(first[i + 1] - first[i]) for i in ends)
-        part = grouped(block, rows, columns, (n_rows, n_columns))
+        part = sum_by_group(block, rows, columns, (n_rows, n_columns))
         if block.source > block.target:
             ends, part = ends[::-1], part.T
         elif block.source == block.target:

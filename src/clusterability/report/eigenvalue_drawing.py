@@ -1,4 +1,4 @@
-"""The smallest eigenvalues of the normalized Laplacian."""
+"""A drawing of the smallest eigenvalues of the normalized Laplacian."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from clusterability.result import Clusterability
 
 
 def plot_eigenvalues(result: Clusterability, ax: Axes) -> None:
-    """Draw the first eigenvalues of L_norm, ascending from index 1, with the gap after the k-th.
+    """Draw the smallest eigenvalues of L_norm, ascending, and mark the gap after the k-th.
 
-    The first k, whose sum is the lower bound of the n-cut, are filled.
+    The first k are drawn filled; their sum is the lower bound of the n-cut.
     """
     values, k = result.eigenvalues, result.settings.n_clusters
     ax.set_title("Eigenvalues of the normalized Laplacian", fontsize=TITLE_SIZE, loc="left")

@@ -1,4 +1,4 @@
-"""The four figures of a result on one sheet, and its file."""
+"""A sheet with the four figures of a result, and its file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.gridspec import GridSpec
 
 from clusterability.display.figure_files import check_figure_path, encoded
 from clusterability.display.style import INK, TITLE_SIZE, drawable
-from clusterability.display.tables import counted
+from clusterability.display.tables import count_text
 from clusterability.files.writing import write_whole
 from clusterability.report.adjacency_drawing import plot_adjacency
 from clusterability.report.eigenvalue_drawing import plot_eigenvalues
@@ -34,8 +34,9 @@ def sheet(result: Clusterability, path: str | Path | None = None) -> Figure:
     """Draw the network, its adjacency matrix, the null distribution and the eigenvalues.
 
     Args:
-        result: what was measured. Without its graph (read from JSON) two panels say so.
-        path: where to write the sheet, as .png, .svg or .pdf; by default nowhere.
+        result: result of :func:`clusterability.measure`. If it was read from JSON it has no graph,
+            and two panels say so.
+        path: path of the .png, .svg or .pdf file to write; by default none is written.
 
     Raises:
         InputError: if the path has another suffix or cannot be written.
@@ -54,7 +55,7 @@ def sheet(result: Clusterability, path: str | Path | None = None) -> Figure:
 
 
 def _layout(drawn: bool) -> tuple[Figure, GridSpec]:
-    """A figure and its grid; without drawings of the graph their row is low."""
+    """Return a figure and its grid; if the graph is not drawn, the upper row is low."""
     height, upper = (9.6, 1.75) if drawn else (6.2, 0.35)
     figure = Figure(figsize=(14, height))
     grid = figure.add_gridspec(
@@ -95,16 +96,18 @@ def _headline_numbers(result: Clusterability) -> str:
     others = f"refined {result.refined.ncut:.3f}, {bound}"
     parts = [f"n-cut {plain.ncut:.3f} ({others})"]
     if plain.null:
-        parts.append(f"{counted(len(plain.null.values), 'shuffle')} {null_text(plain.null, '±')}")
+        parts.append(
+            f"{count_text(len(plain.null.values), 'shuffle')} {null_text(plain.null, '±')}"
+        )
         parts.append(f"effect {effect_text(plain.effect)}")
     if plain.z_score is not None:
         parts.append(f"Z = {z_text(plain.z_score)}")
     if plain.p_value is not None:
         parts.append(f"p = {p_text(plain.p_value)}")
     parts.append(
-        f"{plain.effective_clusters:.1f} effective of {counted(len(plain.clusters), 'cluster')}"
+        f"{plain.effective_clusters:.1f} effective of {count_text(len(plain.clusters), 'cluster')}"
     )
     n_isolated = sum(layer.n_isolated for layer in result.layers)
-    neurons = counted(sum(layer.n_neurons for layer in result.layers), "neuron")
+    neurons = count_text(sum(layer.n_neurons for layer in result.layers), "neuron")
     parts.append(f"{neurons}, {n_isolated:,} isolated" if n_isolated else neurons)
     return "   |   ".join(parts)

@@ -1,4 +1,4 @@
-"""A block summed over groups of its neurons: all that a figure needs of a large graph."""
+"""Sums of strengths over groups of neurons; figures of large graphs need no more."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from clusterability.graph import Block, NeuronGraph
 from clusterability.result import Clusterability
 
 
-def grouped(
+def sum_by_group(
     block: Block, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
 ) -> NDArray[np.float64]:
     """Sum the block's strengths by the groups of its rows and columns.
 
     Args:
-        block: strengths of shape (n_source, n_target).
+        block: block with strengths of shape (n_source, n_target).
         rows: (n_source,) group of each row, -1 to leave it out.
         columns: (n_target,) group of each column, -1 to leave it out.
-        shape: the number of groups of rows and of columns, the shape of the answer.
+        shape: number of groups of rows and of columns; shape of the result.
     """
     strengths = block.strengths.detach()
     # NumPy has no bfloat16, and single precision is plenty for a drawing.
@@ -38,11 +38,12 @@ def _indicator(
     return scipy.sparse.csr_array((ones, (groups[members], members)), shape=(n_groups, len(groups)))
 
 
-def needed_graph(result: Clusterability) -> NeuronGraph:
-    """The result's graph.
+def require_graph(result: Clusterability) -> NeuronGraph:
+    """Return the result's graph.
 
     Raises:
-        InputError: if the result came from JSON, which does not hold it.
+        InputError: if the result was read from JSON, which does not hold the graph, or has another
+            number of labels than the graph has neurons.
     """
     if result.graph is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The cluster of each neuron as CSV."""
+"""The cluster of each neuron, written as CSV."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from clusterability.shown import escaped
 
 
 def labels_csv(result: Clusterability, refined: bool = False) -> str:
-    """A CSV table ``layer,neuron,cluster`` with a line a neuron; an isolated one has no cluster.
+    """Return a CSV table ``layer,neuron,cluster`` with one line a neuron.
 
-    ``neuron`` counts from 0 within the layer. A layer's name that a spreadsheet would run as a
-    formula begins with an apostrophe here, and control characters are written as escapes.
+    ``neuron`` counts from 0 within the layer; ``cluster`` is empty for an isolated neuron. If a
+    spreadsheet would run a layer's name as a formula, an apostrophe is put before it. Control
+    characters are written as escapes.
 
     Args:
-        result: what was measured.
-        refined: whether to write the refined clusters rather than those of k-means.
+        result: result of :func:`clusterability.measure`.
+        refined: whether to write the refined clusters instead of those of k-means.
 
     Raises:
-        InputError: if the result has not one label a neuron.
+        InputError: if the number of labels is not the number of neurons.
     """
     labels = (result.refined if refined else result.plain).labels.tolist()
     n_neurons = sum(layer.n_neurons for layer in result.layers)

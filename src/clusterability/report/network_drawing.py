@@ -1,4 +1,4 @@
-"""The network layer by layer, split into its clusters."""
+"""A drawing of the network by layer and cluster."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from clusterability.display.style import (
     drawable,
 )
 from clusterability.graph import NeuronGraph
-from clusterability.report.discs import Discs, discs_of, joined_discs
-from clusterability.report.grouping import needed_graph
+from clusterability.report.discs import Discs, joined_discs, place_discs
+from clusterability.report.grouping import require_graph
 from clusterability.report.numerals import share_text
 from clusterability.result import Clusterability
 
@@ -28,23 +28,23 @@ FAINTEST = 0.15
 SMALLEST_AREA = 14.0
 KEY_WIDTH = 480
 ARC = 0.42
-"""How far the longest line within a layer bulges, in columns."""
+"""Width of the longest arc within a layer, in columns."""
 
 
 def plot_network(result: Clusterability, ax: Axes) -> None:
-    """Draw the network from left to right with each cluster in a lane of its own.
+    """Draw the network from left to right, with each cluster in its own lane.
 
-    A disc is the neurons of one cluster in one layer, its area their number (in a network of up to
-    48 neurons a disc is one neuron). A line joins two discs, the wider the more of the strength
-    between their two layers, or as an arc within their one, it carries: in the cluster's color
-    within a cluster, gray between clusters. Isolated neurons are left out. After figure 1 of Filan
-    et al. (2021).
+    A disc stands for the neurons of one cluster in one layer, and its area for their number; in a
+    network of up to 48 neurons a disc is one neuron. A line connects two discs, or an arc two discs
+    of one layer; it is wider, the larger its share of the strength between the two layers or within
+    the one. A line within a cluster has the cluster's color, a line between clusters is gray.
+    Isolated neurons are left out. Modeled on figure 1 of Filan et al. (2021).
 
     Raises:
         InputError: if the result has no graph.
     """
-    graph = needed_graph(result)
-    discs = discs_of(graph, result.labels, len(result.clusters))
+    graph = require_graph(result)
+    discs = place_discs(graph, result.labels, len(result.clusters))
     ax.set_xlim(-0.5, len(graph.layers) - 0.5)
     ax.set_ylim(discs.height, 0)
     extent = ax.get_window_extent()
@@ -87,7 +87,7 @@ def _draw_lines(ax: Axes, graph: NeuronGraph, discs: Discs, widest: float, bend:
     if not joined:
         return
     largest = joined[-1][2]
-    # The square root keeps weak connections in sight; the faintest would only gray the ground.
+    # The square root keeps weak connections visible; the faintest would only tint the background.
     widths = [(i, j, widest * (share / largest) ** 0.5) for i, j, share in joined]
     for within in (False, True):
         chosen = [
@@ -117,7 +117,7 @@ def _curve(discs: Discs, i: int, j: int, bend: float) -> NDArray[np.float64]:
     x = discs.layer[i] + (discs.layer[j] - discs.layer[i]) * t
     y = discs.y[i] + (discs.y[j] - discs.y[i]) * t**2 * (3 - 2 * t)
     if discs.layer[j] == discs.layer[i]:
-        # Half an ellipse, on the side of the next layer.
+        # An arc within a layer is half an ellipse, on the side of the next layer.
         length = abs(discs.y[j] - discs.y[i]) / discs.height
         x = x + ARC * length**0.5 * np.sin(np.pi * t)
         y = discs.y[i] + (discs.y[j] - discs.y[i]) * (1 - np.cos(np.pi * t)) / 2
@@ -132,7 +132,7 @@ def _label_layers(ax: Axes, result: Clusterability, column: float) -> None:
     sizes = [layer.n_neurons - layer.n_isolated for layer in result.layers]
     longest = max(max(map(len, names)), 5)
     level = longest * 0.62 * TICK_SIZE < column
-    # A line of slanted text needs about twice its height along the axis.
+    # Slanted text takes about twice its height along the axis.
     step = 1 if level else max(1, int(np.ceil(2.2 * TICK_SIZE / column)))
     texts = [
         f"{name}\n{n:,}" if level else f"{name} ({n:,})"

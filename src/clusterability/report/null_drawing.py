@@ -1,4 +1,4 @@
-"""The n-cut of a network among those of its shuffles."""
+"""A drawing of a network's n-cut among the n-cuts of its shuffles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from clusterability.display.style import GRAY, LABEL_SIZE, PLAIN, REFINED, TICK_SIZE, TITLE_SIZE
-from clusterability.display.tables import counted
+from clusterability.display.tables import count_text
 from clusterability.report.numerals import p_text, z_text
 from clusterability.result import Clusterability, Clustering
 
@@ -16,10 +16,10 @@ HEADROOM = 1.4
 
 
 def plot_null(result: Clusterability, ax: Axes) -> None:
-    """Draw the histogram of the shuffles' n-cuts and the network's own as a vertical line.
+    """Draw a histogram of the shuffles' n-cuts, and the network's n-cut as a vertical line.
 
-    The n-cut of k-means points up and the refined one down, so that neither hides the other, each
-    with its p-value and Z-score. Without shuffles the axes say so.
+    The n-cuts of k-means point up and the refined ones down, so that neither hides the other; each
+    side gives the p-value and Z-score. Without shuffles, a text says that none were run.
     """
     ax.set_title("Null distribution", fontsize=TITLE_SIZE, loc="left")
     sides = [("k-means", result.plain, PLAIN, 1), ("refined", result.refined, REFINED, -1)]
@@ -44,7 +44,7 @@ def plot_null(result: Clusterability, ax: Axes) -> None:
 
 
 def say(ax: Axes, words: str) -> None:
-    """Put words in the place of a drawing that cannot be made."""
+    """Write words on the axes in place of a drawing."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_color("#dddddd")
@@ -58,7 +58,7 @@ def _null(clustering: Clustering) -> tuple[float, ...]:
 def _edges(values: tuple[float, ...], span: float) -> NDArray[np.float64]:
     low, high = min(values), max(values)
     if high - low < 0.01 * span:
-        # Too narrow for bins that could be seen: one bar.
+        # The values are too close for visible bins: draw one bar.
         middle = (low + high) / 2
         return np.array([middle - 0.0075 * span, middle + 0.0075 * span])
     n_bins = min(max(5, round(1.5 * float(np.sqrt(len(values))))), 40)
@@ -85,6 +85,6 @@ def _label_axes(ax: Axes, n_shuffles: int) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{abs(count):.0f}"))
     ax.tick_params(labelsize=TICK_SIZE)
     ax.spines[["top", "right"]].set_visible(False)
-    bars = f"bars: {counted(n_shuffles, 'shuffle')}"
+    bars = f"bars: {count_text(n_shuffles, 'shuffle')}"
     ax.set_xlabel(f"n-cut (line: the network; {bars})", fontsize=LABEL_SIZE)
     ax.set_ylabel("shuffles", fontsize=LABEL_SIZE)

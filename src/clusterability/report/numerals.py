@@ -1,4 +1,4 @@
-"""Numbers as they are printed, the same in text and figures."""
+"""Numbers as text, the same for the terminal and the figures."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from clusterability.result import Clustering, NullDistribution
 from clusterability.settings import Settings
 
 LEVEL = 0.05
-"""The level of significance that sentences speak of, always named with it."""
+"""Significance level of the sentences about a result; every such sentence states it."""
 
 
 def p_text(p_value: float) -> str:
-    """A p-value to two digits, or to more where two would put it on the wrong side of the level.
+    """Return a p-value with two digits, or more if rounding would move it across the level.
 
     >>> p_text(1 / 51), p_text(0.0503)
     ('0.02', '0.0503')
@@ -20,7 +20,7 @@ def p_text(p_value: float) -> str:
 
 
 def z_text(z_score: float) -> str:
-    """A Z-score to one decimal, to two below 10.
+    """Return a Z-score with one decimal, or two if it is below 10.
 
     >>> z_text(-7.264), z_text(-26.38)
     ('-7.26', '-26.4')
@@ -29,7 +29,7 @@ def z_text(z_score: float) -> str:
 
 
 def share_text(share: float) -> str:
-    """A share in percent, below 1 % rounded down so that it reads so, and never as 0.
+    """Return a share in percent; below 1 % it is rounded down, and never printed as 0.
 
     >>> share_text(0.241), share_text(0.00999), share_text(0.00002)
     ('24.1 %', '0.99 %', '<0.01 %')
@@ -40,7 +40,7 @@ def share_text(share: float) -> str:
 
 
 def effect_text(effect: float | None) -> str:
-    """An effect in percent, to one decimal, to two below 1 %; a dash without shuffles.
+    """Return an effect in percent with one decimal, or two below 1 %; a dash for None.
 
     >>> effect_text(0.0497), effect_text(-0.0012), effect_text(None)
     ('5.0 %', '-0.12 %', '-')
@@ -51,20 +51,20 @@ def effect_text(effect: float | None) -> str:
 
 
 def bound_name(*settings: Settings) -> str:
-    """What the lower bound is called: it bounds n-cuts without an offset to the volumes."""
+    """Return the name of the lower bound, which bounds n-cuts without ``volume_offset`` only."""
     has_offset = any(each.volume_offset for each in settings)
     return "lower bound at offset 0" if has_offset else "lower bound"
 
 
 def null_text(null: NullDistribution | None, sign: str = "+-") -> str:
-    """Mean and standard deviation of the shuffles' n-cuts, or a dash without shuffles."""
+    """Return mean and standard deviation of the shuffles' n-cuts; a dash without shuffles."""
     return f"{null.mean:.3f} {sign} {null.std:.3f}" if null else "-"
 
 
 def n_at_or_below(clustering: Clustering) -> int:
-    """How many shuffles have an n-cut at or below the network's: r of p = (r + 1) / (n + 1).
+    """Return the number r of shuffles with an n-cut at or below the network's; 0 without shuffles.
 
-    It is taken from the p-value, so that it agrees with it in the last digit; 0 without shuffles.
+    It is computed from p = (r + 1) / (n + 1), so that it always agrees with the printed p-value.
     """
     if clustering.null is None or clustering.p_value is None:
         return 0

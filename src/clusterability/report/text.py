@@ -1,10 +1,10 @@
-"""What a person sees of results in the terminal: tables, a sentence each, warnings."""
+"""Results as text for the terminal: tables, a sentence for each network, warnings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clusterability.display.tables import counted
+from clusterability.display.tables import align, count_text
 from clusterability.report.numerals import (
     bound_name,
     effect_text,
@@ -24,10 +24,10 @@ MANY_CLUSTERS = 16
 
 
 def describe(results: Sequence[Clusterability]) -> str:
-    """The table, then for each network its sentence and its warnings, one a line.
+    """Return the table, then for each network a sentence and its warnings, one a line.
 
-    With several networks each sentence and warning begins with the network's name. All characters
-    but those of names are ASCII; names are escaped and shortened.
+    For several networks, each sentence and warning begins with the network's name. All text except
+    names is ASCII; names are escaped and shortened.
     """
     paragraphs = [table(results)]
     for result in results:
@@ -39,7 +39,7 @@ def describe(results: Sequence[Clusterability]) -> str:
 
 
 def table(results: Sequence[Clusterability]) -> str:
-    """One network: its numbers and its clusters. Several: a row each."""
+    """Return the numbers and clusters of one network, or one row for each of several."""
     if len(results) == 1:
         result = results[0]
         parts = [_heading(result), _numbers(result), _clusters(result)]
@@ -51,9 +51,9 @@ def _heading(result: Clusterability) -> str:
     n_isolated = sum(layer.n_isolated for layer in result.layers)
     asked, found = result.settings.n_clusters, len(result.clusters)
     sizes = [
-        counted(sum(layer.n_neurons for layer in result.layers), "neuron"),
-        counted(len(result.layers), "layer"),
-        counted(found, "cluster") + ("" if found == asked else f" ({asked} were asked for)"),
+        count_text(sum(layer.n_neurons for layer in result.layers), "neuron"),
+        count_text(len(result.layers), "layer"),
+        count_text(found, "cluster") + ("" if found == asked else f" ({asked} were asked for)"),
     ]
     if n_isolated:
         sizes.insert(1, f"{n_isolated:,} of them isolated")
@@ -72,30 +72,32 @@ def _numbers(result: Clusterability) -> str:
         ("effective clusters", *(f"{c.effective_clusters:.1f}" for c in (plain, refined))),
         (bound_name(result.settings), f"{result.lower_bound:.3f}", ""),
     ]
-    return _aligned(rows, n_left=1)
+    return align(rows, left=[0])
 
 
 def _shuffles(result: Clusterability) -> str:
     null = result.plain.null
-    return f"{counted(len(null.values), 'shuffle')}, mean +- std" if null else "no shuffles"
+    return f"{count_text(len(null.values), 'shuffle')}, mean +- std" if null else "no shuffles"
 
 
 def _clusters(result: Clusterability) -> str:
     clusters = result.clusters[:MANY_CLUSTERS]
     rows = _wide_rows(result, clusters) if len(result.layers) <= MANY_LAYERS else []
-    text = _aligned(rows, n_left=0)
+    text = align(rows)
     if not rows or len(text.partition("\n")[0]) > WIDTH:
-        text = _aligned(_narrow_rows(result, clusters), n_left=0)
+        text = align(_narrow_rows(result, clusters))
     rest = result.clusters[MANY_CLUSTERS:]
     if rest:
-        size = counted(sum(cluster.size for cluster in rest), "neuron")
+        size = count_text(sum(cluster.size for cluster in rest), "neuron")
         share = share_text(sum(cluster.volume_share for cluster in rest))
-        text += f"\n... and {counted(len(rest), 'smaller cluster')}: {size}, {share} of the volume"
+        text += (
+            f"\n... and {count_text(len(rest), 'smaller cluster')}: {size}, {share} of the volume"
+        )
     return text
 
 
 def _wide_rows(result: Clusterability, clusters: Sequence[Cluster]) -> list[tuple[str, ...]]:
-    # Of a single layer all is said by the number of neurons.
+    # A single layer needs no column: the number of neurons is the same.
     n_columns = len(result.layers) if len(result.layers) > 1 else 0
     names = (shown(layer.name, 14) for layer in result.layers[:n_columns])
     rows: list[tuple[str, ...]] = [("cluster", "neurons", "volume", "cut", *names)]
@@ -139,13 +141,14 @@ def _comparison(results: Sequence[Clusterability]) -> str:
         n_neurons = f"{sum(layer.n_neurons for layer in result.layers):,}"
         chance = (null, effect_text(result.effect), _z(result.plain), _p(result.plain))
         rows.append((name, *ncuts, *chance, effective, n_neurons, *conventions[i : i + 1]))
-    return _aligned(rows, n_left=1)
+    return align(rows, left=[0])
 
 
 def conventions_column(settings: Sequence[Settings]) -> list[str]:
-    """A heading and a cell for each, if results of different conventions stand in one table.
+    """Return a column, a heading and a cell for each result, if their conventions differ.
 
-    Their n-cuts, shuffles and Z-scores do not compare.
+    N-cuts, shuffles and Z-scores of different conventions are not comparable, so that the reader
+    of the table must see them. If all conventions are the same, the column is empty.
     """
     texts = [each.conventions_text for each in settings]
     return ["conventions", *texts] if len(set(texts)) > 1 else []
@@ -157,15 +160,3 @@ def _z(clustering: Clustering) -> str:
 
 def _p(clustering: Clustering) -> str:
     return "-" if clustering.p_value is None else p_text(clustering.p_value)
-
-
-def _aligned(rows: Sequence[tuple[str, ...]], n_left: int) -> str:
-    """Columns two spaces apart: the first ``n_left`` flush left, the others flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i < n_left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )

@@ -1,8 +1,8 @@
-"""One sentence that says what a result means, and no more than its numbers carry."""
+"""One sentence that states the meaning of a result, and claims no more than its numbers show."""
 
 from __future__ import annotations
 
-from clusterability.display.tables import counted
+from clusterability.display.tables import count_text
 from clusterability.report.numerals import LEVEL, effect_text, n_at_or_below, p_text, z_text
 from clusterability.result import Clusterability, Clustering
 
@@ -11,12 +11,13 @@ NEAR_ZERO = 0.05
 
 
 def sentence(result: Clusterability) -> str:
-    """Say whether the network is more clusterable than its shuffles, and what qualifies that.
+    """Return a sentence on whether the network is more clusterable than its shuffles.
 
-    The first clause compares the paper's n-cut with the shuffles at the 5 % level; caveats follow:
-    too few shuffles for that level, a refined n-cut that disagrees, degenerate clusters, and a
-    network in separate parts. For example: "More clusterable than all 50 shuffles (p = 0.02,
-    Z = -7.30, effect 5.0 %), but 9 of 12 clusters hold under 1 % of the volume."
+    The first clause compares the n-cut of k-means, the paper's, with the shuffles' at the 5 %
+    level. Caveats follow: too few shuffles for that level, a refined n-cut that disagrees,
+    degenerate clusters, and a network in separate parts. For example: "More clusterable than all 50
+    shuffles (p = 0.02, Z = -7.30, effect 5.0 %), but 9 of 12 clusters hold under 1 % of the
+    volume."
     """
     claim, favorable = _against_chance(result.plain)
     notes = [*_too_few(result.plain), *_disagreement(result), *_degenerate(result), *_parts(result)]
@@ -59,7 +60,7 @@ def _too_few(clustering: Clustering) -> list[str]:
     if smallest <= LEVEL:
         return []
     return [
-        f"with {counted(n_shuffles, 'shuffle')} the smallest possible p is"
+        f"with {count_text(n_shuffles, 'shuffle')} the smallest possible p is"
         f" 1/{n_shuffles + 1} = {p_text(smallest)}, above the 5 % level"
     ]
 

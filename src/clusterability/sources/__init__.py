@@ -1,4 +1,4 @@
-"""The one door: from anything that a user hands in to its graph."""
+"""All kinds of networks that a user may give, and their graphs."""
 
 from clusterability.sources.network import Traced, neuron_graph, trace
 

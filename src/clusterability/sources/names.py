@@ -1,4 +1,4 @@
-"""What a name on the command line stands for."""
+"""Networks from names on the command line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clusterability.arguments import did_you_mean
 from clusterability.errors import InputError
 from clusterability.shown import shown
 
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 RESERVED_PREFIXES = ("hf:", "timm:", "run:")
-"""Kept free for sources to come."""
+"""Prefixes kept for later versions; names that begin with one are refused."""
 
 
 def network_from_name(name: str) -> Path | nn.Module:
-    """A path or a module: an existing file wins, then ``example:NAME``, then ``module:callable``.
+    """Return the path or the module for a name on the command line.
+
+    An existing file comes first, then ``example:NAME``, then ``module:callable``. A name without a
+    colon is always a path.
 
     Raises:
-        InputError: if the name stands for nothing.
+        InputError: if the name has a colon, but is no such name or cannot be loaded.
     """
     path = Path(name)
     prefix, colon, rest = name.partition(":")
@@ -35,7 +39,7 @@ def network_from_name(name: str) -> Path | nn.Module:
             f"{shown(name)!r} cannot be read: {prefix}: is reserved for a later version; "
             "give a file"
         )
-    return _called(prefix, rest)
+    return _call(prefix, rest)
 
 
 def _exists(path: Path) -> bool:
@@ -46,22 +50,27 @@ def _exists(path: Path) -> bool:
 
 
 def examples() -> list[str]:
-    """Names of the networks that the package ships."""
+    """Return the names of the networks that the package ships."""
     folder = files("clusterability") / "data"
     return sorted(entry.name.removesuffix(".npz") for entry in folder.iterdir() if entry.is_file())
 
 
 def example(name: str) -> Path:
-    """The file of a shipped network."""
+    """Return the path of a shipped network.
+
+    Raises:
+        InputError: if the package ships no network of that name.
+    """
     if name not in examples():
         raise InputError(
             f"there is no example {shown(name)!r}; this version ships {', '.join(examples())}"
+            f"{did_you_mean(name, examples())}"
         )
     return Path(str(files("clusterability") / "data" / f"{name}.npz"))
 
 
-def _called(module_name: str, attribute: str) -> nn.Module:
-    """Import a module, from the current folder too, and call what it names."""
+def _call(module_name: str, attribute: str) -> nn.Module:
+    """Import a module, from the current folder too, and call its attribute without arguments."""
     from torch import nn
 
     shown_name = f"{shown(module_name)}:{shown(attribute)}"

@@ -1,4 +1,4 @@
-"""From any network that can be read to its graph."""
+"""The graph of any network that the package can read."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from clusterability.wiring.kernels import find_kernel_norm
 Network = nn.Module | Mapping[str, Any] | str | os.PathLike[str] | NeuronGraph
 
 MODEL_SUFFIXES = (".onnx", ".keras", ".h5", ".hdf5")
-"""Of files that hold a model, not weights alone."""
+"""Suffixes of files that hold a whole model; other files hold weights only."""
 
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """A network's graph, a name for it, and notes on how it was read.
+    """A network's graph, with a name and notes on how it was read.
 
-    ``n_outputs`` is the network's number of outputs, where a forward pass tells it; weights alone
-    and graphs do not.
+    ``n_outputs`` is the network's number of outputs; None for weights and graphs, since only a
+    forward pass shows it.
 
     >>> from clusterability import toy
     >>> trace(toy.path()).graph.n_neurons
@@ -57,21 +57,22 @@ def trace(
     example_inputs: Any = None,
     input_shape: Sequence[int] | None = None,
 ) -> Traced:
-    """The graph of a network, with its name and notes.
+    """Return the graph of a network, with its name and notes.
 
     Args:
         network: a torch.nn.Module or a Keras model; a state dict (tensors or arrays by name); the
             path of an ONNX or Keras file or of weights; or a graph, which is returned as it is.
-        kernel_norm: one of ``KERNEL_NORMS``: how a convolution's kernel becomes a strength.
+        kernel_norm: a name in ``KERNEL_NORMS``; the norm turns a convolution's kernel into a
+            strength.
         include: for a CNN, ``"input"`` and ``"dense"`` add the image's channels and the dense part.
-        order: for a state dict or weights, names of the weights that form the chain.
-        example_inputs: for a module, what its forward pass takes: a tensor or a tuple.
+        order: for a state dict or weights, the names of the chain's weights in order.
+        example_inputs: for a module, the arguments of its forward pass: a tensor or a tuple.
         input_shape: for a module or a model's file, the shape of its one input without the batch
             axis, in place of ``example_inputs``.
 
     Raises:
-        InputError: if the network cannot be read, or an argument is unknown, of another type, or
-            does not belong to such a network.
+        InputError: if the network cannot be read, or an argument has a wrong value or type, or
+            does not apply to this kind of network.
 
     >>> from clusterability import toy
     >>> traced = trace(toy.planted_cnn(), input_shape=(1, 8, 8))
@@ -110,7 +111,7 @@ def trace(
         read = read_onnx if path.suffix.lower() == ".onnx" else read_keras
         return _trace_loaded(shown(path.name), read(path, shape), None, kernel_norm, include)
     except InputError as error:
-        raise InputError(_of_file(path, str(error))) from None
+        raise InputError(_name_file(path, str(error))) from None
 
 
 def neuron_graph(
@@ -122,7 +123,7 @@ def neuron_graph(
     example_inputs: Any = None,
     input_shape: Sequence[int] | None = None,
 ) -> NeuronGraph:
-    """The graph of a network, differentiable in its parameters; arguments as for :func:`trace`.
+    """Return a network's graph, differentiable in its parameters; arguments as in :func:`trace`.
 
     Source: section 1.1 of Filan et al. (2021).
 
@@ -148,7 +149,7 @@ def neuron_graph(
 def _check_arguments(
     network: Any, order: object, given: object, shape: tuple[int, ...] | None
 ) -> None:
-    """Refuse arguments that say nothing about such a network."""
+    """Refuse arguments that do not apply to this kind of network."""
     kind = type(network).__name__
     known = (nn.Module, NeuronGraph, Mapping, str, os.PathLike)
     if not isinstance(network, known) and not is_keras_model(network):
@@ -203,18 +204,18 @@ def _trace_weights(
             graph = wiring.strengths(_Drained(parameters), find_kernel_norm(kernel_norm))
             wiring.check_strengths(graph)
     except InputError as error:
-        raise InputError(_of_file(path, str(error))) from None
+        raise InputError(_name_file(path, str(error))) from None
     return Traced(shown(path.name), graph, notes)
 
 
-def _of_file(path: Path, message: str) -> str:
-    """The message, beginning with the file's name."""
+def _name_file(path: Path, message: str) -> str:
+    """Put the file's name before an error message that does not have it."""
     name = show_path(path)
     return message if name in message else f"{name}: {message}"
 
 
 class _Drained(Mapping[str, Tensor]):
-    """Hands out each tensor once and drops it, so that weights make room for strengths."""
+    """A mapping that drops each tensor once it is read, to free memory for the strengths."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self._tensors = tensors

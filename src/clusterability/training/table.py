@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clusterability.display.tables import align
 from clusterability.report.numerals import effect_text
 from clusterability.report.text import conventions_column
 from clusterability.result import Clusterability
@@ -23,7 +24,7 @@ def runs_table(runs: Sequence[TrainedRun]) -> str:
     names = ["seed", "network", "sparsity", "train loss", "test loss"]
     names += ["train acc.", "test acc."] if _has_accuracy(runs) else []
     names += [*conventions[:1], "n-cut", "shuffles", "effect", "p", "Z"] if measured else []
-    lines = _align([names, *rows])
+    lines = [align([names, *rows])]
     out = shown(str(runs[0].folder.parent), 200)
     lines += ["", f"in {out}:", *(f"  {run.spec.name}" for run in runs)]
     notes = [
@@ -63,13 +64,3 @@ def _losses(scores: PhaseScores) -> Row:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.2f} %"
-
-
-def _align(rows: Sequence[Row]) -> list[str]:
-    n_columns = max(len(row) for row in rows)
-    padded = [[*row, *[""] * (n_columns - len(row))] for row in rows]
-    widths = [max(len(row[i]) for row in padded) for i in range(n_columns)]
-    return [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in padded
-    ]
