@@ -1,6 +1,6 @@
-"""Sets of choices, each under one word: valid p-values, the paper's text, the published numbers.
+"""Named sets of choices: for valid p-values, the paper's text, or the published numbers.
 
-Where the paper's text and the authors' released code differ, docs/differences.md says how.
+docs/differences.md lists the differences of the paper's text and the authors' released code.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from clusterability.registry import Registry
 
 @dataclass(frozen=True)
 class Starts:
-    """How many starts k-means gets: few, or many on a large network.
+    """Number of starts of k-means: few, or many on a large network.
 
     Args:
         few, many: numbers of starts.
-        many_above: connected neurons above which there are many; None if it is not by these.
-        many_outputs: outputs of the networks that get many; None if it is not by these.
+        many_above: networks with more connected neurons get ``many``; None to ignore neurons.
+        many_outputs: networks with this number of outputs get ``many``; None to ignore outputs.
 
     >>> print(Starts(25, 100, many_above=2000))
     25 up to 2,000 neurons, 100 above
@@ -32,8 +32,8 @@ class Starts:
         """Return the number of starts for a network.
 
         Args:
-            n_live: neurons with any connection.
-            n_outputs: outputs of the network; None if they are not known.
+            n_live: number of neurons with any connection.
+            n_outputs: number of outputs of the network; None if unknown.
         """
         is_large = self.many_above is not None and n_live > self.many_above
         is_wide = self.many_outputs is not None and n_outputs == self.many_outputs
@@ -49,12 +49,12 @@ class Starts:
 
 @dataclass(frozen=True)
 class Conventions:
-    """One set of choices; those that are left out are the default's.
+    """One set of choices; omitted choices take the default's value.
 
     Args:
         null, isolated, ties, kernel_norm, volume_offset: as in
             :class:`clusterability.settings.Settings`.
-        starts: of k-means, where ``n_init`` is not given.
+        starts: number of starts of k-means where ``n_init`` is not given.
     """
 
     null: str = "layer"
@@ -78,4 +78,4 @@ CONVENTIONS: Registry[Conventions] = Registry(
         ),
     },
 )
-"""Sets of conventions by name. Add one, and ``clusterability measure --conventions`` knows it."""
+"""Sets of conventions by name; ``clusterability measure --conventions`` accepts every one."""

@@ -1,8 +1,9 @@
-"""What happens to the observed network and to each shuffle alike: embed, cluster, refine.
+"""Evaluate one graph, the observed one or a shuffle: embed, cluster, refine.
 
-Both pass through this code with independent random numbers and nothing else between them; the
-p-value rests on that. The local search has two starts: the labels of k-means, and those of k-means
-weighted by degree on the same embedding, the form that the n-cut itself relaxes to.
+The observed graph and its shuffles run through the same code and differ only in their random
+numbers; the p-value is valid for that reason. The local search has two starts: the labels of
+k-means, and those of k-means weighted by degree on the same embedding, the relaxed form of the
+n-cut.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from clusterability.spectral.embedding import Embedding, spectral_embedding
 from clusterability.workers import parallel_map
 
 N_WEIGHTED = 5
-"""Starts of the weighted k-means: with one, unlucky seeding can miss what the others find."""
+"""Starts of the weighted k-means: a single start can miss a lower n-cut by unlucky seeding."""
 
 GPU_MEMORY_SHARE = 0.25
-"""Share of a GPU's free memory that a batch's strengths may take; products need as much again."""
+"""A batch's strengths may take this share of a GPU's free memory; products need as much again."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Draw:
     shuffled: bool
 
     def generators(self) -> tuple[np.random.Generator, ...]:
-        """Four independent generators: shuffle, eigenvectors, k-means, weighted k-means."""
+        """Return independent generators for shuffle, eigenvectors, k-means, weighted k-means."""
         entropy, key = self.seed.entropy, self.seed.spawn_key
         children = (np.random.SeedSequence(entropy, spawn_key=(*key, i)) for i in range(4))
         return tuple(np.random.default_rng(child) for child in children)
@@ -75,7 +76,7 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
 
     Args:
         graph: the observed graph, on the CPU, in float32, its strengths lying flat.
-        settings: what to do, with ``n_init`` given and ``volume_offset`` in the graph's scale.
+        settings: the choices, with ``n_init`` given and ``volume_offset`` in the graph's scale.
         draw: whether to shuffle first, and the random numbers.
     """
     timer = _Timer()
@@ -93,7 +94,7 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
     timer.lap("kmeans")
     starts = draw_starts(weighted_rng, N_WEIGHTED, settings.n_clusters)
     weighted_labels[alive] = kmeans(points, starts, degrees[alive])
-    refined = _refined(drawn, degrees, (labels, weighted_labels), settings)
+    refined = _refine(drawn, degrees, (labels, weighted_labels), settings)
     timer.lap("refinement")
     return Evaluation(labels, refined, timer.seconds)
 
@@ -108,8 +109,8 @@ def evaluate_batch(
 ) -> list[Evaluation]:
     """Evaluate several graphs with eigenvectors and k-means batched on a device.
 
-    Shuffles are made and refined on the CPU: both go from one strength to the next. They come from
-    the same random numbers as :func:`evaluate`'s.
+    Shuffling and refinement run on the CPU, as both are sequential over strengths. The random
+    numbers are those of :func:`evaluate`.
     """
     evaluations: list[Evaluation] = []
     size = _batch_size(graph, len(draws), device)
@@ -147,7 +148,7 @@ def _evaluate_together(
     )
     degrees = embedding.degrees.cpu().numpy()
     refined = parallel_map(
-        lambda i: _refined(drawn[i], degrees[i], (labels[i], weighted_labels[i]), settings),
+        lambda i: _refine(drawn[i], degrees[i], (labels[i], weighted_labels[i]), settings),
         range(len(draws)),
         n_workers,
         progress,
@@ -164,7 +165,7 @@ def _cluster_together(
     n_init: int,
     weights: Tensor | None = None,
 ) -> NDArray[np.int32]:
-    """k-means labels of a batch of embeddings, (n_graphs, n_neurons), -1 where isolated."""
+    """Return k-means labels of a batch, (n_graphs, n_neurons), -1 where isolated."""
     starts = np.stack([draw_starts(rng, n_init, n_clusters) for rng in rngs])
     on_device = torch.from_numpy(starts).to(embedding.vectors.device)
     found = kmeans_batch(embedding.vectors, embedding.degrees > 0, on_device, weights)
@@ -174,7 +175,7 @@ def _cluster_together(
     return labels
 
 
-def _refined(
+def _refine(
     graph: NeuronGraph,
     degrees: NDArray[np.float64],
     starts: Sequence[NDArray[np.int32]],
@@ -193,7 +194,7 @@ def _refined(
 
 
 def _batch_size(graph: NeuronGraph, n_draws: int, device: torch.device) -> int:
-    """How many graphs fit on the device at once."""
+    """Return the number of graphs that fit on the device at once."""
     if device.type != "cuda":
         return n_draws
     free, _ = torch.cuda.mem_get_info(device)

@@ -1,4 +1,4 @@
-"""The verb: measure how clusterable a network is."""
+"""Measure how clusterable a network is: from a network to the record of a result."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from clusterability.shown import shown
 from clusterability.sources import Traced, trace
 from clusterability.sources.names import example
 from clusterability.spectral.bound import Spectrum, spectrum
-from clusterability.summary import by_volume, summarize
+from clusterability.summary import number_by_volume, summarize
 from clusterability.workers import available_workers, parallel_map, single_threaded_libraries
 
 EXTRA_EIGENVALUES = 8
-"""Eigenvalues beyond the k-th that a result keeps, to show the gap after it."""
+"""A result keeps this many eigenvalues beyond the k-th, to show the gap after it."""
 
 SPARE_MEMORY = 200 * 2**20
-"""Bytes that shuffles may take at any time, beside twice the graph itself."""
+"""Most bytes of all shuffles in memory at one time, beyond twice the size of the graph."""
 
 LARGEST_OFFSET = 1e300
-"""To this an offset is cut in the scale of a rescaled graph; beside it every volume is nothing."""
+"""Upper limit of an offset in the scale of a rescaled graph; it exceeds every volume by far."""
 
-Network = Any
-"""Networks and graphs of several libraries, which need not be installed, have no common type."""
+AnyNetwork = Any
+"""Type of networks and graphs from several libraries, none of which must be installed."""
 
 
 def measure(
-    network: Network,
+    network: AnyNetwork,
     n_clusters: int = 12,
     n_shuffles: int = 50,
     seed: int = 0,
@@ -60,10 +60,10 @@ def measure(
     name: str | None = None,
     **choices: Any,
 ) -> Clusterability:
-    """Measure how far a network falls apart into clusters of neurons, and if more than chance.
+    """Measure how far a network falls apart into clusters of neurons, compared with chance.
 
-    The n-cut is that of Algorithm 1 of Filan et al. (2021), and the null distribution that of its
-    section 1.2. Beside both stand the n-cut after local search and a lower bound for any partition.
+    The n-cut is that of Algorithm 1 of Filan et al. (2021), the null distribution that of its
+    section 1.2. The result adds the n-cut after local search and a lower bound for any partition.
 
     Args:
         network: a ``torch.nn.Module`` or a Keras model, a state dict, the path of an ONNX or Keras
@@ -72,18 +72,18 @@ def measure(
         n_clusters: number of clusters k, at least 2.
         n_shuffles: shuffles that make the null distribution; 0 for none.
         seed: the same seed gives the same result, on any number of workers.
-        example_inputs: for a module, what its forward pass takes, a tensor or a tuple; only shapes
-            and types matter. By default guessed from its first weight layer.
+        example_inputs: for a module, the arguments of its forward pass, a tensor or a tuple; only
+            shapes and types matter. By default guessed from its first weight layer.
         input_shape: in place of ``example_inputs``, the shape of one input without the batch axis;
             for an ONNX or Keras file too.
         order: names of the weights of a state dict in the order of the chain.
-        workers: threads; by default one a processor. Fewer are used where memory is short.
+        workers: number of threads; by default one a processor, fewer where memory is short.
         device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
         progress: show a progress bar if standard error is a terminal.
-        name: what the result calls the network; by default the file's name or the type.
+        name: name of the network in the result; by default the file's name or the type.
         choices: the other fields of :class:`clusterability.settings.Settings`: ``conventions``,
             ``null``, ``isolated``, ``ties``, ``kernel_norm``, ``include``, ``n_init`` and
-            ``volume_offset``. ``measure(network, **settings.choices())`` takes a record of them.
+            ``volume_offset``. To pass a record, call ``measure(network, **settings.choices())``.
 
     Raises:
         InputError: if the network or an argument cannot be used.
@@ -106,7 +106,7 @@ def measure(
     name, notes, n_outputs = traced.name, traced.notes, traced.n_outputs
     with single_threaded_libraries(), torch.no_grad():
         prepared = prepare(traced.graph, settings)
-        del traced  # a large network's strengths are now there twice
+        del traced  # memory would hold a large network's strengths twice
         n_init, n_init_policy = _starts(settings, prepared.n_live, n_outputs)
         offset = min(settings.volume_offset / prepared.scale, LARGEST_OFFSET)
         applied = replace(settings, n_init=n_init, volume_offset=offset)
@@ -139,7 +139,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _Machine:
-    """What the numbers do not depend on."""
+    """Device, number of threads, and progress bar: the results do not depend on them."""
 
     device: torch.device
     n_workers: int
@@ -151,13 +151,13 @@ def _machine(workers: int | None, device: str, progress: bool) -> _Machine:
     return _Machine(find_device(device), n_workers, progress)
 
 
-def _traced(network: Network, name: str | None, settings: Settings, **how: Any) -> Traced:
-    """Return a network's graph under the name that the result is to have.
+def _traced(network: AnyNetwork, name: str | None, settings: Settings, **how: Any) -> Traced:
+    """Return a network's graph, under the name for the result.
 
     Args:
         network, name: as given to :func:`measure`.
-        settings: say what is taken for a strength and which parts of the network are.
-        how: what else :func:`clusterability.tracing.trace` takes.
+        settings: give the kernel norm and the parts of the network to include.
+        how: further arguments of :func:`clusterability.sources.trace`.
     """
     if isinstance(network, str) and network.startswith("example:") and not Path(network).exists():
         name, network = name or network, example(network.removeprefix("example:"))
@@ -177,7 +177,7 @@ def _traced(network: Network, name: str | None, settings: Settings, **how: Any) 
 
 
 def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int, str]:
-    """Return how many starts k-means gets, and why so many."""
+    """Return the number of starts of k-means, and the policy that set it."""
     if settings.n_init is not None:
         return settings.n_init, GIVEN
     starts = CONVENTIONS[settings.conventions].starts
@@ -187,7 +187,7 @@ def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int
 def _evaluate_all(
     graph: NeuronGraph, settings: Settings, machine: _Machine
 ) -> tuple[Spectrum, list[Evaluation]]:
-    """Return the network's spectrum; its evaluation, and after it those of its shuffles."""
+    """Return the spectrum of the network, and the evaluations of the network and its shuffles."""
     spectrum_seed, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.n_shuffles + 2)
     draws = [Draw(seed, shuffled=i > 0) for i, seed in enumerate(seeds)]
     title = "graphs" if machine.progress else None
@@ -210,10 +210,10 @@ def _evaluate_all(
 def _clusterings(
     prepared: Prepared, volume_offset: float, evaluations: Sequence[Evaluation]
 ) -> tuple[Clustering, Clustering]:
-    """Return the plain and the refined record, numbered by falling volume in the plain one."""
+    """Return the plain and the refined clustering, numbered by volume in the plain one."""
     observed, *shuffles = evaluations
-    # Isolated neurons are not in the working graph if they were dropped first; they have no label.
-    numbers = by_volume(prepared.working, observed.labels)
+    # With drop-first, the working graph lacks the isolated neurons; they keep the label -1.
+    numbers = number_by_volume(prepared.working, observed.labels)
     pairs = [
         (observed.labels, observed.refined.ncut, [s.refined.ncut for s in shuffles]),
         (

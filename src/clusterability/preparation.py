@@ -1,4 +1,4 @@
-"""From a network's graph to the graph that is shuffled and clustered."""
+"""Preparation of a network's graph for shuffling and clustering."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.graph.blocks import block_name
 from clusterability.nulls.isolated import without_isolated
-from clusterability.nulls.ties import check_copies, untied
+from clusterability.nulls.ties import check_copies, untie
 from clusterability.settings import Settings
 
 LARGEST = 2.0**100
-"""Strength up to which products with the roots of degrees stay within float32."""
+"""Largest strength whose products with roots of degrees stay within the range of float32."""
 
 SMALLEST = 2.0**-126
-"""Below it float32 loses digits."""
+"""Smallest strength that float32 holds with all its digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +29,10 @@ class Prepared:
     """A graph, ready to be measured.
 
     Attributes:
-        graph: all of it, on the CPU, in float32, its strengths lying flat.
-        working: the part that is shuffled, with the ties that its shuffles keep.
-        alive: (n_neurons,) of the graph, which neurons have any connection.
-        scale: the strengths of the network are this many times those of the graph.
+        graph: the whole graph, on the CPU, in float32, its strengths lying flat.
+        working: the part of the graph to shuffle, with the ties that its shuffles keep.
+        alive: (n_neurons,) bool, True for neurons of ``graph`` with any connection.
+        scale: strengths of the network divided by those of ``graph``.
     """
 
     graph: NeuronGraph
@@ -46,11 +46,11 @@ class Prepared:
 
 
 def prepare(graph: NeuronGraph, settings: Settings) -> Prepared:
-    """Check a graph, and bring it into the form in which it is shuffled and clustered.
+    """Check a graph and convert it for shuffling and clustering.
 
     Raises:
-        InputError: if a strength is negative or not finite, a layer is joined to nothing, fewer
-            neurons are connected than clusters are wanted, or copies cannot be tied.
+        InputError: if a strength is negative or not finite, a layer has no connection, fewer
+            neurons are connected than ``n_clusters``, or copies cannot be tied.
     """
     flat, scale = _flatten(graph)
     alive = (flat.degrees(torch.float64) > 0).numpy()
@@ -59,10 +59,10 @@ def prepare(graph: NeuronGraph, settings: Settings) -> Prepared:
 
 
 def _flatten(graph: NeuronGraph) -> tuple[NeuronGraph, float]:
-    """Return the graph on the CPU, in float32 and flat, and what its strengths were divided by.
+    """Return the graph on the CPU, in float32 and flat, and the divisor of its strengths.
 
-    The n-cut does not depend on the scale of the strengths, so that they are brought to one at
-    which float32 holds as many of them as it can.
+    The n-cut does not depend on the scale of the strengths, so they are divided such that float32
+    holds as many of them as it can.
     """
     graph.check_strengths()
     graph = graph.to("cpu")
@@ -77,9 +77,9 @@ def _flatten(graph: NeuronGraph) -> tuple[NeuronGraph, float]:
 
 
 def _scale(graph: NeuronGraph) -> float:
-    """Return a power of two by which the strengths are divided; 1 if float32 holds all of them.
+    """Return the power of two to divide the strengths by; 1 if float32 holds all of them.
 
-    Else the largest becomes ``LARGEST``, so that strengths of 1e-30 and 1e30 fit side by side.
+    Otherwise the largest strength becomes about ``LARGEST``, so that 1e-30 and 1e30 both fit.
     """
     largest = max(float(block.strengths.detach().max()) for block in graph.blocks)
     lost = any(
@@ -99,7 +99,7 @@ def _single_precision(strengths: Tensor, scale: float) -> Tensor:
 
 
 def _check_touched(graph: NeuronGraph) -> None:
-    """Refuse a layer whose blocks hold zeros alone; a single such block is no harm."""
+    """Refuse a layer if all its blocks hold only zeros; one block of zeros is accepted."""
     touched: set[int] = set()
     for block in graph.blocks:
         if bool(block.strengths.any()):
@@ -127,4 +127,4 @@ def _shuffled_part(graph: NeuronGraph, alive: NDArray[np.bool_], settings: Setti
     if tied and drop_first:
         check_copies(graph, torch.from_numpy(alive))
     working = without_isolated(graph) if drop_first else graph
-    return working if tied else untied(working)
+    return working if tied else untie(working)

@@ -1,4 +1,4 @@
-"""What a measurement found: a frozen record, and its JSON form."""
+"""The result of a measurement as a frozen record, and its JSON form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 GIVEN = "given"
-"""Policy of the starts of k-means where their number was given."""
+"""Value of ``n_init_policy`` if the user gave the number of starts of k-means."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Cluster:
         volume_share: the cluster's volume (sum of degrees) over that of the whole network.
         cut: W(X, not X) / (vol(X) + offset), the cluster's term of the n-cut, between 0 and 1; the
             offset is the settings' ``volume_offset``, 0 by default.
-        neurons_per_layer: how many of its neurons lie in each layer.
+        neurons_per_layer: number of its neurons in each layer.
     """
 
     size: int
@@ -62,17 +62,18 @@ class Cluster:
 
 @dataclass(frozen=True, eq=False)
 class Clustering:
-    """One way to cluster the network, and how it compares with the same for its shuffles.
+    """A clustering of the network, compared with the same clustering of its shuffles.
 
     Attributes:
         ncut: n-cut of the network.
-        p_value: (r + 1) / (n + 1), r the shuffles at or below; None without shuffles.
+        p_value: (r + 1) / (n + 1), r of n shuffles having an n-cut at or below the network's; None
+            without shuffles.
         z_score: (ncut - mean) / std of the null; None without shuffles or spread.
         null: n-cuts of the shuffles; None without shuffles.
         effective_clusters: exp(entropy of the clusters' shares of the volume).
         labels: (n_neurons,) cluster of each neuron in layer order, from 0; -1 where isolated.
-        clusters: one record a cluster; label i is clusters[i]. They are numbered by falling volume
-            in the plain clustering; the refined keeps these numbers.
+        clusters: one record a cluster; label i is clusters[i]. The plain clustering numbers them by
+            falling volume; the refined clustering keeps these numbers.
     """
 
     ncut: float
@@ -87,15 +88,15 @@ class Clustering:
     def effect(self) -> float | None:
         """(mean - ncut) / mean of the null; None without shuffles.
 
-        How large the difference is, of which Z says how sure it is: where the null's spread is
-        tiny, Z is large for a difference of 1 %.
+        The effect is the size of the difference. Z can be large for a difference of 1 % where the
+        null's spread is tiny.
         """
         return effect(self.ncut, self.null.values if self.null else ())
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """A layer's name, its neurons, and how many of them have no connection at all."""
+    """A layer's name, its number of neurons, and the number of those without a connection."""
 
     name: str
     n_neurons: int
@@ -104,12 +105,12 @@ class LayerSummary:
 
 @dataclass(frozen=True, eq=False)
 class Clusterability:
-    """How clusterable a network is: the n-cut, how it compares with chance, who belongs together.
+    """A network's n-cut, its comparison with chance, and the clusters of neurons.
 
-    The paper's measure (Algorithm 1 with k-means) is at the top; the locally refined one stands in
-    :attr:`refined`; :attr:`lower_bound` is below the n-cut of every partition into as many parts,
-    if the settings' ``volume_offset`` is 0. ``n_init`` starts of k-means were made, by
-    ``n_init_policy``.
+    The properties give the paper's measure (Algorithm 1 with k-means); :attr:`refined` holds the
+    clustering after local search. :attr:`lower_bound` is below the n-cut of every partition into as
+    many parts, if the settings' ``volume_offset`` is 0. ``n_init`` is the number of starts of
+    k-means, set by ``n_init_policy``.
 
     >>> from clusterability import measure, toy
     >>> result = measure(toy.path(), n_clusters=2, n_shuffles=0)
@@ -167,13 +168,13 @@ class Clusterability:
         return self.plain.effective_clusters
 
     def plot(self, path: str | Path | None = None) -> Figure:
-        """The sheet of four figures; written to ``path`` (.png, .svg or .pdf) if given."""
+        """Draw the sheet of four figures; write it to ``path`` (.png, .svg or .pdf) if given."""
         from clusterability.report.figures import sheet
 
         return sheet(self, path)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form as plain Python objects; its fields are listed in docs/json.md."""
+        """Return the JSON form as plain Python objects; docs/json.md lists its fields."""
         plain = _clustering_to_dict(self.plain)
         null = plain.pop("null")
         if null is not None:
@@ -200,15 +201,15 @@ class Clusterability:
         }
 
     def to_json(self, indent: int | None = 2) -> str:
-        """The result as JSON, without the graph."""
+        """Return the result as JSON, without the graph."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Clusterability:
-        """Read what :meth:`to_json` wrote. The graph does not come back: it is not in the JSON.
+        """Read a result that :meth:`to_json` wrote; its ``graph`` is None.
 
         Raises:
-            InputError: if the text is no such JSON, or of another schema version.
+            InputError: if the text is not the JSON of a result, or has another schema version.
         """
         try:
             data = json.loads(text)
@@ -242,7 +243,7 @@ class Clusterability:
 
 
 _BEFORE = {"conventions": "default", "ties": "independent", "volume_offset": 0.0}
-"""Settings of results that were written before there was a choice."""
+"""Settings missing from older results, with the values that then applied."""
 
 
 def _settings_from_dict(data: Mapping[str, Any]) -> Settings:

@@ -1,4 +1,4 @@
-"""Every choice on which the numbers of a measurement depend, as one frozen record."""
+"""A frozen record of every choice that changes the numbers of a measurement."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def _whole_or_none(name: str, value: Any) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Record):
-    """Every choice on which the numbers of a measurement depend.
+    """All choices that change the numbers of a measurement.
 
-    :func:`clusterability.measure` takes them by name. Those that a set of conventions makes are
-    filled in from it where they are not given.
+    :func:`clusterability.measure` takes the choices by name. The set of conventions fills in its
+    choices where they are not given.
 
     Raises:
-        InputError: that names the first choice that cannot be used, and what can.
+        InputError: if a choice is not valid; the message names the first one and valid values.
 
     >>> settings = Settings(conventions="published", ties="tied")
     >>> settings.isolated, settings.ties
@@ -152,7 +152,7 @@ class Settings(Record):
         >>> Settings(conventions="published", ties="tied", n_clusters=7).conventions_text
         'published, ties tied'
         """
-        if self.conventions not in CONVENTIONS:  # of a result that was made elsewhere
+        if self.conventions not in CONVENTIONS:  # the set of a package that is not installed
             return self.conventions
         made_by_set = {*(f.name for f in fields(Conventions)), "n_init"}
         departing = {k: v for k, v in self.choices().items() if k in made_by_set}

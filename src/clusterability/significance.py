@@ -1,4 +1,4 @@
-"""An observed statistic against its null distribution."""
+"""Comparison of an observed statistic with its null distribution."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 TIE = 1e-9
-"""n-cuts closer than this are equal: one partition summed in another order."""
+"""n-cuts closer than this count as equal: they may differ by the order of their sums alone."""
 
 
 def p_value(observed: float, null: Sequence[float]) -> float | None:
-    """Left one-sided Monte Carlo p-value (r + 1) / (n + 1), r the values at or below the observed.
+    """Return the left one-sided Monte Carlo p-value (r + 1) / (n + 1).
 
-    Source: North, Curtis and Sham (2002). The published code counted strictly below. None if
-    there are no values.
+    r is the number of the n values at or below the observed one; the published code counted values
+    strictly below. Returns None if there are no values. Source: North, Curtis and Sham (2002).
 
     >>> p_value(1.0, [1.0, 2.0, 3.0])
     0.5
@@ -26,10 +26,10 @@ def p_value(observed: float, null: Sequence[float]) -> float | None:
 
 
 def effect(observed: float, null: Sequence[float]) -> float | None:
-    """(mean - observed) / mean of the null: by which share it lies above the observed value.
+    """Return the effect (mean - observed) / mean, with the mean of the null.
 
-    Z says how sure it is that there is a difference, and grows as the null's spread shrinks; the
-    effect says how large the difference is. None if there are no values, or their mean is 0.
+    The effect is the size of the difference; Z grows as the null's spread shrinks, even where the
+    difference is small. Returns None if there are no values, or their mean is 0.
 
     >>> effect(1.0, [2.0, 6.0])
     0.75
@@ -40,7 +40,7 @@ def effect(observed: float, null: Sequence[float]) -> float | None:
 
 
 def z_score(observed: float, null: Sequence[float]) -> float | None:
-    """(observed - mean) / std with ddof 0; None if there is no spread.
+    """Return (observed - mean) / std, std with ddof 0; None if the null has no spread.
 
     >>> z_score(1.0, [2.0, 4.0])
     -2.0

@@ -1,4 +1,4 @@
-"""From labels and n-cuts to the records of a result."""
+"""Summaries of labels and n-cuts as the records of a result."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from clusterability.result import Cluster, Clustering, NullDistribution
 from clusterability.significance import p_value, z_score
 
 
-def by_volume(graph: NeuronGraph, labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    """A new number for each label, by falling volume; empty clusters come last."""
+def number_by_volume(graph: NeuronGraph, labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return a new number for each label, by falling volume; empty clusters come last."""
     n_clusters = int(labels.max()) + 1
     volumes, _ = volumes_and_cuts(graph, torch.from_numpy(labels), n_clusters)
     order = np.argsort(-volumes.numpy(), kind="stable")
@@ -31,14 +31,14 @@ def summarize(
     null: Sequence[float],
     volume_offset: float = 0.0,
 ) -> Clustering:
-    """The record of one clustering.
+    """Compute the record of one clustering.
 
     Args:
         graph: the whole observed graph.
         labels: (n_neurons,) from 0 without gaps, -1 where isolated.
         ncut: n-cut of the labels.
         null: n-cuts of the shuffles, possibly none.
-        volume_offset: that the n-cuts were made with, in the scale of the graph's strengths.
+        volume_offset: offset of the given n-cuts, in the scale of the graph's strengths.
     """
     n_clusters = int(labels.max()) + 1
     volumes, cuts = (

@@ -1,9 +1,9 @@
-"""Small graphs and networks whose groups are known, for examples and tests.
+"""Small graphs and networks with known groups, for examples and tests.
 
-Where two groups are planted, neurons with an even number form one and those with an odd number the
-other; strengths are 1 within a group and ``between`` across. As long as every layer has an even
-number of neurons, the groups' labels are ``torch.arange(n_neurons) % 2`` and their n-cut is
-2 b / (1 + b), b being ``between``.
+A planted graph has two groups in each layer: its neurons 0, 2, ... and its neurons 1, 3, ...
+Strengths are 1 within a group and ``between`` across. If every layer has an even number of neurons,
+the groups' labels are ``torch.arange(n_neurons) % 2``, and their n-cut is 2 b / (1 + b), b being
+``between``.
 
 >>> from clusterability import normalized_cut, toy
 >>> normalized_cut(toy.planted_mlp(between=0.25), torch.arange(14) % 2)
@@ -25,7 +25,7 @@ from clusterability.graph import Block, Layer, NeuronGraph
 Weighted = TypeVar("Weighted", nn.Linear, nn.Conv2d)
 
 BETWEEN = 0.1
-"""Strength between neurons of different planted groups, where no other is given."""
+"""Default strength between neurons of different planted groups."""
 
 
 def path(n_neurons: int = 4) -> NeuronGraph:
@@ -49,9 +49,9 @@ def star(n_leaves: int = 6) -> NeuronGraph:
 
 
 def matching(n_pairs: int = 3) -> NeuronGraph:
-    """Return two layers in which neuron i of one is joined to neuron i of the other alone.
+    """Return two layers in which neuron i of one is joined only to neuron i of the other.
 
-    The graph has ``n_pairs`` components, so that pairs as clusters cut nothing.
+    The graph has ``n_pairs`` components; with the pairs as clusters, the n-cut is 0.
 
     >>> from clusterability import normalized_cut
     >>> normalized_cut(matching(), torch.tensor([0, 1, 2, 0, 1, 2]))
@@ -137,7 +137,7 @@ def residual_chain(width: int = 4, n_blocks: int = 2, between: float = BETWEEN) 
 
 
 def chain_with_isolated() -> NeuronGraph:
-    """Return ``planted_mlp((2, 2, 2))`` with a third neuron in the middle that nothing joins.
+    """Return ``planted_mlp((2, 2, 2))`` with a third, isolated neuron in the middle layer.
 
     >>> from clusterability import normalized_cut
     >>> normalized_cut(chain_with_isolated(), torch.tensor([0, 1, 0, 1, -1, 0, 1]))
@@ -149,11 +149,11 @@ def chain_with_isolated() -> NeuronGraph:
 
 
 def grouped_convolutions() -> NeuronGraph:
-    """Return a chain of a grouped block, a depthwise one and a full one that a skip repeats.
+    """Return a chain of a grouped, a depthwise and a full block; a skip repeats the last one.
 
-    Layer ``a`` joins ``b`` in two groups, ``b`` joins ``c`` channel by channel, and the block of
-    ``c`` and ``d`` stands between ``b`` and ``d`` again, twice as strong. Strengths are random,
-    always the same, and all different, so that a shuffle can be seen.
+    Layer ``a`` joins ``b`` in two groups, ``b`` joins ``c`` channel by channel, and ``c`` joins
+    ``d`` fully. The block of ``c`` and ``d`` also joins ``b`` and ``d``, twice as strong. Strengths
+    are drawn from a fixed seed and all differ, so that tests can detect a shuffle.
 
     >>> from clusterability import normalized_cut
     >>> halves = torch.tensor([0] * 3 + [1] * 3 + ([0] * 4 + [1] * 4) * 2 + [1] * 5)
@@ -178,7 +178,7 @@ def grouped_convolutions() -> NeuronGraph:
 
 
 class ResidualMLP(nn.Module):
-    """Dense layers of one width whose pairs are skipped: x + rise(relu(fall(x))), planted groups.
+    """Dense layers of one width with residual pairs, x + rise(relu(fall(x))), and planted groups.
 
     >>> from clusterability import neuron_graph, normalized_cut
     >>> round(normalized_cut(neuron_graph(ResidualMLP()), torch.arange(28) % 2).item(), 4)
@@ -205,7 +205,7 @@ def planted_cnn(channels: Sequence[int] = (1, 4, 6, 4), between: float = BETWEEN
     """Return a CNN of 3 x 3 convolutions with two planted groups of channels, and a dense output.
 
     Args:
-        channels: of the image and of each convolution.
+        channels: number of channels of the image and of each convolution.
         between: sum of the absolute values of a kernel slice across the groups; 1 within.
 
     >>> from clusterability import neuron_graph, normalized_cut
@@ -216,23 +216,23 @@ def planted_cnn(channels: Sequence[int] = (1, 4, 6, 4), between: float = BETWEEN
     for n_source, n_target in pairwise(channels):
         convolution = nn.Conv2d(n_source, n_target, 3, padding=1, bias=False)
         slices = _planted(n_target, n_source, between)[:, :, None, None] / 9
-        modules += [_with_weight(convolution, slices.expand(-1, -1, 3, 3)), nn.ReLU()]
-    dense = _with_weight(nn.Linear(channels[-1], 2, bias=False), _planted(2, channels[-1], between))
+        modules += [_set_weight(convolution, slices.expand(-1, -1, 3, 3)), nn.ReLU()]
+    dense = _set_weight(nn.Linear(channels[-1], 2, bias=False), _planted(2, channels[-1], between))
     return nn.Sequential(*modules, nn.AdaptiveAvgPool2d(1), nn.Flatten(), dense)
 
 
 def _planted(n_rows: int, n_columns: int, between: float) -> Tensor:
-    """(n_rows, n_columns): 1 where row and column are both even or both odd, else ``between``."""
+    """Return (n_rows, n_columns): 1 where row and column have the same parity, else ``between``."""
     same = (torch.arange(n_rows)[:, None] - torch.arange(n_columns)) % 2 == 0
     return torch.where(same, 1.0, between)
 
 
 def _planted_linear(width: int, between: float) -> nn.Linear:
     linear = nn.Linear(width, width, bias=False)
-    return _with_weight(linear, _planted(width, width, between))
+    return _set_weight(linear, _planted(width, width, between))
 
 
-def _with_weight(module: Weighted, weight: Tensor) -> Weighted:
+def _set_weight(module: Weighted, weight: Tensor) -> Weighted:
     with torch.no_grad():
         module.weight.copy_(weight)
     return module

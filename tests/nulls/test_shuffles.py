@@ -13,7 +13,7 @@ from clusterability.nulls import permutation as module
 from clusterability.nulls.isolated import without_isolated
 from clusterability.nulls.permutation import permute
 from clusterability.nulls.shuffles import shuffle_layer, shuffle_nonzero
-from clusterability.nulls.ties import untied
+from clusterability.nulls.ties import untie
 from clusterability.registries import NULLS
 from graphs import (
     AWKWARD,
@@ -115,7 +115,7 @@ def test_copies_of_a_kernel_are_permuted_alike(null):
     first, between, second = (block.strengths for block in NULLS[null](graph, rng(2)).blocks)
     assert torch.equal(2 * first, second)
     assert not torch.equal(first, graph.blocks[0].strengths)
-    alone = NULLS[null](untied(graph), rng(2)).blocks
+    alone = NULLS[null](untie(graph), rng(2)).blocks
     assert not torch.equal(2 * alone[0].strengths, alone[2].strengths)
     # What comes before the first copy's repetition is the same in both.
     assert torch.equal(alone[0].strengths, first)

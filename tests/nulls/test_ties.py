@@ -6,7 +6,7 @@ import torch
 
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.nulls.ties import block_generators, check_copies, untied
+from clusterability.nulls.ties import block_generators, check_copies, untie
 from graphs import grouped_convolutions, random_chain
 
 
@@ -46,16 +46,16 @@ def test_other_kinds_of_generators_are_repeated_too():
     assert numbers[0] == numbers[2] != numbers[1]
 
 
-def test_untied_takes_the_names_away_and_nothing_else():
+def test_untie_takes_the_names_away_and_nothing_else():
     graph = grouped_convolutions()
     graph = graph.with_flat_strengths(graph.flat_strengths())
-    other = untied(graph)
+    other = untie(graph)
     assert all(block.kernel is None for block in other.blocks)
     assert other.flat_strengths() is graph.flat_strengths()
     assert [b.support is None for b in other.blocks] == [b.support is None for b in graph.blocks]
     assert draws(other) == stream(4)
     chain = random_chain([2, 3])
-    assert untied(chain) is chain
+    assert untie(chain) is chain
 
 
 @pytest.mark.parametrize(

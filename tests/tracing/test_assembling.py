@@ -95,7 +95,7 @@ def test_differently_scaled_copies_are_copies():
     wiring, _ = assembled(model, POINTS)
     first, second = wiring.connections[:2]
     assert first.kernel == second.kernel == "a.weight #0"
-    assert (len(first.paths[0].scales), len(second.paths[0].scales)) == (1, 0)
+    assert (len(first.routes[0].scales), len(second.routes[0].scales)) == (1, 0)
 
 
 def dense_block(self, x):

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from clusterability.errors import InputError
 from clusterability.graph import Layer, NeuronGraph
-from clusterability.wiring.connections import Connection, Path
+from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.kernels import l1
 from clusterability.wiring.scales import BatchNorm, Multiplier, Total
 from clusterability.wiring.weights import Weight, support_of, weight_strengths
@@ -53,7 +53,7 @@ def naive_dense(weight, n_source, n_pixels, layout):
 
 
 def naive_block(wiring, connection, parameters):
-    """Every input, every arrival of every path, one at a time; and where there is a connection."""
+    """Every input, every arrival of every route, one at a time; and where there is a connection."""
     weight = connection.weight
     norms = parameters[weight.name].abs()
     norms = norms.flatten(2).sum(2) if norms.ndim > 2 else norms
@@ -63,15 +63,15 @@ def naive_block(wiring, connection, parameters):
     block, support = torch.zeros(shape, dtype=norms.dtype), torch.zeros(shape, dtype=torch.bool)
     inputs = range(n_in) if connection.inputs is None else connection.inputs
     for i, source in enumerate(inputs):
-        for path in connection.paths:
-            channels = range(n_out) if path.channels is None else path.channels
+        for route in connection.routes:
+            channels = range(n_out) if route.channels is None else route.channels
             for arrival, channel in enumerate(channels):
                 same_group = i // per_group == channel // (n_out // weight.groups)
                 if source < 0 or not same_group:
                     continue
-                target = arrival if path.neurons is None else path.neurons[arrival]
-                strength = norms[channel, i % per_group] * path.factor
-                for scale, entries in path.scales:
+                target = arrival if route.neurons is None else route.neurons[arrival]
+                strength = norms[channel, i % per_group] * route.factor
+                for scale, entries in route.scales:
                     values = scale.values(parameters, norms)
                     strength = strength * values[arrival if entries is None else entries[arrival]]
                 block[source, target] += strength
@@ -129,27 +129,27 @@ def test_inputs_of_one_neuron_add_up_and_those_of_others_are_left_out(n_source, 
 SCALES = {"var": torch.tensor([0.5, 2.0, 3.0]), "gamma": torch.tensor([-1.0, 2.0, 0.5])}
 NORM = BatchNorm("bn", "var", 0.1, "gamma")
 
-PATHS = [
-    (Path(),),
-    (Path(factor=0.25),),
-    (Path(channels=(3, 2, 1, 0)),),
-    (Path(neurons=(1, 0, 3, 2)),),
-    (Path(channels=(0, 2), neurons=(3, 0)),),
-    (Path(channels=(0, 0, 3, 1), neurons=(1, 2, 1, 1)),),
-    (Path(), Path()),
-    (Path(channels=(1, 2), neurons=(0, 1)), Path(channels=(3, 2), neurons=(2, 1), factor=3.0)),
-    (Path(scales=((NORM, (0, 1, 2, 0)),)),),
-    (Path((2, 2, 1), (0, 3, 1), ((NORM, (2, 0, 1)), (Multiplier("gamma"), (1, 1, 0))), 0.5),),
-    (Path((2, 0, 1), (0, 3, 1), ((NORM, None),)), Path((3,), (3,), ((NORM, (2,)),))),
+ROUTES = [
+    (Route(),),
+    (Route(factor=0.25),),
+    (Route(channels=(3, 2, 1, 0)),),
+    (Route(neurons=(1, 0, 3, 2)),),
+    (Route(channels=(0, 2), neurons=(3, 0)),),
+    (Route(channels=(0, 0, 3, 1), neurons=(1, 2, 1, 1)),),
+    (Route(), Route()),
+    (Route(channels=(1, 2), neurons=(0, 1)), Route(channels=(3, 2), neurons=(2, 1), factor=3.0)),
+    (Route(scales=((NORM, (0, 1, 2, 0)),)),),
+    (Route((2, 2, 1), (0, 3, 1), ((NORM, (2, 0, 1)), (Multiplier("gamma"), (1, 1, 0))), 0.5),),
+    (Route((2, 0, 1), (0, 3, 1), ((NORM, None),)), Route((3,), (3,), ((NORM, (2,)),))),
 ]
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
-@pytest.mark.parametrize("paths", PATHS)
-def test_paths_equal_a_naive_loop(paths, groups):
+@pytest.mark.parametrize("routes", ROUTES)
+def test_routes_equal_a_naive_loop(routes, groups):
     parameters = {"w": drawn(4, 8 // groups, 3), **SCALES}
     inputs = (0, 1, -1, 2, 2, 3, 4, 0)
-    wiring = two_layers(5, 4, Weight("w", groups=groups), inputs=inputs, paths=paths)
+    wiring = two_layers(5, 4, Weight("w", groups=groups), inputs=inputs, routes=routes)
     expected, support = naive_block(wiring, wiring.connections[0], parameters)
     block = wiring.graph(parameters).blocks[0]
     torch.testing.assert_close(block.strengths, expected)
@@ -172,7 +172,7 @@ def test_a_chain_of_depthwise_and_transposed_convolutions():
 
 def test_batch_norms_scale_the_target_side():
     norms = ((BatchNorm("bn", "var", 0.5, "gamma"), None), (BatchNorm("plain", "one", 0.0), None))
-    wiring = two_layers(2, 2, paths=(Path(scales=norms),))
+    wiring = two_layers(2, 2, routes=(Route(scales=norms),))
     assert wiring.parameter_names == ("w", "gamma", "var", "one")
     block = strengths(
         wiring,
@@ -185,12 +185,12 @@ def test_batch_norms_scale_the_target_side():
 
 
 def test_names_of_kernels_and_of_parameters_are_handed_on_once():
-    paths = (Path(scales=((Multiplier("m"), None),)),)
+    routes = (Route(scales=((Multiplier("m"), None),)),)
     layers = tuple(Layer(name, 2) for name in "abc")
     copies = tuple(
-        Connection(0, target, Weight("w"), paths=paths, kernel="w #0") for target in (1, 2)
+        Connection(0, target, Weight("w"), routes=routes, kernel="w #0") for target in (1, 2)
     )
-    wiring = Wiring(layers, (*copies, Connection(1, 2, Weight("w"), paths=paths)))
+    wiring = Wiring(layers, (*copies, Connection(1, 2, Weight("w"), routes=routes)))
     assert wiring.parameter_names == ("w", "m")
     graph = wiring.graph({"w": torch.eye(2), "m": torch.ones(2)})
     assert [block.kernel for block in graph.blocks] == ["w #0", "w #0", None]
@@ -207,8 +207,8 @@ def test_blocks_have_one_dtype():
 
 
 def test_the_graph_is_differentiable_in_every_parameter():
-    path = Path((2, 0, 1, 2), (0, 1, 1, 2), ((NORM, (2, 0, 1, 1)), (Multiplier("m"), None)), 2.0)
-    wiring = two_layers(2, 3, inputs=(0, 0, -1, 1), paths=(path, Path()))
+    route = Route((2, 0, 1, 2), (0, 1, 1, 2), ((NORM, (2, 0, 1, 1)), (Multiplier("m"), None)), 2.0)
+    wiring = two_layers(2, 3, inputs=(0, 0, -1, 1), routes=(route, Route()))
 
     def block(w, gamma, var, m):
         return strengths(wiring, w=w, gamma=gamma, var=var, m=m)
@@ -245,16 +245,16 @@ EVERYTHING = Wiring(
         Connection(
             *(0, 1, Weight("w", groups=2)),
             inputs=(0, 1, -1, 2, 2, 3, 4, 0),
-            paths=(
-                Path((2, 0, 1), (0, 3, 1), ((NORM, None),)),
-                Path((3, 3), (3, 0), ((Multiplier("m"), (2, 0)),), 0.5),
+            routes=(
+                Route((2, 0, 1), (0, 3, 1), ((NORM, None),)),
+                Route((3, 3), (3, 0), ((Multiplier("m"), (2, 0)),), 0.5),
             ),
         ),
         Connection(1, 2, Weight("v"), inputs=(0, 1, 2, 3) * 3, kernel="v"),
         Connection(0, 2, Weight("v"), inputs=(-1, 0, 1, 2, 3, 4) * 2, kernel="v"),
         Connection(
             *(2, 3, Weight("u")),
-            paths=(Path(scales=((Total(((2.0, ((Multiplier("m"), (2, 0)),)),)), None),)),),
+            routes=(Route(scales=((Total(((2.0, ((Multiplier("m"), (2, 0)),)),)), None),)),),
         ),
     ),
 )
@@ -392,13 +392,13 @@ def test_unusable_weights_are_refused(weight, message):
 
 
 def test_a_weight_that_has_too_few_outputs_for_a_path():
-    wiring = two_layers(2, 2, paths=(Path(channels=(0, 4)),))
+    wiring = two_layers(2, 2, routes=(Route(channels=(0, 4)),))
     with pytest.raises(InputError, match="'w' has 3 outputs, expected 5 or more"):
         strengths(wiring, w=torch.ones(3, 2))
 
 
 def test_outputs_that_do_not_all_arrive_are_counted():
-    wiring = two_layers(2, 3, paths=(Path(neurons=(2, 0)),))
+    wiring = two_layers(2, 3, routes=(Route(neurons=(2, 0)),))
     with pytest.raises(InputError, match="'w' gives 3 outputs, expected 2"):
         strengths(wiring, w=torch.ones(3, 2))
 
@@ -430,7 +430,7 @@ def test_a_layer_that_nothing_reaches_is_refused_but_one_that_something_reaches_
 )
 def test_unusable_batch_norms_are_refused(var, gamma, message):
     norm = BatchNorm("bn", "var", 0.0, "gamma")
-    wiring = two_layers(2, 2, paths=(Path(scales=((norm, None),)),))
+    wiring = two_layers(2, 2, routes=(Route(scales=((norm, None),)),))
     with pytest.raises(InputError, match=message):
         strengths(wiring, w=torch.ones(2, 2), var=var, gamma=gamma)
 
@@ -445,6 +445,6 @@ def test_a_kernel_norm_that_does_not_fit_names_the_weight():
 def test_a_missing_parameter_is_named():
     with pytest.raises(InputError, match="no parameter 'w'"):
         two_layers(2, 2).graph({})
-    wiring = two_layers(2, 2, paths=(Path(scales=((Multiplier("m"), None),)),))
+    wiring = two_layers(2, 2, routes=(Route(scales=((Multiplier("m"), None),)),))
     with pytest.raises(InputError, match="no parameter 'm'"):
         wiring.graph({"w": torch.eye(2)})

@@ -12,7 +12,7 @@ from clusterability.graph import NeuronGraph
 
 
 def volumes_and_cuts(graph: NeuronGraph, labels: Tensor, n_clusters: int) -> tuple[Tensor, Tensor]:
-    """vol(X_i) and W(X_i, not X_i) of each cluster, (..., n_clusters), float64, differentiable.
+    """Return vol(X_i) and W(X_i, not X_i) of each cluster, (..., n_clusters), differentiable.
 
     Args:
         graph: one graph, or a batch.
@@ -34,13 +34,13 @@ def volumes_and_cuts(graph: NeuronGraph, labels: Tensor, n_clusters: int) -> tup
 def normalized_cut(
     graph: NeuronGraph, labels: Tensor | np.ndarray, volume_offset: float = 0.0
 ) -> Tensor:
-    """n-cut(X_1, ..., X_k) = sum_i W(X_i, not X_i) / vol(X_i), float64, differentiable.
+    """Return n-cut(X_1, ..., X_k) = sum_i W(X_i, not X_i) / vol(X_i), float64, differentiable.
 
     Args:
         graph: one graph, or a batch.
-        labels: (n_neurons,) integers, for a batch the labels of all its graphs, or
-            (..., n_neurons), each graph's own; negative for neurons in no cluster, such as
-            isolated ones. Empty clusters count nothing.
+        labels: integers, (n_neurons,), shared by all graphs of a batch, or (..., n_neurons), each
+            graph's own; negative for neurons in no cluster, such as isolated ones. Empty clusters
+            add nothing.
         volume_offset: added to each vol(X_i); 1e-8 in the published numbers.
 
     Returns:
@@ -61,7 +61,7 @@ def normalized_cut(
     used, numbers = torch.unique(labels[inside], return_inverse=True)
     labels = torch.full_like(labels, -1, dtype=torch.int64).masked_scatter(inside, numbers)
     volumes, cuts = volumes_and_cuts(graph, labels, len(used))
-    # A graph of a batch may have no neuron in a cluster that others have.
+    # A cluster may be empty in one graph of a batch and filled in another.
     filled = (labels[..., None] == torch.arange(len(used), device=graph.device)).any(-2)
     if bool(((volumes <= 0) & filled).any()):
         raise InputError("a cluster holds only isolated neurons; give these the label -1")
@@ -72,7 +72,7 @@ def _check_labels(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
     """Return the labels on the graph's device.
 
     Raises:
-        InputError: if they are no integers, not one a neuron, do not fit the batch, or put no
+        InputError: if labels are not integers, not one a neuron, do not fit the batch, or put no
             neuron of a graph in any cluster.
     """
     try:

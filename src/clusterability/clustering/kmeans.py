@@ -1,8 +1,11 @@
-"""k-means of the embedded neurons, as Algorithm 1 asks for, from many starts.
+"""k-means of the embedded neurons from many starts, a step of Algorithm 1.
 
-The same greedy k-means++ seeding as scikit-learn (Arthur and Vassilvitskii 2007, with 2 + ln k
+The module has scikit-learn's greedy k-means++ seeding (Arthur and Vassilvitskii 2007, with 2 + ln k
 candidates a center) and Lloyd's iteration, but each start runs until no neuron changes its cluster.
-All random numbers are drawn beforehand, so that a CPU and a GPU follow the same starts.
+scikit-learn's ``KMeans`` finds nearest centers by a matrix product in several threads. Here points
+lie in tiles, coordinate by coordinate, and loops over a tile use vector registers in one thread, so
+that shuffles run side by side. All random numbers are drawn beforehand, so that a CPU and a GPU
+follow the same starts.
 
 Points may have weights. numba compiles every function once for weights and once for None, and drops
 the branches of the other case: without weights nothing is slower or rounded differently.
@@ -23,10 +26,11 @@ Labels = NDArray[np.int32]
 MAX_ITERATIONS = 1000
 
 SAME_PLACE = 1e-12
-"""Squared distance, with the largest coordinate scaled to 1, that is rounding in float32."""
+"""Squared distances up to this are rounding in float32; the largest coordinate is scaled to 1."""
 
 SMALLEST_WEIGHT = 1e-24
-"""Smaller shares of the largest weight count as this one, which float32 holds times SAME_PLACE."""
+"""Least share of the largest weight; smaller ones are raised to it. Times SAME_PLACE, it is still
+above 0 in float32."""
 
 _TILE = (
     128  # points a tile: one coordinate of a tile fills a few vector registers, a tile the L1 cache
@@ -36,12 +40,12 @@ _TILE2, _TILE3 = 2 * _TILE, 3 * _TILE
 
 
 def n_candidates(n_clusters: int) -> int:
-    """How many candidates greedy k-means++ tries for each center."""
+    """Return the number of candidates that greedy k-means++ tries for each center."""
     return 2 + int(math.log(n_clusters))
 
 
 def draw_starts(rng: np.random.Generator, n_init: int, n_clusters: int) -> NDArray[np.float64]:
-    """Uniform numbers that :func:`kmeans` seeds with, (n_init, n_clusters, n_candidates)."""
+    """Draw the uniform numbers of the seeding, (n_init, n_clusters, n_candidates)."""
     return rng.random((n_init, n_clusters, n_candidates(n_clusters)))
 
 
@@ -50,13 +54,13 @@ def kmeans(
     starts: NDArray[np.float64],
     weights: NDArray[np.float64] | None = None,
 ) -> Labels:
-    """Cluster points, taking the start with the lowest inertia.
+    """Cluster points from every start and return the labels of the lowest inertia.
 
     Args:
         points: (n, m), finite.
-        starts: (n_init, n_clusters, n_candidates) uniform in [0, 1), of :func:`draw_starts`.
-        weights: (n,) not negative; how much each point counts in inertia, centers and seeding. Only
-            their ratios matter. By default all count alike.
+        starts: (n_init, n_clusters, n_candidates) uniform in [0, 1), from :func:`draw_starts`.
+        weights: (n,) not negative: weight of each point in inertia, centers and seeding. Only their
+            ratios matter. By default all points count alike.
 
     Returns:
         Labels (n,). Every cluster has a point if there are as many points.
@@ -68,13 +72,15 @@ def kmeans(
     rows[:n, :m] = points / scale
     by_tile = rows.reshape(-1, _TILE, n_coordinates).transpose(0, 2, 1)
     tiles = np.ascontiguousarray(by_tile).reshape(len(by_tile), -1)
-    labels: Labels = _best_of_starts(rows, tiles, _relative(weights, len(rows)), n, starts)
+    labels: Labels = _best_of_starts(rows, tiles, _scale_weights(weights, len(rows)), n, starts)
     fill_empty(labels, starts.shape[1])
     return labels
 
 
-def _relative(weights: NDArray[np.float64] | None, n_padded: int) -> NDArray[np.float32] | None:
-    """Weights over the largest, positive, and 0 for the padding."""
+def _scale_weights(
+    weights: NDArray[np.float64] | None, n_padded: int
+) -> NDArray[np.float32] | None:
+    """Divide weights by the largest, keep them positive, and append 0 for the padding."""
     if weights is None:
         return None
     relative = np.zeros(n_padded, np.float32)
@@ -84,10 +90,10 @@ def _relative(weights: NDArray[np.float64] | None, n_padded: int) -> NDArray[np.
 
 
 def fill_empty(labels: Labels, n_clusters: int) -> None:
-    """Give each empty cluster a point of the largest; in place.
+    """Give each empty cluster one point of the largest cluster, in place.
 
-    k-means leaves clusters empty where points coincide, as they do if fewer eigenvalues are
-    positive than clusters are wanted. An n-cut of fewer clusters would be lower for that alone.
+    k-means leaves clusters empty where points coincide, as they do if too few eigenvalues are
+    positive. With fewer clusters the n-cut would be lower for that reason alone.
 
     Args:
         labels: (n,); points with a negative label are in no cluster.
@@ -117,7 +123,7 @@ def _best_of_starts(rows, tiles, weights, n, starts):  # type: ignore[no-untyped
 
 @compiled()
 def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
-    """Greedy k-means++: of several points drawn by squared distance, the one that helps most.
+    """Seed by greedy k-means++: draw points by squared distance, keep the one of least inertia.
 
     Squared distances are multiplied by the weights, and the first point is drawn by weight.
     """
@@ -136,12 +142,14 @@ def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
             sums[p // _TILE] += weights[p]
         chosen = _draw(weights, sums, uniforms[0, 0] * sums.sum(), n)
     centers[0] = rows[chosen]
-    _closer(tiles, weights, rows[chosen], closest, closest, sums)
+    _lower_distances(tiles, weights, rows[chosen], closest, closest, sums)
     for cluster in range(1, n_clusters):
         total, lowest = sums.sum(), np.inf
         for attempt in range(n_tries):
             candidate = _draw(closest, sums, uniforms[cluster, attempt] * total, n)
-            potential = _closer(tiles, weights, rows[candidate], closest, trial, trial_sums)
+            potential = _lower_distances(
+                tiles, weights, rows[candidate], closest, trial, trial_sums
+            )
             if potential < lowest:
                 lowest, chosen = potential, candidate
                 best, trial = trial, best
@@ -154,7 +162,7 @@ def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _draw(closest, sums, threshold, n):  # type: ignore[no-untyped-def]
-    """The point at which the running sum of ``closest`` passes the threshold."""
+    """Return the point at which the running sum of ``closest`` passes the threshold."""
     tile = 0
     while tile < sums.size - 1 and threshold >= sums[tile]:
         threshold -= sums[tile]
@@ -167,8 +175,8 @@ def _draw(closest, sums, threshold, n):  # type: ignore[no-untyped-def]
 
 
 @compiled(reorder=True)
-def _closer(tiles, weights, center, closest, out, sums):  # type: ignore[no-untyped-def]
-    """out = min(closest, weight x squared distance to center); its sum by tiles and in all."""
+def _lower_distances(tiles, weights, center, closest, out, sums):  # type: ignore[no-untyped-def]
+    """Set out = min(closest, weight x squared distance), and its sums by tile; return the total."""
     total = 0.0
     distance = np.empty(_TILE, np.float32)
     for t in range(tiles.shape[0]):
@@ -194,9 +202,9 @@ def _closer(tiles, weights, center, closest, out, sums):  # type: ignore[no-unty
 
 @compiled()
 def _lloyd(rows, tiles, weights, n, centers):  # type: ignore[no-untyped-def]
-    """Move ``centers`` until no point changes its cluster; returns labels, padding included."""
+    """Move ``centers`` until no point changes its cluster; return labels, padding included."""
     n_clusters, n_coordinates = centers.shape
-    # Centers are taken two at a time; an odd one is paired with one that is infinitely far.
+    # Centers are taken in pairs; the last of an odd number is paired with one infinitely far away.
     padded = np.zeros((n_clusters + n_clusters % 2, n_coordinates), np.float32)
     half_norms = np.full(padded.shape[0], np.float32(np.inf))
     labels, nearest = np.full(rows.shape[0], np.int32(-1)), np.empty(rows.shape[0], np.int32)
@@ -226,7 +234,7 @@ def _lloyd(rows, tiles, weights, n, centers):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _divide(sums, sizes, centers):  # type: ignore[no-untyped-def]
-    """Move each center to the mean of its points; that of an empty cluster stays."""
+    """Move each center to the mean of its points; the center of an empty cluster stays."""
     for c in range(sizes.size):
         if sizes[c] > 0:
             for j in range(centers.shape[1]):
@@ -235,10 +243,10 @@ def _divide(sums, sizes, centers):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _weighted_sums(rows, weights, n, labels, n_clusters):  # type: ignore[no-untyped-def]
-    """Each cluster's weighted sum of points, and its weight, added up anew.
+    """Return each cluster's weighted sum of points and its weight, added up anew.
 
-    Sums that points enter and leave, as in :func:`_move`, keep the rounding of heavy points, which
-    would drown a cluster of light ones.
+    Running sums, as in :func:`_move`, keep the rounding of heavy points that have left, which would
+    exceed the sum of a cluster of light points.
     """
     sums, masses = np.zeros((n_clusters, rows.shape[1])), np.zeros(n_clusters)
     for p in range(n):
@@ -262,7 +270,7 @@ def _move(row, sums, sizes, old, new):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _fill_empty(rows, weights, n, labels, centers, sums, sizes):  # type: ignore[no-untyped-def]
-    """Give each empty cluster the point that adds most to the inertia, if it lies apart."""
+    """Give each empty cluster the point that adds most to the inertia, if off its center."""
     filled = False
     for empty in range(sizes.size):
         if sizes[empty] > 0:
@@ -284,7 +292,7 @@ def _fill_empty(rows, weights, n, labels, centers, sums, sizes):  # type: ignore
 
 @compiled(reorder=True)
 def _assign(tiles, centers, half_norms, nearest):  # type: ignore[no-untyped-def]
-    """Nearest center of each point, by |c|^2 / 2 - x.c; two centers share each load of a point."""
+    """Find each point's nearest center, by |c|^2 / 2 - x.c; two centers share a load of a point."""
     best, where = np.empty(_TILE, np.float32), np.empty(_TILE, np.int32)
     score = np.empty(2 * _TILE, np.float32)
     for t in range(tiles.shape[0]):
@@ -326,7 +334,7 @@ def _assign(tiles, centers, half_norms, nearest):  # type: ignore[no-untyped-def
 
 @compiled(reorder=True)
 def _inertia(rows, weights, n, labels, centers):  # type: ignore[no-untyped-def]
-    """Weighted sum of squared distances to the centers, added up in float64."""
+    """Return the weighted sum of squared distances to the centers, added up in float64."""
     total = 0.0
     for p in range(n):
         row, center = rows[p], centers[labels[p]]

@@ -1,7 +1,7 @@
 """k-means of many graphs and many starts at once, in torch operations, for a GPU.
 
-The twin of :mod:`clusterability.clustering.kmeans`: the same starts from the same random numbers,
-the same iteration, and the same choice among the starts; sums are rounded differently.
+This is the twin of :mod:`clusterability.clustering.kmeans`: it makes the same starts from the same
+random numbers, iterates the same way and chooses the same start; only its sums round differently.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 from clusterability.clustering.kmeans import MAX_ITERATIONS, SAME_PLACE, SMALLEST_WEIGHT
 
 MEMORY = 2**31
-"""Bytes that the largest temporary, one score for each point, center and start, may take."""
+"""Most bytes of the largest temporary: a score for each graph, point, center and start."""
 
 
 def kmeans_batch(
@@ -24,7 +24,7 @@ def kmeans_batch(
         points: (n_graphs, n, m).
         alive: (n_graphs, n) bool, False for points to leave out.
         starts: (n_graphs, n_init, n_clusters, n_candidates) uniform in [0, 1).
-        weights: (n_graphs, n) not negative; how much each point counts. By default all alike.
+        weights: (n_graphs, n) not negative: weight of each point. By default all count alike.
 
     Returns:
         Labels (n_graphs, n) int32, -1 where left out.
@@ -34,7 +34,7 @@ def kmeans_batch(
         points = points.new_zeros(*points.shape[:2], 1)
     scale = points.abs().amax((1, 2), keepdim=True).clamp_min(1e-300)
     points = (points / scale).float()
-    weights = _relative(alive, weights)
+    weights = _scale_weights(alive, weights)
     size = max(1, MEMORY // (4 * points.shape[1] * n_init * n_clusters))
     labels = [
         _best_of_starts(*parts)
@@ -43,8 +43,8 @@ def kmeans_batch(
     return torch.cat(labels)
 
 
-def _relative(alive: Tensor, weights: Tensor | None) -> Tensor:
-    """Weights over the largest of each graph, positive, and 0 for points to leave out; float32."""
+def _scale_weights(alive: Tensor, weights: Tensor | None) -> Tensor:
+    """Divide weights by the largest of each graph; points to leave out get 0, others more."""
     if weights is None:
         return alive.float()
     weights = torch.where(alive, weights, 0)
@@ -63,7 +63,7 @@ def _best_of_starts(points: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
 
 
 def _seed(points: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
-    """Greedy k-means++; (n_graphs, n_init, n_clusters, m)."""
+    """Seed by greedy k-means++; return centers (n_graphs, n_init, n_clusters, m)."""
     n_graphs, n_init, n_clusters, _ = starts.shape
     graphs = torch.arange(n_graphs, device=points.device)[:, None]
     running = weights.double().cumsum(1)
@@ -85,7 +85,7 @@ def _seed(points: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
 
 
 def _distances(points: Tensor, weights: Tensor, centers: Tensor) -> Tensor:
-    """Weights x squared distances (n_graphs, n_init, n_centers, n)."""
+    """Return weights x squared distances, (n_graphs, n_init, n_centers, n)."""
     distances = torch.stack(
         [(points[:, None] - c[:, :, None]).square().sum(-1) for c in centers.unbind(2)], dim=2
     )
@@ -93,7 +93,7 @@ def _distances(points: Tensor, weights: Tensor, centers: Tensor) -> Tensor:
 
 
 def _lloyd(points: Tensor, weights: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
-    """Iterate until no point changes its cluster; labels (n_graphs, n_init, n) and centers."""
+    """Iterate until no point changes its cluster; return labels (n_graphs, n_init, n), centers."""
     clusters = torch.arange(centers.shape[2], device=points.device)[:, None]
     labels = None
     for _ in range(MAX_ITERATIONS):
@@ -111,7 +111,7 @@ def _lloyd(points: Tensor, weights: Tensor, centers: Tensor) -> tuple[Tensor, Te
 
 
 def _fill_empty(points: Tensor, weights: Tensor, centers: Tensor, nearest: Tensor) -> Tensor:
-    """Give an empty cluster of each start the point that adds most to the inertia."""
+    """Give one empty cluster of each start the point that adds most to the inertia."""
     n_clusters = centers.shape[2]
     counted = torch.where(weights[:, None] > 0, nearest, n_clusters)
     sizes = torch.nn.functional.one_hot(counted, n_clusters + 1).sum(2)[..., :n_clusters]

@@ -1,8 +1,13 @@
 """Local search on the n-cut itself.
 
-k-means minimizes inertia in the embedding, which only stands in for the n-cut. Here one neuron at a
-time moves to the cluster that lowers the n-cut most, until none does: a few milliseconds that never
-make the n-cut worse. Such a search ends in the nearest minimum, so several starts may be given.
+k-means minimizes inertia in the embedding, which only approximates the n-cut. The search moves one
+neuron at a time to the cluster that lowers the n-cut most, until no move lowers it. It takes a few
+milliseconds and ends in a nearby minimum, so callers may give several starts.
+
+Differs from Kernighan-Lin: neurons move singly rather than swap in pairs, and no move that raises
+the n-cut is accepted. Differs from Graclus: no coarsening, and volumes are updated after each move.
+Differs from Louvain's local moving, whose sweeps serve modularity and may empty clusters: here the
+number of clusters stays, and a table of strengths to clusters gives the best of k moves in O(k).
 """
 
 from __future__ import annotations
@@ -18,17 +23,17 @@ from clusterability.compiling import compiled
 from clusterability.graph.packed import PackedGraph, span
 
 SMALLEST_GAIN = 1e-12
-"""A move must gain more than rounding."""
+"""A move must lower the n-cut by more than this, which is above rounding."""
 
 MAX_SWEEPS = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """The n-cut of a clustering, and the lowest that local search found.
+    """The n-cut of a clustering, and the lowest n-cut that local search found.
 
     Attributes:
-        ncut: n-cut of the clustering given.
+        ncut: n-cut of the given clustering.
         refined_ncut: n-cut after the search, at most ``ncut``.
         labels: (n_neurons,) int32 after the search; -1 where isolated.
     """
@@ -41,7 +46,9 @@ class Refined:
 def refine(
     packed: PackedGraph, degrees: NDArray[np.float64], labels: NDArray[np.int32], n_clusters: int
 ) -> Refined:
-    """Lower the n-cut by single moves. No cluster is emptied: merging two always lowers the n-cut.
+    """Lower the n-cut by single moves that never empty a cluster.
+
+    A merge of two clusters always lowers the n-cut, so the search must not change their number.
 
     Args:
         packed: the graph.
@@ -70,13 +77,13 @@ def refine_from(
     starts: Sequence[NDArray[np.int32]],
     n_clusters: int,
 ) -> Refined:
-    """Lower the n-cut of a clustering, searching from others too; the lowest n-cut counts.
+    """Lower the n-cut of a clustering by searches from it and from others; keep the lowest.
 
     Args:
         packed: the graph.
         degrees: (n_neurons,).
-        starts: labels as in :func:`refine`, first those of the clustering to refine. All leave out
-            the same neurons and use the same number of clusters.
+        starts: labels as in :func:`refine`; the first are those of the clustering to refine. All
+            leave out the same neurons and use the same number of clusters.
         n_clusters: as in :func:`refine`.
 
     Returns:
@@ -97,7 +104,7 @@ def _renumber(
     degrees: NDArray[np.float64],
     n_clusters: int,
 ) -> NDArray[np.int32]:
-    """Return the same clusters, paired with those of ``like`` so that they share most volume."""
+    """Number the clusters like those of ``like`` with which they share most volume."""
     alive = labels >= 0
     shared = np.zeros((n_clusters, n_clusters))
     np.add.at(shared, (labels[alive], like[alive]), degrees[alive])
@@ -116,7 +123,7 @@ def offset_ncut(
 ) -> float:
     """Return sum_i W(X_i, not X_i) / (vol(X_i) + volume_offset); arguments as for :func:`refine`.
 
-    The published numbers had an offset of 1e-8: a cluster of a far smaller volume counts 0 there.
+    The published numbers had an offset of 1e-8; it makes the term of a far smaller volume near 0.
     """
     volumes, inside = _inside(packed.strengths, packed.table, degrees, labels, n_clusters)
     ncut: float = _ncut(volumes, inside, volume_offset)
@@ -125,7 +132,7 @@ def offset_ncut(
 
 @compiled()
 def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignore[no-untyped-def]
-    """(n_clusters, n_neurons): how strongly each neuron is joined to each cluster."""
+    """Return the sum of strengths from each neuron to each cluster, (n_clusters, n_neurons)."""
     to_clusters = np.zeros((n_clusters, labels.size))
     sums = np.empty((2, n_clusters + 1))
     for block in range(table.shape[0]):
@@ -134,8 +141,8 @@ def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignor
         for s in range(s_first, s_first + s_count):
             row = strengths[position : position + t_count]
             position += t_count
-            # Two sums a cluster, so that a run of one label does not wait for itself; the last
-            # place is for isolated neurons, whose label is -1.
+            # Two sums a cluster, so that additions to one label need not wait for each other; the
+            # last place is for isolated neurons, whose label is -1.
             sums[:] = 0.0
             for t in range(0, t_count - 1, 2):
                 sums[0, others[t]] += row[t]
@@ -153,7 +160,7 @@ def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignor
 
 @compiled()
 def _volumes(to_clusters, degrees, labels):  # type: ignore[no-untyped-def]
-    """Each cluster's volume, and twice the strength inside it."""
+    """Return each cluster's volume, and twice the strength inside it."""
     volumes, inside = np.zeros(to_clusters.shape[0]), np.zeros(to_clusters.shape[0])
     for i in range(labels.size):
         if labels[i] >= 0:
@@ -164,7 +171,7 @@ def _volumes(to_clusters, degrees, labels):  # type: ignore[no-untyped-def]
 
 @compiled(reorder=True)
 def _inside(strengths, table, degrees, labels, n_clusters):  # type: ignore[no-untyped-def]
-    """The same as :func:`_volumes`, from the strengths in one pass."""
+    """Return the same as :func:`_volumes`, from the strengths in one pass."""
     volumes, inside = np.zeros(n_clusters), np.zeros(n_clusters)
     for i in range(labels.size):
         if labels[i] >= 0:
@@ -230,7 +237,7 @@ def _search(  # type: ignore[no-untyped-def]
 
 @compiled()
 def _best_move(neuron, old, degree, to_clusters, volumes, inside):  # type: ignore[no-untyped-def]
-    """The cluster that lowers the n-cut most, or ``old``."""
+    """Return the cluster to which a move lowers the n-cut most, or ``old``."""
     if volumes[old] <= degree:  # beside this neuron the rest of its cluster is rounding
         return old
     without = (inside[old] - 2.0 * to_clusters[old, neuron]) / (volumes[old] - degree)

@@ -1,4 +1,4 @@
-"""Layers, the blocks of strengths that join them, and what a block may hold."""
+"""Layers, the blocks of strengths that join them, and the checks of a block."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Block:
             its neurons once, above the diagonal.
         strengths: (..., n_source, n_target), non-negative and finite. Leading axes, the same in
             all blocks, hold several graphs of one shape, as a batch of shuffles does.
-        support: (n_source, n_target) bool, True where the architecture has a connection at all;
-            a grouped convolution's is block-diagonal. Strengths are 0 elsewhere. None stands for
-            everywhere, in a block within one layer for everywhere above the diagonal.
+        support: (n_source, n_target) bool, True where the architecture has a connection; that of a
+            grouped convolution is block-diagonal. Strengths are 0 elsewhere. None means that all
+            pairs are connected; in a block within one layer, all pairs above the diagonal.
         kernel: name of the weights that the strengths come from. A skip connection repeats a
             block: such copies have the same name.
 
@@ -61,15 +61,15 @@ class Block:
 
 
 def above_diagonal(n_neurons: int, device: torch.device) -> Tensor:
-    """(n, n) bool, True where the column is greater than the row: each pair of neurons once."""
+    """Return an (n, n) bool mask of the places above the diagonal: each pair of neurons once."""
     return torch.ones(n_neurons, n_neurons, dtype=torch.bool, device=device).triu_(1)
 
 
 def check_block(block: Block, layers: tuple[Layer, ...]) -> None:
-    """Refuse a block that does not fit its layers, whatever it holds.
+    """Refuse a block that does not fit its layers; its values are not looked at.
 
     Raises:
-        InputError: if an index, a shape or a type is not what it should be.
+        InputError: if an index, a shape or a type is wrong.
     """
     for end in (block.source, block.target):
         if not 0 <= end < len(layers):
@@ -106,10 +106,10 @@ def check_block(block: Block, layers: tuple[Layer, ...]) -> None:
 
 
 def check_values(block: Block, layers: tuple[Layer, ...]) -> None:
-    """Refuse strengths that no graph can have.
+    """Refuse strengths that are not valid in a graph.
 
     Raises:
-        InputError: if one is negative, NaN, infinite, or lies where there is no connection.
+        InputError: if a strength is negative, NaN, infinite, or lies outside the support.
     """
     if block.strengths.ndim != 2 or block.strengths.is_meta:
         raise InputError("a graph to measure needs 2-D blocks with values, one graph only")
@@ -147,7 +147,7 @@ def _check_support(block: Block, strengths: Tensor, support: Tensor, name: str) 
 
 
 def block_name(block: Block, layers: tuple[Layer, ...]) -> str:
-    """The block as messages name it."""
+    """Return the name of a block for messages."""
     source, target = (shown(layers[end].name) for end in (block.source, block.target))
     if block.source == block.target:
         return f"the block within '{source}'"

@@ -1,4 +1,4 @@
-"""The graph in other libraries' forms: SciPy and networkx."""
+"""Conversions of a graph to SciPy and networkx."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def to_scipy(graph: NeuronGraph) -> scipy.sparse.csr_array:
-    """The adjacency matrix A, (n_neurons, n_neurons), float64, symmetric, zeros not stored.
+    """Return the adjacency matrix A, (n_neurons, n_neurons), float64, zeros not stored.
 
     Isolated neurons keep their empty row and column. Blocks that join the same layers add up.
 
     Raises:
-        InputError: if it is a batch of graphs.
+        InputError: if ``graph`` is a batch.
 
     >>> import torch
     >>> from clusterability.graph import NeuronGraph
@@ -33,15 +33,15 @@ def to_scipy(graph: NeuronGraph) -> scipy.sparse.csr_array:
            [0., 3., 0., 0.]])
     """
     upper = _above_diagonal(graph)
-    # Adding the transpose last makes A exactly symmetric, in whatever order the blocks add up.
+    # The transpose is added last, so that A is exactly symmetric however the blocks round.
     return scipy.sparse.csr_array(upper + upper.T)
 
 
 def to_networkx(graph: NeuronGraph) -> networkx.Graph:
-    """A networkx graph: neurons 0..N-1 with ``layer`` (its name), edges with ``weight``.
+    """Return a networkx graph: nodes 0..N-1 with ``layer``, a name, and edges with ``weight``.
 
     Raises:
-        InputError: if networkx is not installed, or it is a batch of graphs.
+        InputError: if networkx is not installed, or ``graph`` is a batch.
     """
     try:
         import networkx

@@ -29,8 +29,8 @@ class NeuronGraph:
     """A weighted undirected graph whose vertices are neurons, kept as blocks between layers.
 
     Neurons are numbered layer by layer. The adjacency matrix A holds every block twice, once on
-    either side of the diagonal; several blocks may join the same two layers and then add up. A
-    block U within one layer lies above the diagonal and is there as U + U'. Blocks with leading
+    either side of the diagonal. Several blocks may join the same two layers; their strengths add
+    up. A block U within one layer lies above the diagonal and adds U + U' to A. Blocks with leading
     axes make a batch: one graph for each index along these axes, which are the same in all blocks.
 
     Source: section 1.1 of Filan et al. (2021).
@@ -52,7 +52,7 @@ class NeuronGraph:
         for block in self.blocks:
             check_block(block, self.layers)
         if any(b.source == b.target and b.support is None for b in self.blocks):
-            object.__setattr__(self, "blocks", tuple(map(_with_support, self.blocks)))
+            object.__setattr__(self, "blocks", tuple(map(_add_support, self.blocks)))
         devices = {block.strengths.device for block in self.blocks}
         if len(devices) > 1:
             listed = ", ".join(sorted(map(str, devices)))
@@ -94,11 +94,11 @@ class NeuronGraph:
 
     @classmethod
     def unchecked(cls, layers: tuple[Layer, ...], blocks: tuple[Block, ...]) -> NeuronGraph:
-        """Build a graph of blocks that are known to fit, for loops that cannot wait for the checks.
+        """Build a graph without checking it, for inner loops whose blocks are known to fit.
 
         Args:
             layers: as for the graph itself.
-            blocks: as for the graph itself; one within a layer has a support.
+            blocks: as for the graph itself; a block within one layer must have a support.
         """
         graph = object.__new__(cls)
         graph.__dict__.update(layers=layers, blocks=blocks, _flat=None)
@@ -106,7 +106,7 @@ class NeuronGraph:
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """Number of each layer's first neuron, and at the end the number of all neurons."""
+        """Index of each layer's first neuron, followed by the number of neurons."""
         return tuple(accumulate((layer.n_neurons for layer in self.layers), initial=0))
 
     @property
@@ -132,17 +132,17 @@ class NeuronGraph:
         return self.blocks[0].strengths.device if self.blocks else torch.device("cpu")
 
     def degrees(self, dtype: torch.dtype | None = None) -> Tensor:
-        """d_i = sum_j A_ij, shape (..., n_neurons), added up in ``dtype``."""
+        """Return d_i = sum_j A_ij, shape (..., n_neurons), added up in ``dtype``."""
         parts: list[Tensor | None] = [None] * len(self.layers)
         for block in self.blocks:
             sums = row_and_column_sums(block.strengths, dtype or block.strengths.dtype)
             for layer, part in zip((block.source, block.target), sums, strict=True):
                 so_far = parts[layer]
                 parts[layer] = part if so_far is None else so_far + part
-        return self._joined(parts, -1)
+        return self._concatenate(parts, -1)
 
     def product(self, vectors: Tensor) -> Tensor:
-        """A @ vectors, for vectors of shape (..., n_neurons, m), in their precision.
+        """Return A @ vectors, for vectors of shape (..., n_neurons, m), in their precision.
 
         Leading axes of the vectors and of the graph are broadcast.
         """
@@ -156,9 +156,9 @@ class NeuronGraph:
             for layer, part in pairs:
                 so_far = parts[layer]
                 parts[layer] = part if so_far is None else so_far + part
-        return self._joined(parts, -2)
+        return self._concatenate(parts, -2)
 
-    def _joined(self, parts: Sequence[Tensor | None], axis: int) -> Tensor:
+    def _concatenate(self, parts: Sequence[Tensor | None], axis: int) -> Tensor:
         """Concatenate one tensor a layer; a layer that no block touches gets zeros."""
         known = next(part for part in parts if part is not None)
         shape = list(known.shape)
@@ -169,10 +169,11 @@ class NeuronGraph:
         return torch.cat(filled, dim=axis)
 
     def two_coloring(self) -> tuple[int, ...] | None:
-        """A color, 0 or 1, for each layer so that every block joins different colors.
+        """Return a color, 0 or 1, for each layer such that every block joins different colors.
 
-        None if there is no such coloring, as where a block joins a layer to itself. Layers are
-        colored breadth first from the first of each connected group, so that a chain alternates.
+        Returns None if there is no such coloring, as where a block joins a layer to itself. Each
+        connected group of layers is colored breadth first from its first layer, so that the colors
+        of a chain alternate.
         """
         neighbors: list[list[int]] = [[] for _ in self.layers]
         for block in self.blocks:
@@ -194,7 +195,7 @@ class NeuronGraph:
         return tuple(color or 0 for color in colors)
 
     def to(self, device: torch.device | str) -> NeuronGraph:
-        """The same graph on another device."""
+        """Return the same graph on another device."""
         if self.device == torch.device(device):
             return self
         blocks = (
@@ -208,16 +209,16 @@ class NeuronGraph:
         return NeuronGraph(self.layers, tuple(blocks))
 
     def flat_strengths(self) -> Tensor:
-        """All strengths in one tensor (..., n_strengths), block after block, row by row.
+        """Return all strengths in one tensor (..., n_strengths), block after block, row by row.
 
-        A view, if the blocks are views made by :meth:`with_flat_strengths`; else a copy.
+        The tensor is a view if :meth:`with_flat_strengths` made the graph, else a copy.
         """
         if self._flat is not None:
             return self._flat
         return torch.cat([block.strengths.flatten(-2) for block in self.blocks], dim=-1)
 
     def with_flat_strengths(self, flat: Tensor) -> NeuronGraph:
-        """The same layers and blocks with other strengths, which are views of ``flat``.
+        """Return the same layers and blocks with other strengths, views of ``flat``.
 
         Args:
             flat: (..., n_strengths), in the order of :meth:`flat_strengths`.
@@ -243,11 +244,11 @@ class NeuronGraph:
             )
 
     def check_strengths(self) -> None:
-        """Refuse strengths that no graph can have.
+        """Refuse strengths that are not valid in a graph.
 
         Raises:
-            InputError: if there are no blocks, or one holds a negative, NaN or infinite entry, or
-                one where there is no connection.
+            InputError: if there are no blocks, or a strength is negative, NaN, infinite, or lies
+                outside its block's support.
         """
         if not self.blocks:
             raise InputError("the graph has no blocks, so there is nothing to cluster; add one")
@@ -255,20 +256,20 @@ class NeuronGraph:
             check_values(block, self.layers)
 
     def to_scipy(self) -> scipy.sparse.csr_array:
-        """The adjacency matrix A, (n_neurons, n_neurons), isolated neurons included."""
+        """Return the adjacency matrix A, (n_neurons, n_neurons), isolated neurons included."""
         from clusterability.graph.conversions import to_scipy
 
         return to_scipy(self)
 
     def to_networkx(self) -> networkx.Graph:
-        """A networkx graph with ``layer`` on every node and ``weight`` on every edge."""
+        """Return a networkx graph with ``layer`` on every node and ``weight`` on every edge."""
         from clusterability.graph.conversions import to_networkx
 
         return to_networkx(self)
 
 
-def _with_support(block: Block) -> Block:
-    """Within one layer only what lies above the diagonal can be connected."""
+def _add_support(block: Block) -> Block:
+    """Give a block within one layer the support above its diagonal, if it has none."""
     if block.source != block.target or block.support is not None:
         return block
     n_neurons, device = block.strengths.shape[-1], block.strengths.device

@@ -18,12 +18,12 @@ class PackedGraph:
 
     Attributes:
         strengths: (n_strengths,) float32, block after block, row by row.
-        table: (n_blocks, 5) first neuron and number of neurons of the source layer, the same of the
-            target layer, position of the block in ``strengths``.
+        table: (n_blocks, 5): first neuron and number of neurons of the source layer, the same two
+            for the target layer, and the position of the block in ``strengths``.
         touching: (2 n_blocks,) the ends of blocks that touch the first layer, then the second, ...
-            Block b touches its source with end 2 b, the side of its rows, and its target with end
-            2 b + 1, that of its columns; a block within one layer touches this with both.
-        touching_offsets: (n_layers + 1,) where each layer's ends begin in ``touching``.
+            Block b has two ends: 2 b, its rows, touches its source layer, and 2 b + 1, its columns,
+            its target layer. Both ends of a block within one layer touch that layer.
+        touching_offsets: (n_layers + 1,) index in ``touching`` of each layer's first end.
         offsets: (n_layers + 1,) first neuron of each layer, and the number of neurons.
     """
 
@@ -35,10 +35,10 @@ class PackedGraph:
 
 
 def pack(graph: NeuronGraph) -> PackedGraph:
-    """Pack one graph. No copy is made of strengths that already lie flat, as a shuffle's do.
+    """Pack one graph. Strengths that already lie flat, as in a shuffle, are not copied.
 
     Raises:
-        InputError: if it is a batch of graphs.
+        InputError: if ``graph`` is a batch.
     """
     graph.check_single()
     sizes = graph.layer_sizes
@@ -64,7 +64,7 @@ def pack(graph: NeuronGraph) -> PackedGraph:
 
 
 def count_components(packed: PackedGraph) -> int:
-    """Number of connected components among neurons with any connection."""
+    """Return the number of connected components, isolated neurons not counted."""
     blocks = (packed.touching, packed.touching_offsets)
     return int(_count_components(packed.strengths, packed.table, *blocks, packed.offsets))
 
@@ -76,7 +76,7 @@ def _count_components(strengths, table, touching, touching_offsets, offsets):  #
     layer_of = np.empty(n, np.int64)
     for layer in range(offsets.size - 1):
         layer_of[offsets[layer] : offsets[layer + 1]] = layer
-    # The search ends when every neuron is found, long before it has looked at every strength.
+    # The search ends when every neuron is found, usually long before every strength is read.
     n_found = 0
     for start in range(n):
         if n_found == n:
@@ -104,7 +104,7 @@ def _count_components(strengths, table, touching, touching_offsets, offsets):  #
 
 @compiled()
 def span(table, end, neuron):  # type: ignore[no-untyped-def]
-    """A neuron's strengths at one end of a block: first neighbor, count, first position, step."""
+    """Locate a neuron's strengths in a block: first neighbor, count, first position, step."""
     s_first, s_count, t_first, t_count, position = table[end // 2]
     if end % 2 == 0:
         return t_first, t_count, position + (neuron - s_first) * t_count, 1

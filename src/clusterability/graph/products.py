@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 PIECE = 2**18
-"""Strengths that are converted to another precision at a time: 2 MB of float64."""
+"""Number of strengths converted to another precision at a time: 2 MB of float64."""
 
 
 def row_and_column_sums(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Sums over the last and over the last but one axis, added up in ``dtype``."""
+    """Return the sums over the last axis and over the one before it, added up in ``dtype``."""
     if not _in_pieces(matrix, dtype):
         return matrix.sum(-1, dtype=dtype), matrix.sum(-2, dtype=dtype)
     rows = matrix.new_empty(matrix.shape[0], dtype=dtype)
@@ -24,7 +24,7 @@ def row_and_column_sums(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Ten
 
 
 def matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """matrix @ vectors in the precision of ``vectors``; leading axes are broadcast."""
+    """Return matrix @ vectors in the precision of ``vectors``; leading axes are broadcast."""
     if vectors.ndim > 2 or not _in_pieces(matrix, vectors.dtype):
         return matrix.to(vectors.dtype) @ vectors
     image = vectors.new_empty(matrix.shape[0], vectors.shape[1])
@@ -34,7 +34,7 @@ def matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 
 def transposed_matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """matrix' @ vectors, like :func:`matmul`; taken as (vectors' @ matrix)', which is faster."""
+    """Return matrix' @ vectors, computed as (vectors' @ matrix)', which is faster."""
     if vectors.ndim > 2 or not _in_pieces(matrix, vectors.dtype):
         return (vectors.mT @ matrix.to(vectors.dtype)).mT
     image = vectors.new_zeros(vectors.shape[1], matrix.shape[1])
@@ -44,7 +44,7 @@ def transposed_matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 
 def _in_pieces(matrix: Tensor, dtype: torch.dtype) -> bool:
-    """Whether a matrix is converted piece by piece.
+    """Return whether to convert a matrix piece by piece.
 
     A strength costs 4 bytes and its copy in float64 8: on a network near the size of the memory
     the copy of a whole block would not fit.
@@ -54,7 +54,7 @@ def _in_pieces(matrix: Tensor, dtype: torch.dtype) -> bool:
 
 
 def _converted_pieces(matrix: Tensor, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of the matrix in another precision, all in one buffer: take each before the next."""
+    """Yield rows of the matrix in another precision; each piece overwrites the one before."""
     n_rows = max(1, PIECE // matrix.shape[-1])
     buffer = matrix.new_empty(n_rows, matrix.shape[-1], dtype=dtype)
     for first in range(0, matrix.shape[0], n_rows):

@@ -1,4 +1,4 @@
-"""Neurons without any connection, left out of a graph."""
+"""Removal of the neurons of a graph that have no connection."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from clusterability.graph import Layer, NeuronGraph
 
 
 def without_isolated(graph: NeuronGraph) -> NeuronGraph:
-    """The graph of the neurons with any connection.
+    """Return the graph of the neurons with any connection.
 
-    The published null drops isolated neurons *before* it shuffles. That is not exact: it tells the
-    shuffles which rows and columns the observed network left empty.
+    The published null drops isolated neurons *before* it shuffles. That test is not exact: the
+    empty rows and columns of the observed network then shape its shuffles.
 
     Raises:
-        InputError: if it is a batch of graphs.
+        InputError: if ``graph`` is a batch.
     """
     graph.check_single()
     alive = graph.degrees() > 0

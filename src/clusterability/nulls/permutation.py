@@ -1,4 +1,9 @@
-"""A fast random permutation of a block's strengths."""
+"""A fast random permutation of a block's strengths.
+
+Differs from NumPy's ``Generator.permutation``, which takes three times as long, most of it to draw
+bounded integers: compiled code makes these from random numbers drawn in bulk, and arrays too large
+for a processor's cache are first dealt into buckets. The same seed gives another order than there.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +25,14 @@ def permute(
     rng: np.random.Generator,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """The values in a random order, each order equally likely (Fisher and Yates).
+    """Return the values in a random order, each order equally likely (Fisher and Yates).
 
-    NumPy's own ``permutation`` takes three times as long, most of it in drawing bounded integers.
-    Values that no cache holds are first dealt into buckets that one does, each value into any
-    bucket alike, and each bucket is permute (Rao 1961; Sandelius 1962).
+    Values too many for the cache are first dealt into buckets, each value into any bucket with the
+    same probability; then each bucket is permuted (Rao 1961; Sandelius 1962).
 
     Args:
         values: (n,), not changed.
-        rng: where randomness comes from.
+        rng: draws all random numbers.
         out: (n,) array for the result, not overlapping ``values``; by default a new one.
     """
     out = np.empty_like(values) if out is None else out
@@ -51,7 +55,7 @@ def permute(
 
 
 def _buckets(n: int, rng: np.random.Generator) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """A random bucket for each of n values, piece by piece, with the place of each piece."""
+    """Draw a bucket for each of n values; yield pieces of them, each after its first index."""
     for start in range(0, n, _CACHED):
         yield start, rng.integers(0, 256, size=min(_CACHED, n - start), dtype=np.uint8)
 
@@ -71,7 +75,7 @@ def _count(buckets, sizes):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _deal(values, buckets, places, out):  # type: ignore[no-untyped-def]
-    """Put each value into the next place of its bucket."""
+    """Put each value into the next free place of its bucket."""
     for i in range(values.size):
         out[places[buckets[i]]] = values[i]
         places[buckets[i]] += 1
@@ -79,10 +83,10 @@ def _deal(values, buckets, places, out):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _swap(values, draws, end):  # type: ignore[no-untyped-def]
-    """Place the last of ``end`` values until the draws are used up; returns how many are left.
+    """Place the last of ``end`` values until the draws are used up; return the number left.
 
-    A draw becomes an index by a product's upper half; those that would favor an index are skipped
-    (Lemire 2019).
+    The upper half of the product of a draw and ``end`` is an index; draws that would favor some
+    indices are skipped (Lemire 2019).
     """
     low_half = np.uint64(0xFFFFFFFF)
     for draw in draws:

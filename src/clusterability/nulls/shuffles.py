@@ -1,8 +1,9 @@
 """Null models: graphs with the same strengths in each block, joined at random.
 
-A :data:`NullModel` is a function ``(graph, rng) -> graph``, found by its name in :data:`NULLS`. The
-graph that it gets must lie flat on the CPU in float32. Shuffling an MLP's weights and taking
-absolute values commute; for a CNN the paper shuffles the channel x channel strengths (section 1.2).
+A :data:`NullModel` is a function ``(graph, rng) -> graph``, found by its name in :data:`NULLS`. Its
+argument must lie flat on the CPU in float32. For an MLP it does not matter whether weights or their
+absolute values are shuffled; for a CNN the paper shuffles the channel x channel strengths (section
+1.2).
 
 >>> from clusterability import toy
 >>> null: NullModel = shuffle_layer
@@ -30,7 +31,7 @@ NullModel = Callable[[NeuronGraph, np.random.Generator], NeuronGraph]
 def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
     """Permute all strengths of each block, zeros included (section 1.2 of Filan et al. 2021).
 
-    Where a block has a support they stay inside it: a grouped convolution remains one.
+    Strengths stay inside the support of a block: a grouped convolution remains grouped.
 
     >>> from clusterability import normalized_cut, toy
     >>> graph = toy.planted_mlp()
@@ -55,9 +56,9 @@ def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
 def shuffle_nonzero(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
     """Permute the non-zero strengths of each block among their places (appendix A.6).
 
-    Where copies of a kernel have zeros at different places, as scales on the way can make them,
-    strengths change places only with those that are zero in the same copies: so one permutation
-    serves all copies, and each keeps its zeros.
+    Copies of a kernel may have zeros at different places, if they are scaled differently. Strengths
+    then trade places only where the same copies are zero: one permutation serves all copies, and
+    each copy keeps its zeros.
 
     Raises:
         InputError: if copies of a kernel differ in shape or in support.
@@ -67,7 +68,7 @@ def shuffle_nonzero(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph
     >>> normalized_cut(shuffle, torch.tensor([0, 1, 0, 1, -1, 0, 1]))
     tensor(0.6167, dtype=torch.float64)
     """
-    places = {kernel: _alike(copies) for kernel, copies in copies_by_kernel(graph).items()}
+    places = {kernel: _group_places(copies) for kernel, copies in copies_by_kernel(graph).items()}
     flat = graph.flat_strengths().clone()
     blocks = graph.with_flat_strengths(flat).blocks
     for block, generator in zip(blocks, block_generators(graph, rng), strict=True):
@@ -78,8 +79,8 @@ def shuffle_nonzero(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph
     return graph.with_flat_strengths(flat)
 
 
-def _alike(copies: Sequence[Block]) -> list[NDArray[np.int64]]:
-    """Return places in a block that are zero in the same copies, without those zero in all."""
+def _group_places(copies: Sequence[Block]) -> list[NDArray[np.int64]]:
+    """Group the places of a block by the copies in which they are zero; omit those zero in all."""
     zeros = [copy.strengths.reshape(-1).numpy() == 0 for copy in copies]
     if all(np.array_equal(zero, zeros[0]) for zero in zeros[1:]):
         return [np.flatnonzero(~zeros[0])]

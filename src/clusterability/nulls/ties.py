@@ -1,8 +1,7 @@
-"""Copies of one kernel's block, which a skip connection makes, and random numbers for them.
+"""Random numbers for the copies of a block that skip connections make.
 
-Shuffling a kernel once and reusing that for all its copies (``tied``) keeps what the skip
-connections make alike. The published null model shuffles every copy by itself (``independent``),
-which rejects true nulls too often.
+A ``tied`` shuffle permutes all copies of a kernel alike, so that they remain copies. The published
+null model shuffles every copy by itself (``independent``), which rejects true nulls too often.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ from clusterability.shown import shown
 
 
 def block_generators(graph: NeuronGraph, rng: np.random.Generator) -> Iterator[np.random.Generator]:
-    """A generator for each block in turn, with which a null model shuffles it.
+    """Yield for each block in turn the generator with which a null model shuffles it.
 
-    It is ``rng`` itself, except for a later block of the same ``kernel`` as an earlier one: that
-    gets the random numbers of the earlier one over again, and so the same permutation. Without
-    such copies the random numbers are those of one ``rng`` used for block after block.
+    The generator is ``rng`` itself, except for a block with the ``kernel`` of an earlier block: its
+    generator repeats the earlier block's random numbers, and so gives the same permutation.
+    Without copies, ``rng`` serves block after block.
 
     Args:
-        graph: its blocks' ``kernel`` say which are copies; :func:`untied` takes these names away.
-        rng: must be used for nothing else before the last block is done.
+        graph: blocks of the same ``kernel`` are copies; :func:`untie` removes these names.
+        rng: the caller must not use it otherwise until the last block is shuffled.
 
     Raises:
-        InputError: if copies of a kernel differ in shape or in support, or it is a batch of graphs.
+        InputError: if copies of a kernel differ in shape or support, or ``graph`` is a batch.
 
     >>> graph = NeuronGraph.chain([torch.ones(2, 2), torch.ones(2, 2)])
     >>> copies = NeuronGraph(graph.layers, tuple(replace(b, kernel="conv") for b in graph.blocks))
@@ -58,15 +57,15 @@ def block_generators(graph: NeuronGraph, rng: np.random.Generator) -> Iterator[n
             yield np.random.Generator(again)
 
 
-def untied(graph: NeuronGraph) -> NeuronGraph:
-    """The same graph with blocks that are nobody's copies, so that each is shuffled by itself."""
+def untie(graph: NeuronGraph) -> NeuronGraph:
+    """Return the graph without the names of kernels, so that each block is shuffled by itself."""
     if all(block.kernel is None for block in graph.blocks):
         return graph
     return replace(graph, blocks=tuple(replace(block, kernel=None) for block in graph.blocks))
 
 
 def copies_by_kernel(graph: NeuronGraph) -> dict[str, list[Block]]:
-    """Return the blocks of each kernel that is named.
+    """Return the blocks of each kernel by its name; blocks without a kernel are left out.
 
     Raises:
         InputError: if copies of a kernel differ in shape or in support.
@@ -88,7 +87,7 @@ def check_copies(graph: NeuronGraph, alive: Tensor) -> None:
         alive: (n_neurons,) bool, the neurons that are kept.
 
     Raises:
-        InputError: that names the kernel and what to do instead.
+        InputError: if they do; the message names the kernel and the remedy.
     """
     kept = torch.split(alive, graph.layer_sizes)
     for kernel, (original, *others) in copies_by_kernel(graph).items():

@@ -1,4 +1,4 @@
-"""L1 and L2 on the kernels, as Keras defines them: no half, and no mean."""
+"""L1 and L2 penalties of the kernels as in Keras: without a factor 1/2, and not averaged."""
 
 from __future__ import annotations
 

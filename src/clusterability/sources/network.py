@@ -24,7 +24,7 @@ from clusterability.tracing.examples import check_example_inputs, check_input_sh
 from clusterability.tracing.modules import trace_module, unwrapped
 from clusterability.wiring.kernels import find_kernel_norm
 
-Network = nn.Module | Mapping[str, Any] | str | os.PathLike[str] | NeuronGraph
+NetworkLike = nn.Module | Mapping[str, Any] | str | os.PathLike[str] | NeuronGraph
 
 MODEL_SUFFIXES = (".onnx", ".keras", ".h5", ".hdf5")
 """Suffixes of files that hold a whole model; other files hold weights only."""
@@ -49,7 +49,7 @@ class Traced:
 
 
 def trace(
-    network: Network,
+    network: NetworkLike,
     *,
     kernel_norm: str = "l1",
     include: Collection[str] = (),
@@ -115,7 +115,7 @@ def trace(
 
 
 def neuron_graph(
-    network: Network,
+    network: NetworkLike,
     *,
     kernel_norm: str = "l1",
     include: Collection[str] = (),

@@ -19,8 +19,8 @@ class Spectrum:
 
     Attributes:
         eigenvalues: ascending from the trivial 0.
-        residual: norm of M V - V Theta. On average over the eigenvalues, the true ones are lower
-            by at most this much.
+        residual: norm of M V - V Theta. The true eigenvalues are lower by at most this much, on
+            average.
     """
 
     eigenvalues: tuple[float, ...]
@@ -32,7 +32,7 @@ class Spectrum:
         The n-cut is the trace of H' L_sym H for an orthonormal H, so the sum of the ``n_clusters``
         smallest eigenvalues bounds it. Computed eigenvalues come from a subspace and are never
         below the true ones, so the residual is subtracted for each. An eigenvalue of L that was
-        computed as 1, or not at all, is at least 1 - ``SMALLEST_EIGENVALUE``.
+        computed as 1, or was not computed, is at least 1 - ``SMALLEST_EIGENVALUE``.
         """
         known = np.array(self.eigenvalues[:n_clusters])
         unknown = np.count_nonzero(known == 1) + n_clusters - len(known)
@@ -49,7 +49,7 @@ def spectrum(
     """Compute the leading eigenvalues of L_norm and their residual.
 
     The residual bounds the error only if no eigenvalue was missed altogether. LAPACK misses none;
-    the block iteration, from a random start, does so with probability 0.
+    the block iteration starts at random and misses one with probability 0.
 
     Args:
         graph: one graph.
@@ -58,7 +58,7 @@ def spectrum(
         solver: as for :func:`~clusterability.spectral.embedding.spectral_embedding`.
 
     Raises:
-        InputError: if it is a batch of graphs.
+        InputError: if ``graph`` is a batch.
     """
     graph.check_single()
     embedding = spectral_embedding(graph, n_eigenvalues - 1, [rng], solver)

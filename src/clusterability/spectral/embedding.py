@@ -2,8 +2,8 @@
 
 Notation of DESIGN: M = D^-1/2 A D^-1/2 and L_sym = I - M. With u an eigenvector of L_sym, the
 embedding is y = D^-1/2 u, scaled so that y' D y = 1; y is an eigenvector of L_norm = I - D^-1 A,
-with the same eigenvalue. These are the eigenvectors of Algorithm 1 (Filan et al. 2021) and what
-scikit-learn's ``SpectralClustering`` clusters.
+with the same eigenvalue. Algorithm 1 of Filan et al. (2021) and scikit-learn's
+``SpectralClustering`` cluster the rows of these eigenvectors.
 
 Isolated neurons are kept, with 0 in D^-1/2, so that all shuffles of a network have the same shape.
 """
@@ -23,7 +23,7 @@ from clusterability.spectral.solvers import Solver, choose_solver
 from clusterability.spectral.weak_rows import recompute_weak_rows
 
 EXACT_SIDE = 200
-"""Problems up to this size are solved in float64, which costs next to nothing there."""
+"""Problems up to this size are solved in float64, whose extra cost is negligible there."""
 
 SMALLEST_IN_FLOAT32 = 3e-3
 """The smallest eigenvalue of M trusted in float32: the square of a smaller singular value of B is
@@ -34,8 +34,8 @@ lost in the rounding of B'B."""
 class Embedding:
     """Leading non-trivial eigenpairs of L_norm.
 
-    The first eigenpair, eigenvalue 0 with a constant vector, is left out: it is known, and does not
-    change k-means.
+    The first eigenpair, eigenvalue 0 with a constant vector, is left out: it is known, and k-means
+    ignores a constant column.
 
     Attributes:
         eigenvalues: (..., m) ascending, from the second on; float64.

@@ -1,7 +1,10 @@
 """Block Lanczos iteration with thick restarts, for a batch of symmetric operators at once.
 
-Differs from ARPACK: a block of vectors a step, so that the work is matrix products and multiple
-eigenvalues are found together; a leading batch axis, so that a GPU solves all shuffles at once.
+Differs from ARPACK's implicitly restarted Lanczos: each step multiplies a block of vectors, so that
+the work is matrix products and multiple eigenvalues are found together; a restart keeps Ritz
+vectors instead of applying shifts; a leading batch axis lets a GPU solve all shuffles at once.
+Differs from LOBPCG: the basis grows to ``BASIS_BLOCKS`` blocks instead of three, without a
+preconditioner.
 """
 
 from __future__ import annotations
@@ -15,33 +18,33 @@ from torch import Tensor
 MAX_RESTARTS = 100
 
 MAX_STAGNANT = 4
-"""Restarts in a row that barely lower the residual before it is taken for rounding."""
+"""The iteration stops after this many restarts in a row that barely lower the residual."""
 
 BASIS_BLOCKS = 12
-"""Blocks that the basis holds before a restart."""
+"""The basis holds this many blocks before a restart."""
 
 SMALLEST_SIDE = BASIS_BLOCKS + 2
-"""Blocks that must fit into the space: the basis, the one that follows, and room to choose it."""
+"""Least size of a problem in blocks: the basis, the next block, and one more as slack."""
 
 FALL = 10
-"""By what factor a block lowers the residual at most, as a rule: says when to look at it again."""
+"""A step seldom lowers the residual by more than this factor. Sets when to check it again."""
 
 WELL_CONDITIONED = 0.1
-"""Share of each column that must outlast a projection for its rounding not to matter."""
+"""If more than this share of a column survives the projections, no third one is needed."""
 
 
 def largest_eigenpairs(
     apply: Callable[[Tensor], Tensor], start: Tensor, n_wanted: int, tolerance: float = 2e-6
 ) -> tuple[Tensor, Tensor]:
-    """The algebraically largest eigenvalues, descending, and their eigenvectors.
+    """Compute the algebraically largest eigenvalues, descending, and their eigenvectors.
 
-    Iterates until every wanted residual norm is below ``tolerance`` times the largest |eigenvalue|
-    seen, or has stopped falling: it cannot fall below rounding.
+    The iteration stops when every wanted residual norm is below ``tolerance`` times the largest
+    |eigenvalue| seen, or when the norms stop falling, as they do at the level of rounding.
 
     Args:
         apply: maps (..., n, b) to (..., n, b); symmetric.
-        start: (..., n, b), with b > n_wanted and n at least ``SMALLEST_SIDE`` b; at least a part
-            of each column random.
+        start: (..., n, b), with b > n_wanted and n at least ``SMALLEST_SIDE`` b. Each column must
+            have a random part.
         n_wanted: number of eigenpairs.
 
     Returns:
@@ -53,7 +56,7 @@ def largest_eigenpairs(
     basis = start.new_zeros(*start.shape[:-1], size)
     projected = start.new_zeros(*start.shape[:-2], size, size, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
-    block, _ = _orthonormal(start, basis[..., :0], generator)
+    block, _ = _orthonormalize(start, basis[..., :0], generator)
     filled, best, n_stagnant, n_restarts, steps_to_look = 0, float("inf"), 0, 0, 2
     while True:
         span = slice(filled, filled + width)
@@ -64,7 +67,7 @@ def largest_eigenpairs(
         column = known.mT @ image
         projected[..., :filled, span] = column
         projected[..., span, :filled] = column.mT
-        block, coupling = _orthonormal(image, known, generator, column)
+        block, coupling = _orthonormalize(image, known, generator, column)
         steps_to_look -= 1
         is_full = filled + width > size
         if steps_to_look > 0 and not is_full:
@@ -88,21 +91,21 @@ def largest_eigenpairs(
 
 
 def _error(values: Tensor, residuals: Tensor) -> float:
-    """The longest residual (a column) over the largest |eigenvalue|, in the worst of the batch."""
+    """Return the longest residual column over the largest |eigenvalue|, worst of the batch."""
     lengths = torch.linalg.vector_norm(residuals, dim=-2).amax(-1)
     return float((lengths / values.abs().amax(-1).clamp_min(1e-30)).max())
 
 
-def _orthonormal(
+def _orthonormalize(
     block: Tensor, known: Tensor, generator: torch.Generator, inside: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Orthonormal columns that span ``block`` less that of ``known``; and the coupling factor.
+    """Make ``block`` orthogonal to ``known`` and orthonormal; return it and the coupling factor.
 
-    Projecting twice keeps float32 orthogonal to rounding; a third time is for columns that
-    cancelled almost entirely. Columns of which nothing is left but rounding, as when the space is
-    exhausted, are replaced by random ones, which are coupled to nothing.
+    Two projections keep float32 orthogonal up to rounding; a third serves columns that cancelled
+    almost entirely. If only rounding is left of a column, as when the space is exhausted, a random
+    column with a coupling of 0 replaces it.
 
-    ``inside`` is known' block, if it has been computed already.
+    ``inside`` is known' @ block, where the caller has computed it already.
     """
     lengths = torch.linalg.vector_norm(block, dim=-2, keepdim=True)
     block = block - known @ (known.mT @ block if inside is None else inside)
@@ -124,7 +127,7 @@ def _orthonormal(
 
 
 def _by_cholesky(columns: Tensor) -> tuple[Tensor, Tensor]:
-    """A QR factorization in products only; where columns depend on each other, a true QR."""
+    """Factor columns as QR by matrix products; by Householder QR if they are nearly dependent."""
     gram = (columns.mT @ columns).double()
     factor, info = torch.linalg.cholesky_ex(gram, upper=True)
     if bool((info > 0).any()) or bool((factor.diagonal(dim1=-2, dim2=-1) < 1e-3).any()):

@@ -1,8 +1,8 @@
 """LAPACK's symmetric eigensolver for a few eigenpairs, callable from several threads at once.
 
-``scipy.linalg.eigh`` calls the same routine but keeps the interpreter locked meanwhile, so that two
-shuffles could not be solved on two cores. Here the function that SciPy exports for Cython is called
-through ctypes, which unlocks it.
+``scipy.linalg.eigh`` calls the same routine but holds the interpreter's lock meanwhile, so that two
+shuffles could not be solved on two cores. This module calls the routine that SciPy exports for
+Cython through ctypes, which releases the lock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Matrix = NDArray[np.float32] | NDArray[np.float64]
 
 
 def _routine(name: str) -> Any:
-    """The LAPACK routine ``name`` as a ctypes function; all its arguments are pointers."""
+    """Return the LAPACK routine ``name`` as a ctypes function of pointers."""
     n_arguments = 21
     signature = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arguments)
     return signature(get_cython_function_address("scipy.linalg.cython_lapack", name))
@@ -29,7 +29,7 @@ _SYEVR = {np.dtype(np.float32): _routine("ssyevr"), np.dtype(np.float64): _routi
 
 
 def largest_eigenpairs(matrix: Matrix, n_wanted: int) -> tuple[Matrix, Matrix]:
-    """The largest eigenvalues of a symmetric matrix, descending, and their eigenvectors.
+    """Compute the largest eigenvalues of a symmetric matrix, descending, and their eigenvectors.
 
     Args:
         matrix: (n, n), C-contiguous, float32 or float64; its upper triangle is read.
@@ -86,7 +86,7 @@ def largest_eigenpairs(matrix: Matrix, n_wanted: int) -> tuple[Matrix, Matrix]:
     work, iwork = np.empty(int(work[0]), dtype), np.empty(int(iwork[0]), np.intc)
     call(work, work.size, iwork, iwork.size)
     if info.value or n_found.value != n_wanted:
-        # With very many equal eigenvalues it can lose count of them.
+        # With very many equal eigenvalues the routine can miscount them.
         every_value, every_vector = np.linalg.eigh(matrix, UPLO="U")
         return every_value[::-1][:n_wanted], every_vector[:, ::-1][:, :n_wanted]
     return values[:n_wanted][::-1].copy(), vectors[::-1].T

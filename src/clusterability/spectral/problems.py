@@ -19,11 +19,11 @@ SMALLEST_EIGENVALUE = 1e-6
 """A positive eigenvalue of M below this counts as 0: it is within rounding."""
 
 MOST_LAYERS = 700
-"""With more layers, the eigenproblem of the graph of layers costs more than a start from its
-eigenvectors saves."""
+"""With more layers, the eigenvectors of the graph of layers cost more time to find than a start
+from them saves."""
 
 NOISE = 0.01
-"""Length of the random part of each starting vector, whose other part has length 1."""
+"""Length of the random part of a starting vector; the other part has length 1."""
 
 
 class Eigenproblem(Protocol):
@@ -81,9 +81,9 @@ class BipartiteProblem:
         self._small = (neuron_colors == small).nonzero().squeeze(1)
         self._large = (neuron_colors != small).nonzero().squeeze(1)
         self._scale = scale[..., self._small], scale[..., self._large]
-        self.trivial = _normalized(trivial[..., self._small])
-        # Rows on the large side, rows on the small side, the block, and whether it is transposed,
-        # small x large.
+        self.trivial = _normalize(trivial[..., self._small])
+        # Rows on the large side, rows on the small side, the strengths, and whether these lie
+        # transposed, small x large.
         self._blocks: list[tuple[slice, slice, Tensor, bool]] = []
         for block in graph.blocks:
             turned = colors[block.source] == small
@@ -154,14 +154,14 @@ class BipartiteProblem:
 
 
 class GeneralProblem:
-    """M itself, for graphs of layers that are not two-colorable.
+    """The problem of M itself, for graphs of layers that are not two-colorable.
 
     Unlike B'B, M has large negative eigenvalues too.
     """
 
     def __init__(self, graph: NeuronGraph, scale: Tensor, trivial: Tensor) -> None:
         self.size = graph.n_neurons
-        self._graph, self._scale, self.trivial = graph, scale, _normalized(trivial)
+        self._graph, self._scale, self.trivial = graph, scale, _normalize(trivial)
 
     def apply(self, vectors: Tensor) -> Tensor:
         """Return (M - t t') @ vectors."""
@@ -173,9 +173,9 @@ class GeneralProblem:
     def start(self, noise: Tensor) -> Tensor:
         """Return eigenvectors of the graph of layers, spread over the neurons, plus a little noise.
 
-        Where the strengths of a block are much alike, as in shuffles and random networks, leading
-        eigenvectors of M are nearly D^1/2 times one number per layer. Elsewhere little is lost: the
-        second block of the iteration is the rescaled residual of the first.
+        Where the strengths within a block are similar, as in shuffles and random networks, leading
+        eigenvectors of M are nearly D^1/2 times one number per layer. In other networks this start
+        costs little: the second block of the iteration is the rescaled residual of the first.
         """
         totals = _layer_totals(self._graph)
         width = min(noise.shape[-1], totals.shape[-1] - 1)
@@ -194,11 +194,11 @@ class GeneralProblem:
         return start
 
     def matrix(self, dtype: torch.dtype) -> Tensor:
-        """Return M - t t', all of it filled."""
+        """Return M - t t', both triangles filled."""
         return self.apply(torch.eye(self.size, dtype=dtype))
 
     def finish(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotate the vectors, and set those of eigenvalues that are not positive to 0."""
+        """Rotate the vectors to eigenvectors; set those without a positive eigenvalue to 0."""
         basis = _orthogonal_to(self.trivial, vectors.double())
         values, rotation = torch.linalg.eigh(basis.mT @ self.apply(basis))
         values, rotation = values.flip(-1), rotation.flip(-1)
@@ -217,12 +217,12 @@ def _layer_totals(graph: NeuronGraph) -> Tensor:
 
 
 def _gram(matrix: Tensor) -> Tensor:
-    """Return matrix' @ matrix by NumPy, which notices the symmetry and does half the work."""
+    """Return matrix' @ matrix by NumPy, which uses the symmetry to do half the work."""
     array = matrix.numpy()
     return torch.from_numpy(array.T @ array)
 
 
-def _normalized(vector: Tensor) -> Tensor:
+def _normalize(vector: Tensor) -> Tensor:
     norm: Tensor = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
     return vector / norm.clamp_min(1e-300)
 
@@ -231,7 +231,7 @@ def _orthogonal_to(unit: Tensor, vectors: Tensor) -> Tensor:
     """Return orthonormal columns that span ``vectors`` less their part along ``unit``.
 
     This is one QR with ``unit`` in front. Where the span of ``vectors`` contains ``unit``, as
-    it can if fewer eigenvalues are positive than wanted, another direction takes its place.
+    it can if too few eigenvalues are positive, another direction takes its place.
     """
     columns: Tensor = torch.linalg.qr(torch.cat([unit[..., None], vectors], dim=-1))[0]
     return columns[..., 1:].contiguous()

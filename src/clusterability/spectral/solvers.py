@@ -13,10 +13,10 @@ from clusterability.spectral.problems import Eigenproblem
 
 Solver = Callable[[Eigenproblem, int, torch.dtype, Sequence[np.random.Generator]], Tensor]
 """A function of an eigenproblem, the number of wanted eigenvectors, a precision, and a generator
-for each graph. Returns the eigenvectors of the largest eigenvalues, (..., size, n_wanted)."""
+for each graph. It returns the eigenvectors of the largest eigenvalues, (..., size, n_wanted)."""
 
 DENSE_SIDE = 1000
-"""Up to this size LAPACK is faster on a CPU than the block iteration."""
+"""Up to this size, LAPACK is faster on a CPU than the block iteration."""
 
 
 def choose_solver(problem: Eigenproblem) -> Solver:
@@ -31,7 +31,7 @@ def dense(
     dtype: torch.dtype,
     rngs: Sequence[np.random.Generator],  # noqa: ARG001
 ) -> Tensor:
-    """Form the matrix and solve it directly; batches and GPUs always in float64."""
+    """Form the matrix and solve it directly; batches and problems on a GPU in float64."""
     if not _is_single_on_cpu(problem):
         return _solve_directly(problem, n_wanted)
     matrix = problem.matrix(dtype).numpy()
@@ -46,7 +46,7 @@ def iterative(
 ) -> Tensor:
     """Multiply blocks of vectors by the matrix, from a random start; the matrix is never formed.
 
-    A problem too small for the basis of the iteration is solved directly, in float64.
+    Problems too small for the basis of the iteration are solved directly, in float64.
     """
     trivial = problem.trivial
     width = 8 * -(-max(16, n_wanted + 4) // 8)

@@ -3,10 +3,10 @@
 An eigenvector u of L_sym comes from its solver with an error of some 1e-6, the same for all
 neurons. The embedding y = D^-1/2 u divides this error by sqrt(d_i): in a network trained with L2,
 whose dead neurons keep weights of 1e-36, it grows to 1e7 where the true entry is below 1, and
-k-means would cluster it. ARPACK in float64 has the same fault at smaller degrees.
+k-means would cluster it. ARPACK in float64 shows the same fault at smaller degrees.
 
-Such rows follow from the others: D^-1 A y = (1 - lambda) y is a linear system for them, whose
-coefficients, shares of a neuron's strength, do not become small with its degree.
+The other rows determine such rows: D^-1 A y = (1 - lambda) y is a linear system for them. Its
+coefficients are shares of a neuron's strength, which do not become small with its degree.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from clusterability.graph import NeuronGraph
 from clusterability.graph.products import matmul, transposed_matmul
 
 WEAK = 1e-6
-"""Share of the graph's volume below which a neuron is weak. An error of 2e-6 in u, which the block
-iteration leaves, is at this degree 0.2 % of a typical row, whose entries are 1 / sqrt(volume)."""
+"""A neuron is weak if its degree is below this share of the graph's volume. At this degree the
+block iteration's error of 2e-6 in u is 0.2 % of a typical row, whose entries are
+1 / sqrt(volume)."""
 
 RESOLVED = 1e-3
-"""An entry of a unit eigenvector above this stands out from the solver's error and is kept. Weak
-neurons have such entries where they are joined most to each other, in an eigenvector of theirs."""
+"""An entry of a unit eigenvector above this exceeds the solver's error and is kept. Weak neurons
+have such entries where they are joined mostly to each other and have their own eigenvector."""
 
 TOLERANCE = 1e-9
-"""Residual norm at which a column is solved, relative to its right side."""
+"""GMRES stops at this residual norm, relative to the right side of a column."""
 
 STEPS = 50
-"""GMRES steps before a restart. Shares among weak neurons act like a matrix of low rank, so that
-some five steps are enough."""
+"""GMRES steps before a restart. The shares among weak neurons are nearly of low rank, so that some
+five steps are enough."""
 
 RESTARTS = 10
 
@@ -44,12 +45,12 @@ RESTARTS = 10
 def recompute_weak_rows(
     graph: NeuronGraph, degrees: Tensor, eigenvalues: Tensor, vectors: Tensor
 ) -> Tensor:
-    """Replace the rows of weak neurons by those that the other rows imply.
+    """Replace the rows of weak neurons by the solution of the linear system that the others give.
 
     Args:
         graph: one graph, or a batch with one leading axis.
         degrees: (..., n_neurons) float64.
-        eigenvalues: (..., m) of M = D^-1/2 A D^-1/2; columns of those that are 0 are left alone.
+        eigenvalues: (..., m) of M = D^-1/2 A D^-1/2; columns of eigenvalues 0 are left unchanged.
         vectors: (..., n_neurons, m) float64, the embedding y = D^-1/2 u.
 
     Returns:
@@ -131,7 +132,7 @@ def _solve(
 
 @dataclass(frozen=True)
 class _Part:
-    """Strengths between the weak neurons of two layers, and the places of these among the weak."""
+    """Strengths between the weak neurons of two layers, and the indices of these neurons."""
 
     sources: slice
     targets: slice
@@ -139,7 +140,7 @@ class _Part:
 
 
 class _SharesAmong:
-    """D^-1 A between the weak neurons, as a product; on the CPU, in float64."""
+    """The operator D^-1 A restricted to the weak neurons; on the CPU, in float64."""
 
     def __init__(self, graph: NeuronGraph, weak: Tensor, degrees: Tensor) -> None:
         self._degrees = degrees.cpu()
@@ -156,7 +157,7 @@ class _SharesAmong:
         ]
 
     def __call__(self, vectors: Tensor) -> Tensor:
-        """Multiply (n_weak, m)."""
+        """Multiply vectors, (n_weak, m)."""
         image = torch.zeros_like(vectors)
         for part in self._parts:
             image[part.sources] += matmul(part.strengths, vectors[part.targets])

@@ -24,7 +24,7 @@ from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.provenance import INPUT
 from clusterability.tracing.reading import Arrivals, Indices, Reading, read, read_output
 from clusterability.tracing.walking import Walked
-from clusterability.wiring.connections import Connection, Path
+from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.index_maps import Entries
 from clusterability.wiring.wiring import Wiring
 
@@ -155,33 +155,33 @@ def _connection(
         numbers[target],
         operations[source.reader].weight,
         _entries(position[reading.inputs], len(members)),
-        tuple(_paths(readings[target.reader], target.segment, source.reader, operations)),
+        tuple(_routes(readings[target.reader], target.segment, source.reader, operations)),
     )
 
 
-def _paths(
+def _routes(
     reading: Reading, segment: int, operation: int, operations: Sequence[WeightOperation]
-) -> list[Path]:
+) -> list[Route]:
     members = reading.members(segment)
     position = np.full(len(reading.segments), -1)
     position[members] = np.arange(len(members))
-    paths = []
+    routes = []
     for arrivals in reading.arrivals:
         if arrivals.origin.operation != operation:
             continue
         here = position[arrivals.neurons] >= 0
         if here.any():
-            paths.append(
-                _path(arrivals, here, position, len(members), operations[operation].n_outputs)
+            routes.append(
+                _route(arrivals, here, position, len(members), operations[operation].n_outputs)
             )
-    return paths
+    return routes
 
 
-def _path(
+def _route(
     arrivals: Arrivals, here: NDArray[np.bool_], position: Indices, n_neurons: int, n_outputs: int
-) -> Path:
+) -> Route:
     origin, labels = arrivals.origin, arrivals.labels[here]
-    return Path(
+    return Route(
         _entries(origin.channels.numpy()[labels], n_outputs),
         _entries(position[arrivals.neurons[here]], n_neurons),
         tuple((scale, tuple(entry.numpy()[labels].tolist())) for scale, entry in origin.scales),
@@ -210,7 +210,7 @@ def _with_kernels(connections: Sequence[Connection]) -> list[Connection]:
                 connection.target,
                 connection.weight,
                 connection.inputs,
-                connection.paths,
+                connection.routes,
                 kernel,
             )
         )
@@ -218,9 +218,9 @@ def _with_kernels(connections: Sequence[Connection]) -> list[Connection]:
 
 
 def _kernel_key(connection: Connection) -> tuple[object, ...]:
-    """What copies of a block have in common: scales on the way may differ."""
-    ways = tuple((path.channels, path.neurons) for path in connection.paths)
-    return connection.source, connection.weight, ways
+    """Return a key that copies of a block share, even if the scales on their routes differ."""
+    ends = tuple((route.channels, route.neurons) for route in connection.routes)
+    return connection.source, connection.weight, ends
 
 
 def _layer_names(

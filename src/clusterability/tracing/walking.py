@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from clusterability.tracing.operations import Call, Constant, Record, WeightOperation, find_rule
+from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
 from clusterability.tracing.provenance import MOST_ELEMENTS, Value, network_input
 
 _SAME = {
@@ -143,8 +143,8 @@ def walk(
     fx.map_arg(program.graph.output_node().args, returned.append)
     found = [walker.known[node] for node in returned if node.name in names]
     outputs = tuple(value for value in found if isinstance(value, Value))
-    record = walker.record
-    return Walked(tuple(record.operations), outputs, tuple(record.notes), walker.computed)
+    findings = walker.findings
+    return Walked(tuple(findings.operations), outputs, tuple(findings.notes), walker.computed)
 
 
 class _Walker:
@@ -155,7 +155,7 @@ class _Walker:
         owners: Mapping[str, frozenset[str]],
     ) -> None:
         self.computed = Computed(program)
-        self.record = Record(owners)
+        self.findings = Findings(owners)
         self.known: dict[fx.Node, Any] = {}
         self._parameters = parameters
         self._inputs = set(program.graph_signature.user_inputs)
@@ -231,7 +231,7 @@ class _Walker:
             shapes=_shapes(node),
             module=_module_path(node),
             run=self._runner(node, name),
-            record=self.record,
+            findings=self.findings,
         )
         if not isinstance(node.target, torch._ops.OpOverload):
             raise call.refusal("it is control flow; measure the part of the network without it")

@@ -1,4 +1,4 @@
-"""Ways from the outputs of a weight to the neurons of a layer, and the blocks that they make."""
+"""Routes from the outputs of a weight to the neurons of a layer, and the blocks they make."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from clusterability.wiring.weights import Weight, support_of
 
 
 @dataclass(frozen=True)
-class Path:
-    """A way from the outputs of a weight to the neurons of a layer.
+class Route:
+    """A route from the outputs of a weight to the neurons of a layer.
 
     Attributes:
         channels: outputs of the weight that arrive, one for each arrival; None for all in order.
         neurons: the neuron of the target layer at which each arrives; None for all in order.
-        scales: what multiplies on the way, each with its entry for each arrival; None for one
-            entry an arrival, in order.
-        factor: a plain number that multiplies on the way.
+        scales: factors on the route, each with its entry for each arrival; None for one entry an
+            arrival, in order.
+        factor: a plain number that multiplies on the route.
     """
 
     channels: Entries = None
@@ -47,7 +47,7 @@ class Connection:
         inputs: the neuron of the source layer that each input of the weight belongs to, -1 if it
             belongs to another layer; None for one neuron an input, in order. Several inputs are one
             neuron where a dense weight reads a channel's flattened pixels.
-        paths: the ways to the target; their strengths add up.
+        routes: the routes to the target; their strengths add up.
         kernel: a name that copies of one block share, as a skip connection makes them; None if
             there are no copies.
     """
@@ -56,7 +56,7 @@ class Connection:
     target: int
     weight: Weight
     inputs: Entries = None
-    paths: tuple[Path, ...] = (Path(),)
+    routes: tuple[Route, ...] = (Route(),)
     kernel: str | None = None
 
 
@@ -75,8 +75,8 @@ class Joint:
         self.connection = connection
         self._n_source, self._n_target = n_source, n_target
         self._gather = add_into_rows(connection.inputs, n_source)
-        self._ways = [_Way(path, n_target) for path in connection.paths]
-        self._is_plain = connection.inputs is None and connection.paths == (Path(),)
+        self._routes = [_ReadyRoute(route, n_target) for route in connection.routes]
+        self._is_plain = connection.inputs is None and connection.routes == (Route(),)
         self._support = cache(self._make_support)
 
     def block(self, strengths: Tensor, parameters: Mapping[str, Tensor]) -> Block:
@@ -93,20 +93,20 @@ class Joint:
         return Block(connection.source, connection.target, strengths, support, connection.kernel)
 
     def _add_up(self, strengths: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """(..., n_inputs, n_outputs) -> (..., n_source, n_target) along all ways."""
+        """(..., n_inputs, n_outputs) -> (..., n_source, n_target) along all routes."""
         rows = self._gather(strengths)
-        total = self._ways[0].along(rows, parameters)
-        for way in self._ways[1:]:
-            total = total + way.along(rows, parameters)
+        total = self._routes[0].along(rows, parameters)
+        for route in self._routes[1:]:
+            total = total + route.along(rows, parameters)
         return total
 
     @torch.inference_mode(False)
     def _make_support(self, n_inputs: int, n_outputs: int, device: torch.device) -> Tensor:
-        """(n_source, n_target) bool, True where a way of the weight's groups arrives."""
+        """(n_source, n_target) bool, True where a route of the weight's groups arrives."""
         support = support_of(self.connection.weight, n_inputs, n_outputs, device)
         assert support is not None
         rows = self._gather(support.double())
-        places = [way.unscaled(rows) > 0 for way in self._ways]
+        places = [route.unscaled(rows) > 0 for route in self._routes]
         return torch.stack(places).any(0)
 
     def check(self, parameter: Tensor, parameters: Mapping[str, Tensor]) -> None:
@@ -125,9 +125,9 @@ class Joint:
         expected = self._n_source if inputs is None else len(inputs)
         if n_inputs != expected:
             raise InputError(f"{quoted(weight.name)} has {n_inputs} inputs, expected {expected}")
-        for path in self.connection.paths:
-            n_columns = _check_outputs(path, self._n_target, weight, n_outputs)
-            for scale, entries in path.scales:
+        for route in self.connection.routes:
+            n_columns = _check_outputs(route, self._n_target, weight, n_outputs)
+            for scale, entries in route.scales:
                 values = scale.find_values(parameters, widen(parameter.new_empty(0, 0)))
                 n_values = values.shape[-1]
                 if n_values != n_columns if entries is None else n_values <= max(entries):
@@ -137,14 +137,14 @@ class Joint:
                     )
 
 
-class _Way:
-    """A path made ready, like :class:`Joint`."""
+class _ReadyRoute:
+    """A route made ready, like :class:`Joint`."""
 
-    def __init__(self, path: Path, n_target: int) -> None:
-        self._factor = path.factor
-        self._pick = pick_columns(path.channels)
-        self._add = add_into_columns(path.neurons, n_target)
-        self._scales = [(scale, pick_columns(entries)) for scale, entries in path.scales]
+    def __init__(self, route: Route, n_target: int) -> None:
+        self._factor = route.factor
+        self._pick = pick_columns(route.channels)
+        self._add = add_into_columns(route.neurons, n_target)
+        self._scales = [(scale, pick_columns(entries)) for scale, entries in route.scales]
 
     def along(self, rows: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """(..., n_source, n_outputs) -> (..., n_source, n_target), scaled."""
@@ -160,18 +160,18 @@ class _Way:
         return self._add(self._pick(rows))
 
 
-def _check_outputs(path: Path, n_target: int, weight: Weight, n_outputs: int) -> int:
+def _check_outputs(route: Route, n_target: int, weight: Weight, n_outputs: int) -> int:
     """Return how many of a weight's outputs arrive, counted as often as they do.
 
     Raises:
         InputError: if the weight has too few outputs, or not as many as the target has neurons.
     """
     name, n_columns = quoted(weight.name), n_outputs
-    if path.channels is not None:
-        n_columns, n_needed = len(path.channels), max(path.channels) + 1
+    if route.channels is not None:
+        n_columns, n_needed = len(route.channels), max(route.channels) + 1
         if n_outputs < n_needed:
             raise InputError(f"{name} has {n_outputs} outputs, expected {n_needed} or more")
-    expected = n_target if path.neurons is None else len(path.neurons)
+    expected = n_target if route.neurons is None else len(route.neurons)
     if n_columns != expected:
         raise InputError(f"{name} gives {n_columns} outputs, expected {expected}")
     return n_columns

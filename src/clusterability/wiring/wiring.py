@@ -45,8 +45,8 @@ class Wiring:
         names: dict[str, None] = {}
         for connection in self.connections:
             names[connection.weight.name] = None
-            for path in connection.paths:
-                for scale, _ in path.scales:
+            for route in connection.routes:
+                for scale, _ in route.scales:
                     names.update(dict.fromkeys(scale.parameter_names))
         return tuple(names)
 
@@ -88,7 +88,7 @@ class Wiring:
 
         A block is (..., n_source, n_target): absolute weights of a dense layer, summed over a
         channel's flattened pixels; the norm of each kernel slice of a convolution; times the
-        scales on the way. Half precision goes to float32. The call never waits for a GPU.
+        scales on the routes. Half precision goes to float32. The call never waits for a GPU.
 
         Each weight is looked up once for its connections in a row, and let go: a mapping that
         drops the tensors that it hands out never holds weights and strengths together.
@@ -147,8 +147,8 @@ class Wiring:
 
 def _why_zero(connection: Connection) -> str:
     name = quoted(connection.weight.name)
-    scales = [scale for path in connection.paths for scale, _ in path.scales]
-    if all(path.factor == 0 for path in connection.paths):
+    scales = [scale for route in connection.routes for scale, _ in route.scales]
+    if all(route.factor == 0 for route in connection.routes):
         return f"what {name} gives is multiplied by 0, so that it joins no neurons"
     if scales:
         return (

@@ -69,11 +69,11 @@ def test_batch_norms_scale_what_their_operation_gives():
     norms = (BatchNorm("n", "n.running_var", 1e-5, "n.weight"), BatchNorm("m", "v", 0.1))
     operations = [CNN[0], replace(CNN[1], norms=norms), replace(CNN[2], norms=norms[1:])]
     wiring = chain_wiring(operations, ("dense",))
-    assert [[scale for scale, _ in c.paths[0].scales] for c in wiring.connections] == [
+    assert [[scale for scale, _ in c.routes[0].scales] for c in wiring.connections] == [
         list(norms),
         [norms[1]],
     ]
-    assert all(entries is None for c in wiring.connections for _, entries in c.paths[0].scales)
+    assert all(entries is None for c in wiring.connections for _, entries in c.routes[0].scales)
 
 
 def test_notes_say_what_is_left_out():

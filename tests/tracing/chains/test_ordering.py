@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from clusterability.errors import InputError
 from clusterability.tracing.chains import ordering
-from clusterability.tracing.chains.ordering import Weight, as_operations, chain_operations
+from clusterability.tracing.chains.ordering import NamedShape, as_operations, chain_operations
 
 
 def weights(**shapes):
-    return [Weight(f"{name}.weight", shape) for name, shape in shapes.items()]
+    return [NamedShape(f"{name}.weight", shape) for name, shape in shapes.items()]
 
 
 def sizes(operations):
@@ -20,7 +20,7 @@ def sizes(operations):
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=7), st.booleans())
 def test_a_dense_chain_is_read_in_either_orientation(widths, swapped):
     shapes = [pair if swapped else pair[::-1] for pair in pairwise(widths)]
-    operations, notes = chain_operations([Weight(str(i), s) for i, s in enumerate(shapes)])
+    operations, notes = chain_operations([NamedShape(str(i), s) for i, s in enumerate(shapes)])
     torch_chains = all(first[0] == second[1] for first, second in pairwise(shapes))
     expected = [shapes[0][1], *(s[0] for s in shapes)] if torch_chains else widths
     assert sizes(operations) == expected
@@ -34,7 +34,7 @@ def test_the_note_names_weights_and_sizes():
 
 
 def test_long_chains_are_cut_in_the_note():
-    _, notes = chain_operations([Weight(f"l{i}", (4, 4)) for i in range(500)])
+    _, notes = chain_operations([NamedShape(f"l{i}", (4, 4)) for i in range(500)])
     assert "l0 -> l1 -> l2 -> l3 -> l4 -> l5 -> ... -> l499" in notes[0]
 
 
@@ -75,12 +75,14 @@ def test_an_order_that_was_given_is_not_questioned():
     ],
 )
 def test_orientation_of_kernels(shapes, layout):
-    operations, _ = chain_operations([Weight(f"{i}.weight", s) for i, s in enumerate(shapes)])
+    operations, _ = chain_operations([NamedShape(f"{i}.weight", s) for i, s in enumerate(shapes)])
     assert {operation.layout for operation in operations} == {layout}
 
 
 def test_weights_named_kernel_are_read_as_in_out():
-    operations, _ = chain_operations([Weight("a.kernel", (4, 8)), Weight("b.kernel", (8, 4))])
+    operations, _ = chain_operations(
+        [NamedShape("a.kernel", (4, 8)), NamedShape("b.kernel", (8, 4))]
+    )
     assert sizes(operations) == [4, 8, 4]
     assert [operation.name for operation in operations] == ["a", "b"]
 
@@ -139,7 +141,7 @@ def test_grouped_convolutions_are_refused_with_the_truth(shape, kind):
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=5))
 def test_orders_are_those_of_a_naive_search(shapes):
-    operations = as_operations([Weight(str(i), s) for i, s in enumerate(shapes)], "out-in")
+    operations = as_operations([NamedShape(str(i), s) for i, s in enumerate(shapes)], "out-in")
     naive = {
         tuple(shapes[i] for i in order)
         for order in permutations(range(len(shapes)))
@@ -152,6 +154,6 @@ def test_orders_are_those_of_a_naive_search(shapes):
 
 
 def test_the_search_gives_up_in_time():
-    many = [Weight(f"{i}.weight", (2 + i % 2, 2 + (i // 2) % 2)) for i in range(60)]
+    many = [NamedShape(f"{i}.weight", (2 + i % 2, 2 + (i // 2) % 2)) for i in range(60)]
     with pytest.raises(InputError, match="do not chain"):
-        chain_operations([*many, Weight("z.weight", (9, 9))])
+        chain_operations([*many, NamedShape("z.weight", (9, 9))])

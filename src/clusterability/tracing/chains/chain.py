@@ -18,7 +18,7 @@ from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.registries import INCLUDABLE
 from clusterability.shown import listed, quoted
-from clusterability.wiring.connections import Connection, Path
+from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.index_maps import Entries
 from clusterability.wiring.scales import BatchNorm
 from clusterability.wiring.weights import Layout, Weight
@@ -147,7 +147,7 @@ def _joined(layers: list[Layer], last: Operation | None, operations: Sequence[Op
                 target=len(layers) - 1,
                 weight=Weight(operation.weight, operation.layout),
                 inputs=_flattened(layers[-2].n_neurons, pixels, operation.layout),
-                paths=(Path(scales=tuple((norm, None) for norm in operation.norms)),),
+                routes=(Route(scales=tuple((norm, None) for norm in operation.norms)),),
             )
         )
         last = operation

@@ -19,7 +19,7 @@ MAX_SEARCH_STEPS = 20_000
 
 
 @dataclass(frozen=True)
-class Weight:
+class NamedShape:
     """A weight's parameter name and its shape."""
 
     name: str
@@ -41,7 +41,7 @@ _PASS_MODEL = (
 
 
 def chain_operations(
-    weights: Sequence[Weight], given: bool = False
+    weights: Sequence[NamedShape], given: bool = False
 ) -> tuple[list[Operation], list[str]]:
     """Weights in their order as operations that chain, and notes on the choices made.
 
@@ -63,7 +63,7 @@ def chain_operations(
     raise InputError(_refusal(weights, as_operations(weights, layouts[0]), given))
 
 
-def as_operations(weights: Sequence[Weight], layout: Layout) -> list[Operation]:
+def as_operations(weights: Sequence[NamedShape], layout: Layout) -> list[Operation]:
     """Each weight as an operation, in the given orientation."""
     operations = []
     for weight in weights:
@@ -73,7 +73,7 @@ def as_operations(weights: Sequence[Weight], layout: Layout) -> list[Operation]:
     return operations
 
 
-def _layouts(weights: Sequence[Weight]) -> tuple[Layout, Layout]:
+def _layouts(weights: Sequence[NamedShape]) -> tuple[Layout, Layout]:
     """Both orientations, the more plausible first."""
     kernels = [weight.shape for weight in weights if len(weight.shape) > 2]
     # A 3 x 3 x 32 x 64 kernel of TensorFlow always chains as 3 channels to 3 with 32 x 64 kernels.
@@ -93,7 +93,7 @@ def _first_break(operations: Sequence[Operation]) -> int | None:
     return None
 
 
-def _notes(operations: list[Operation], weights: Sequence[Weight], given: bool) -> list[str]:
+def _notes(operations: list[Operation], weights: Sequence[NamedShape], given: bool) -> list[str]:
     names = listed([operation.name for operation in operations], " -> ")
     sizes = listed([operations[0].n_in, *(o.n_out for o in operations)], "-")
     order = "the order given" if given else "natural order of names"
@@ -107,7 +107,7 @@ def _notes(operations: list[Operation], weights: Sequence[Weight], given: bool) 
     return notes
 
 
-def _chains_both_ways(operations: Sequence[Operation], weights: Sequence[Weight]) -> bool:
+def _chains_both_ways(operations: Sequence[Operation], weights: Sequence[NamedShape]) -> bool:
     if len(operations) < 2 or any(operation.kind == "conv" for operation in operations):
         return False
     other: Layout = "in-out" if operations[0].layout == "out-in" else "out-in"
@@ -149,7 +149,7 @@ def _orders(operations: Sequence[Operation]) -> tuple[list[list[Operation]], boo
     return found, False
 
 
-def _refusal(weights: Sequence[Weight], operations: Sequence[Operation], given: bool) -> str:
+def _refusal(weights: Sequence[NamedShape], operations: Sequence[Operation], given: bool) -> str:
     first = _first_break(operations) or 0
     previous, following = operations[first : first + 2]
     pair = " and ".join(f"{quoted(w.name)} {w.shape}" for w in weights[first : first + 2])

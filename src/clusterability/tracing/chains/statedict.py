@@ -20,7 +20,7 @@ from clusterability.tracing.chains.chain import (
     left_out_notes,
 )
 from clusterability.tracing.chains.checkpoints import plain_parameters, stripped_name
-from clusterability.tracing.chains.ordering import Weight, as_operations, chain_operations
+from clusterability.tracing.chains.ordering import NamedShape, as_operations, chain_operations
 from clusterability.tracing.naming import natural_key, split_name
 from clusterability.wiring.scales import BatchNorm
 from clusterability.wiring.wiring import Wiring
@@ -82,15 +82,19 @@ def checked_order(order: object) -> list[str] | None:
     return list(names)
 
 
-def _in_natural_order(parameters: Mapping[str, Tensor]) -> list[Weight]:
+def _in_natural_order(parameters: Mapping[str, Tensor]) -> list[NamedShape]:
     """Everything of 2 axes or more."""
     weights = [
-        Weight(name, tuple(tensor.shape)) for name, tensor in parameters.items() if tensor.ndim > 1
+        NamedShape(name, tuple(tensor.shape))
+        for name, tensor in parameters.items()
+        if tensor.ndim > 1
     ]
     return sorted(weights, key=lambda weight: natural_key(weight.label))
 
 
-def _floating(candidates: Sequence[Weight], parameters: Mapping[str, Tensor]) -> list[Weight]:
+def _floating(
+    candidates: Sequence[NamedShape], parameters: Mapping[str, Tensor]
+) -> list[NamedShape]:
     """The candidates that are weights, by their type and name."""
     weights = []
     for weight in candidates:
@@ -112,11 +116,11 @@ def _floating(candidates: Sequence[Weight], parameters: Mapping[str, Tensor]) ->
     return weights
 
 
-def _named(candidates: Sequence[Weight], order: Sequence[str]) -> list[Weight]:
+def _named(candidates: Sequence[NamedShape], order: Sequence[str]) -> list[NamedShape]:
     """The weights that the user names, with or without ``.weight``."""
     by_name = {weight.label: weight for weight in candidates}
     by_name.update((weight.name, weight) for weight in candidates)
-    chosen: list[Weight] = []
+    chosen: list[NamedShape] = []
     for name in order:
         weight = by_name.get(name) or by_name.get(stripped_name(name))
         if weight is None:

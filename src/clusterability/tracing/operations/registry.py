@@ -62,7 +62,7 @@ class WeightOperation:
 
 
 @dataclass(eq=False)
-class Record:
+class Findings:
     """The findings of a walk through the network so far.
 
     Attributes:
@@ -89,7 +89,7 @@ class Call:
         module: path of the module that calls it, for messages.
         run: calls the operation itself; takes a sequence of tensors to put in place of its tensor
             arguments, and further arguments to change by name.
-        record: the record of the walk.
+        findings: the findings of the walk so far.
     """
 
     operation: str
@@ -98,7 +98,7 @@ class Call:
     shapes: tuple[tuple[int, ...], ...]
     module: str
     run: Callable[..., Any]
-    record: Record
+    findings: Findings
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
@@ -135,7 +135,7 @@ class Call:
         is_dense: bool,
         **how: Any,
     ) -> Value:
-        """Enter a weight operation into the record and return its output.
+        """Enter a weight operation into the findings and return its output.
 
         Args:
             reads: the value that it reads.
@@ -157,14 +157,14 @@ class Call:
         axis = axis % len(reads.shape)
         weight = Weight(constant.name, **how)
         name = self._name_of(constant.source)
-        self.record.operations.append(
+        self.findings.operations.append(
             WeightOperation(name, weight, is_dense, reads, axis, n_outputs)
         )
-        return produced(len(self.record.operations) - 1, self.shape, out_axis % len(self.shape))
+        return produced(len(self.findings.operations) - 1, self.shape, out_axis % len(self.shape))
 
     def _name_of(self, parameter: str) -> str:
         """Return the module that holds a weight; where several share it, the one that runs."""
-        if self.module in self.record.owners.get(parameter, ()):
+        if self.module in self.findings.owners.get(parameter, ()):
             return self.module or "weight"
         if "::" in parameter:  # a name that an exporter made up
             return self.module.removeprefix("nodes.") or parameter
@@ -172,7 +172,7 @@ class Call:
 
     def note(self, text: str) -> None:
         """Add a remark for the user about how the network was read; equal texts count once."""
-        self.record.notes[text] = None
+        self.findings.notes[text] = None
 
     def refusal(self, why: str) -> InputError:
         """Return an error that names the operation and the module that calls it."""
