@@ -11,6 +11,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Checks start many processes, which would else compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Importing Keras takes seconds.
+KERAS := tests/reading/keras tests/tracing/test_same_network.py
+
 .PHONY: demo check test lint docs generate format clean
 
 demo: $(VENV)/.installed
@@ -20,7 +26,7 @@ demo: $(VENV)/.installed
 	@echo "Written: demo-output/result.json, labels.csv, sheet.png"
 
 check: lint
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow" $(KERAS:%=--ignore=%)
 
 test: lint
 	$(BIN)/pytest -n 2

@@ -23,6 +23,7 @@ def of(words, result):
     return found[0] if found else None
 
 
+@pytest.mark.slow
 def test_a_plain_network_has_none():
     generator = torch.Generator().manual_seed(0)
     network = nn.Sequential(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 20), nn.Linear(20, 15))
@@ -91,6 +92,7 @@ def test_another_number_of_clusters_that_stands_out():
     assert of(words, run(graph, 2)).endswith("n_clusters=2 joins some of them")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [[60, 50], [80, 60, 40, 20, 10], [16] * 20, [200, 10]])
 @pytest.mark.parametrize("n_clusters", [3, 7, 12])
 def test_random_networks_have_no_gap_but_those_of_their_layers(sizes, n_clusters):

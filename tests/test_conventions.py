@@ -34,6 +34,7 @@ def test_starts_of_kmeans_by_the_number_of_live_neurons(monkeypatch):
     assert run(NeuronGraph.chain([lonely]), **options).n_init == 3
 
 
+@pytest.mark.slow
 def test_the_papers_starts_are_those_of_imagenet_for_a_thousand_outputs():
     options = {"n_init": None, "n_shuffles": 0, "conventions": "paper"}
     models = [
@@ -92,6 +93,7 @@ def test_an_offset_changes_the_n_cuts_of_shuffles_too_and_nothing_else():
     assert numbers(run(seed=3, volume_offset=0.0)) == numbers(plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conventions", CONVENTIONS)
 @pytest.mark.parametrize("null", NULLS)
 def test_sparse_copies_under_all_conventions(conventions, null):

@@ -41,6 +41,7 @@ def flat(graph):
     return graph.with_flat_strengths(graph.flat_strengths().float())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "graph",
     [random_chain([20, 15, 8]), GRAPH, joined([9, 8, 7], TRIANGLE), side_by_side(3, 8)],
@@ -59,6 +60,7 @@ def test_a_batch_of_evaluations_equals_one_by_one(graph, null):
         assert set(batched.seconds) == {"shuffle", "eigenvectors", "kmeans", "refinement"}
 
 
+@pytest.mark.slow
 def test_a_batch_of_larger_networks_is_as_good_as_one_by_one():
     """The block iteration draws random numbers that LAPACK does not need: other starts follow."""
     graph, draws = flat(random_chain([230, 160, 20], 2, density=0.1)), draws_of(4)
@@ -110,6 +112,7 @@ def test_the_second_start_leads_out_of_a_bad_minimum():
             assert evaluation.refined.refined_ncut == pytest.approx(lowest, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [2, 4])
 @pytest.mark.parametrize("name", AWKWARD)
 def test_the_second_start_never_makes_it_worse(name, k):

@@ -52,6 +52,7 @@ def test_a_result_is_consistent(result):
     assert all(seconds >= 0 for seconds in result.seconds.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{}, {"isolated": "drop-first"}, {"null": "nonzero"}, {"volume_offset": 5.0}]
@@ -84,6 +85,7 @@ def test_more_shuffles_add_to_the_first(result):
         assert fewer.lower_bound == result.lower_bound
 
 
+@pytest.mark.slow
 def test_ties_change_shuffles_of_copies_and_nothing_else(result):
     assert result.settings.ties == "tied"
     independent = run(seed=3, ties="independent")
@@ -169,6 +171,7 @@ def test_the_nonzero_null_of_a_full_graph_is_the_layer_null():
     assert nonzero.to_dict()["null"]["kind"] == "nonzero"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(AWKWARD) - {"1 x 1"}))
 @pytest.mark.parametrize("isolated", ["drop-first", "drop-after"])
 def test_awkward_graphs(name, isolated):
@@ -204,6 +207,7 @@ def test_planted_clusters_are_found():
     assert result.effective_clusters == pytest.approx(3, abs=0.3)
 
 
+@pytest.mark.slow
 def test_no_worse_than_the_plain_pipeline():
     graph = random_chain([60, 40, 20, 8], 1, density=0.2)
     blocks = [block.strengths.numpy() for block in graph.blocks]

@@ -59,7 +59,7 @@ def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
     drawn = []
 
     @settings(
-        max_examples=8,
+        max_examples=4,
         deadline=None,
         phases=[Phase.generate],
         derandomize=True,

@@ -129,6 +129,7 @@ def run(installed, code):
     return found.stdout
 
 
+@pytest.mark.slow
 def test_another_package_is_known_to_the_command_and_not_loaded_for_its_help(installed):
     code = "from clusterability.cli import main\n"
     for verb in ("measure", "train"):
@@ -145,6 +146,7 @@ def test_another_package_is_known_to_the_command_and_not_loaded_for_its_help(ins
     assert out.endswith("set()")
 
 
+@pytest.mark.slow
 def test_what_another_package_adds_is_used(installed):
     code = """
 from clusterability import Settings

@@ -8,6 +8,7 @@ from clusterability.significance import effect, p_value, z_score
 NULL = st.lists(st.floats(0, 12), min_size=1, max_size=60)
 
 
+@pytest.mark.slow
 @given(st.floats(0, 12), NULL)
 def test_p_value_by_its_definition(observed, null):
     p = p_value(observed, null)
@@ -16,6 +17,7 @@ def test_p_value_by_its_definition(observed, null):
     assert 1 / (len(null) + 1) <= p <= 1
 
 
+@pytest.mark.slow
 @given(st.floats(0, 12), st.floats(0, 12), NULL)
 def test_p_value_rises_with_the_observed(first, second, null):
     low, high = sorted((first, second))

@@ -1,3 +1,4 @@
+import signal
 import threading
 import time
 
@@ -112,3 +113,21 @@ def test_available_workers_is_what_the_process_may_use(monkeypatch):
     monkeypatch.delattr("os.sched_getaffinity")
     monkeypatch.setattr("os.cpu_count", lambda: None)
     assert available_workers() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="sends a signal to a thread")
+def test_an_interrupt_that_another_thread_receives_ends_the_wait():
+    """The system may choose any thread for it; one that waits for a lock is not woken by that."""
+    released, ended = threading.Event(), []
+
+    def interrupted(_):
+        released.wait(0.3)  # by then the main thread sleeps
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        released.wait(30)
+        ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        parallel_map(interrupted, [0], 1)
+    assert not ended
+    released.set()

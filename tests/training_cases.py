@@ -11,37 +11,13 @@ from torch import nn
 
 from clusterability.datasets import Dataset, Split, load_dataset
 from clusterability.penalties import L1, L2
-from clusterability.training import TrainingSpec, folders
+from clusterability.training import TrainingSpec
 from clusterability.training.dropout import drop_
 from clusterability.training.folders import RunFolder
 from clusterability.training.machine import Machine
 from clusterability.training.samples import data_digest, place
 from clusterability.training.torch_settings import training_settings
 from clusterability.training.training import Training
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Of torch: on small tensors more are slower, much so on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Curves are drawn by tests of their own; the figure takes longer than these runs."""
-    monkeypatch.setattr(folders, "curves_png", lambda rows, _title: f"{len(rows)}".encode())
-
-
-@pytest.fixture
-def double():
-    """Twins then agree to all digits, which Adam would else not let them."""
-    torch.set_default_dtype(torch.double)
-    yield
-    torch.set_default_dtype(torch.float)
-
 
 WEIGHTS = ("unpruned.safetensors", "pruned.safetensors")
 

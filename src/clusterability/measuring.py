@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +20,10 @@ from clusterability.evaluation import Draw, Evaluation, evaluate, evaluate_batch
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
 from clusterability.preparation import Prepared, prepare
-from clusterability.reading.graphs import foreign_graph, is_graph_file, read_graph
 from clusterability.result import GIVEN, Clusterability, Clustering, LayerSummary
 from clusterability.settings import Settings
-from clusterability.shown import shown
-from clusterability.sources import Traced, trace
-from clusterability.sources.names import example
+from clusterability.sources import trace
+from clusterability.sources.network import AnyNetwork
 from clusterability.spectral.bound import Spectrum, spectrum
 from clusterability.summary import number_by_volume, summarize
 from clusterability.workers import available_workers, parallel_map, single_threaded_libraries
@@ -40,9 +36,6 @@ SPARE_MEMORY = 200 * 2**20
 
 LARGEST_OFFSET = 1e300
 """Upper limit of an offset in the scale of a rescaled graph; it exceeds every volume by far."""
-
-AnyNetwork = Any
-"""Type of networks and graphs from several libraries, none of which must be installed."""
 
 
 def measure(
@@ -97,13 +90,16 @@ def measure(
         {"n_clusters": n_clusters, "n_shuffles": n_shuffles, "seed": seed, **choices}
     )
     machine = _machine(workers, device, progress)
-    traced = _traced(
-        *(network, name, settings),
+    traced = trace(
+        network,
+        kernel_norm=settings.kernel_norm,
+        include=settings.include,
         order=order,
         example_inputs=example_inputs,
         input_shape=input_shape,
     )
-    name, notes, n_outputs = traced.name, traced.notes, traced.n_outputs
+    notes, n_outputs = traced.notes, traced.n_outputs
+    name = name or traced.name
     with single_threaded_libraries(), torch.no_grad():
         prepared = prepare(traced.graph, settings)
         del traced  # memory would hold a large network's strengths twice
@@ -149,31 +145,6 @@ class _Machine:
 def _machine(workers: int | None, device: str, progress: bool) -> _Machine:
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     return _Machine(find_device(device), n_workers, progress)
-
-
-def _traced(network: AnyNetwork, name: str | None, settings: Settings, **how: Any) -> Traced:
-    """Return a network's graph, under the name for the result.
-
-    Args:
-        network, name: as given to :func:`measure`.
-        settings: give the kernel norm and the parts of the network to include.
-        how: further arguments of :func:`clusterability.sources.trace`.
-    """
-    if isinstance(network, str) and network.startswith("example:") and not Path(network).exists():
-        name, network = name or network, example(network.removeprefix("example:"))
-    graph: Any = None
-    if not isinstance(network, str | os.PathLike):
-        graph = foreign_graph(network)
-    else:
-        name = name or shown(Path(network).name)
-        graph = read_graph(network) if is_graph_file(network) else None
-    traced = trace(
-        network if graph is None else graph,
-        kernel_norm=settings.kernel_norm,
-        include=settings.include,
-        **how,
-    )
-    return replace(traced, name=name or traced.name)
 
 
 def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -41,6 +41,18 @@ def single_threaded_libraries() -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+def wait_for_any(futures: Iterable[Future[Any]]) -> set[Future[Any]]:
+    """Wait until at least one future is done, and return those that are.
+
+    The wait ends every fifth of a second. Where another thread receives an interrupt, the main one
+    sleeps on, and answers the interrupt only after its next step.
+    """
+    done: set[Future[Any]] = set()
+    while not done:
+        done = wait(futures, timeout=0.2, return_when=FIRST_COMPLETED).done
+    return done
+
+
 def parallel_map(
     function: Callable[[Item], Outcome],
     items: Sequence[Item],
@@ -67,7 +79,7 @@ def parallel_map(
     try:
         pending = {pool.submit(function, item): i for i, item in enumerate(items)}
         while pending:
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            done = wait_for_any(pending)
             for future in done:
                 outcomes[pending.pop(future)] = future.result()
                 bar.update()

@@ -55,6 +55,7 @@ def test_every_set_has_details(monkeypatch, tmp_path, capsys, name):
     assert ("not here; clusterability datasets" in shown) >= bool(needs_files)
 
 
+@pytest.mark.slow
 def test_samples(tmp_path, capsys):
     path = tmp_path / "sheet.png"
     assert run("digits", "--samples", path) == [str(path)]
@@ -62,6 +63,7 @@ def test_samples(tmp_path, capsys):
     assert "1,437 to train on" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_ones_own_file(tmp_path, capsys):
     np.savez(tmp_path / "mine.npz", x=np.zeros((4, 1, 8, 8), np.uint8), y=[0, 1, 0, 1])
     written = run(tmp_path / "mine.npz", "--samples", tmp_path / "sheet.pdf")
@@ -69,6 +71,7 @@ def test_ones_own_file(tmp_path, capsys):
     assert "1 x 8 x 8 uint8, 2 classes" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_seed_is_used(tmp_path, capsys):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run("random-memorization", "--samples", tmp_path / f"{name}.png", "--seed", seed)

@@ -42,6 +42,7 @@ def run(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -62,6 +63,7 @@ def test_help_and_wrong_choices_leave_heavy_libraries_alone(arguments):
     assert found.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_help_is_quick():
     """In processor time, which a busy machine does not lengthen."""
     seconds = []
@@ -101,6 +103,7 @@ def test_every_choice_has_a_flag():
     assert {f.name: [choice_of(f).flag] for f in fields(Settings)}.items() <= flags.items()
 
 
+@pytest.mark.slow
 def test_what_is_registered_is_known_to_the_command(monkeypatch, network, capsys):
     assert main(["measure", str(network), *FAST, "--null", "mine"]) == 2
     assert "null is 'mine', expected one of layer, nonzero" in capsys.readouterr().err
@@ -113,6 +116,7 @@ def test_what_is_registered_is_known_to_the_command(monkeypatch, network, capsys
     assert "layer, nonzero, mine: " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_conventions_on_the_command_line(network, capsys):
     arguments = ["--conventions", "published", "--ties", "tied", "--kernel-norm", "l2"]
     assert main(["measure", str(network), *FAST, *arguments, "--json", "-"]) == 0
@@ -132,6 +136,7 @@ def test_json_on_standard_output_is_the_python_result(network, capsys):
     assert data == expected
 
 
+@pytest.mark.slow
 def test_files_are_written(network, tmp_path, capsys):
     names = {kind: tmp_path / f"out.{kind}" for kind in ("json", "csv", "svg")}
     arguments = ["--json", names["json"], "--csv", names["csv"], "--figure", names["svg"]]
@@ -146,6 +151,7 @@ def test_files_are_written(network, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_several_networks_give_a_list_and_one_table(network, capsys):
     assert main(["measure", str(network), str(network), *FAST]) == 0
     assert capsys.readouterr().out.splitlines()[0].split()[:2] == ["network", "n-cut"]
@@ -173,6 +179,7 @@ def test_ascii_only_output(network):
     assert (found.returncode, found.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -277,6 +284,7 @@ def test_an_output_path_is_checked_before_the_network_is_read(tmp_path, capsys):
     assert "missing.pt" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_module_and_callable(tmp_path, monkeypatch, capsys):
     (tmp_path / "my_networks.py").write_text(
         "import torch\n"

@@ -18,13 +18,9 @@ from clusterability.datasets import load_dataset
 from clusterability.records import choice_of
 from clusterability.settings import Settings
 from clusterability.training import NETWORKS, TrainingSpec, measured, train
-from training_cases import (  # noqa: F401
-    change_checkpoint,
-    make_infinite,
-    one_thread,
-    stop_after,
-    weights_of,
-)
+from training_cases import change_checkpoint, make_infinite, stop_after, weights_of
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 DIGITS = ("--network", "small-mlp", "--dataset", "digits")
 FAST = (*DIGITS, "--epochs", "1", "--pruning-epochs", "1", "--batch-size", "400")
@@ -117,6 +113,7 @@ def test_table_and_files(tmp_path, capsys):
         assert len(data["null"]["values"]) == 50
 
 
+@pytest.mark.slow
 def test_measured_by_any_settings_and_anew_where_they_differ(tmp_path, capsys, monkeypatch):
     fast = ["--clusters", "4", "--starts", "1", "--shuffles", "3"]
     arguments = ["train", *FAST[:6], "--no-prune", "--out", str(tmp_path), "--seed", "5"]
@@ -139,6 +136,7 @@ def test_measured_by_any_settings_and_anew_where_they_differ(tmp_path, capsys, m
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_quiet_without_pruning(tmp_path, capsys):
     options = [*FAST[:6], "--batch-size", "400", "--no-prune", "--quiet", "--out", str(tmp_path)]
     assert main(["train", *options]) == 0

@@ -40,6 +40,7 @@ def live_labels(graph, k, seed=0):
     return labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 2, 3, 7])
 @pytest.mark.parametrize("name", AWKWARD)
 def test_equals_the_definition(name, k):
@@ -78,6 +79,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(factor=st.sampled_from([1e-9, 0.3, 7.0, 1e9]), **SMALL)
 def test_identities(sizes, density, k, seed, factor):
@@ -94,6 +96,7 @@ def test_identities(sizes, density, k, seed, factor):
     assert float(normalized_cut(graph, numbers[labels])) == pytest.approx(ncut, abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(**SMALL)
 def test_merging_two_clusters_never_raises_it(sizes, density, k, seed):
@@ -177,6 +180,7 @@ def several_labels(graph, shape, k):
     return torch.tensor(np.stack(each)).view(*shape, graph.n_neurons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 3, 7])
 @pytest.mark.parametrize("shape", [(3,), (2, 2)])
 @pytest.mark.parametrize("name", AWKWARD)
@@ -209,6 +213,7 @@ def test_volumes_and_cuts_of_a_batch_equal_a_loop(name):
         torch.testing.assert_close((volumes[i], cuts[i]), one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AWKWARD)
 def test_several_partitions_of_one_graph(name):
     graph = AWKWARD[name]
@@ -279,6 +284,7 @@ BOUNDED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_eigenvalues", [0, 8])
 @pytest.mark.parametrize("k", [2, 3, 4, 5])
 @pytest.mark.parametrize("name", BOUNDED)
@@ -290,6 +296,7 @@ def test_no_partition_lies_below_the_bound(name, k, n_eigenvalues):
     assert bound <= lowest + 1e-12
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     sizes=st.lists(st.integers(1, 3), min_size=2, max_size=3),

@@ -38,6 +38,7 @@ def test_labels_are_a_fixed_point_of_lloyd(n, m, k):
     check_fixed_point(points, labels)
 
 
+@pytest.mark.slow
 def test_as_good_as_scikit_learn():
     ratios = []
     for seed, (n, m, k) in enumerate([(400, 3, 6), (300, 11, 12), (257, 5, 9), (150, 1, 4)] * 2):

@@ -87,6 +87,7 @@ def test_the_best_of_several_weighted_starts(weighted):
     assert max(each) > 1.01 * expected
 
 
+@pytest.mark.slow
 @BOTH
 def test_weighted_as_good_as_scikit_learn(weighted):
     ratios = []
@@ -153,6 +154,7 @@ def test_light_points_far_from_heavy_ones_make_clusters_where_they_lie(weighted,
     assert len(set(zip(truth.tolist(), labels.tolist(), strict=True))) == 4
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("lowest", [-8, -30])
 def test_weights_of_very_uneven_sizes(weighted, lowest):

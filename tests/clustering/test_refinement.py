@@ -66,6 +66,7 @@ def run(graph, labels, k):
     return refine(pack(graph), degrees, labels, k)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [0.0, 1e-8, 0.5, 1e300])
 @pytest.mark.parametrize("name", AWKWARD)
 def test_an_n_cut_with_an_offset_is_that_of_its_definition(name, offset):
@@ -100,6 +101,7 @@ def check(graph, labels, k, local=1e-9):
     return refined
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [2, 3, 5])
 @pytest.mark.parametrize("name", AWKWARD)
 def test_a_local_optimum_never_worse(name, k):
@@ -108,6 +110,7 @@ def test_a_local_optimum_never_worse(name, k):
     check(graph, random_labels(graph, k), k)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     "pairs",
@@ -141,6 +144,7 @@ def test_any_small_chain(sizes, density, k, seed):
         check(graph, random_labels(graph, k, seed), k)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(
     n_neurons=st.integers(3, 12),

@@ -137,6 +137,7 @@ BREAKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("break_", BREAKS)
 def test_a_failed_download_leaves_nothing_behind(server, mnist, break_):
     cache, arrays = mnist

@@ -144,6 +144,7 @@ def test_files_of_another_set_are_refused(base):
         load(data_dir)
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_is_not_inflated(base):
     data_dir, _ = base
     path = data_dir / "mnist" / f"{FILES[0]}.gz"

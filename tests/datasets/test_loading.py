@@ -33,6 +33,7 @@ def test_every_entry_has_a_source_and_a_license_and_its_bases():
         assert bool(entry.checksums) == (entry.files is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, e in DATASETS.items() if not e.files and not e.bases])
 def test_entries_say_what_is_made(name):
     check_entry(load_dataset(name))
@@ -197,6 +198,7 @@ def test_an_unknown_base(monkeypatch):
             function("mine")
 
 
+@pytest.mark.slow
 def test_listing_does_not_wait_for_torch():
     code = (
         "import sys; from clusterability.datasets import available, load_dataset;"

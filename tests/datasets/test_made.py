@@ -32,6 +32,7 @@ def test_lines_equal_their_naive_twin():
     np.testing.assert_array_equal(split.y, y)
 
 
+@pytest.mark.slow
 def test_lines_number_and_places_are_uniform():
     split = load_dataset("lines").train
     columns = split.x[:, 0, 0] == 255

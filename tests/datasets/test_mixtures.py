@@ -52,6 +52,7 @@ def test_the_seed_makes_the_order(bases):
     assert one == same != other
 
 
+@pytest.mark.slow
 def test_lines_of_the_mixture_are_those_of_lines(monkeypatch, tmp_path):
     data_dir, arrays = small_base(monkeypatch, tmp_path)
     data = load_dataset("lines-mnist", data_dir=data_dir)

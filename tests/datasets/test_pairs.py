@@ -36,6 +36,7 @@ def base(monkeypatch, tmp_path):
     return small_base(monkeypatch, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["same", "diff"])
 def test_halves_equal_their_naive_twin(base, kind):
     data_dir, arrays = base
@@ -109,6 +110,7 @@ def test_the_seed_makes_the_bytes(base, name):
     assert (one == other) == (name == "mnist-7x7")
 
 
+@pytest.mark.slow
 def test_small_images_are_in_0_to_1_and_not_rounded(base):
     data_dir, arrays = base
     data = load_dataset("mnist-7x7", data_dir=data_dir)

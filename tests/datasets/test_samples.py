@@ -13,6 +13,7 @@ def texts(figure):
     return [text.get_text() for text in (*figure.texts, *figure.axes[0].texts)]
 
 
+@pytest.mark.slow
 def test_a_row_a_class():
     figure = samples_sheet(load_dataset("digits"), n=4)
     assert texts(figure)[0] == "digits"

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from clusterability.cli import main
 
@@ -42,6 +43,7 @@ def walk(call, steps):
     return remaining
 
 
+@pytest.mark.slow
 def test_a_call_passes_every_step_in_order(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "network.npz"

@@ -17,16 +17,17 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    out = tmp_path_factory.mktemp("site")
+def test_the_site(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "docs"]
-    found = subprocess.run([*command, ".", str(out)], cwd=ROOT, capture_output=True, text=True)
+    command += [".", str(tmp_path)]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (found.returncode, found.stderr) == (0, "")
-    return out
+    assert_every_page_has_its_exports(tmp_path)
+    assert_pages_lead_to_each_other(tmp_path)
+    assert_pages_load_nothing_from_the_network(tmp_path)
 
 
-def test_every_page_has_its_exports(site):
+def assert_every_page_has_its_exports(site):
     pages = list((site / "docs" / "api").glob("*.html"))
     assert {"clusterability", "clusterability.training"} <= {page.stem for page in pages}
     for page in pages:
@@ -41,14 +42,14 @@ def test_every_page_has_its_exports(site):
         assert [name for name in missing if not ismodule(getattr(package, name))] == []
 
 
-def test_pages_lead_to_each_other(site):
+def assert_pages_lead_to_each_other(site):
     assert "url=README.html" in (site / "index.html").read_text()
     home = (site / "README.html").read_text("utf-8")
     for page in ("docs/cli.html", "docs/api/clusterability.html", "CONTRIBUTING.html"):
         assert f'href="{page}"' in home
 
 
-def test_pages_load_nothing_from_the_network(site):
+def assert_pages_load_nothing_from_the_network(site):
     for page in site.rglob("*.html"):
         loaded = re.findall(
             r"<(?:script|img|link)\b[^>]*\b(?:src|href)=\"([^\"]*)", page.read_text()

@@ -16,11 +16,13 @@ def figures():
     return count(PACKAGE)
 
 
+@pytest.mark.slow
 def test_the_table_is_current(figures):
     page = PAGE.read_text("utf-8")
     assert page == with_table(page, figures), "run make generate"
 
 
+@pytest.mark.slow
 def test_files_and_wings_are_small(figures):
     lines = figures.file_lines
     assert {path: n for path, n in lines.items() if n > LARGEST_FILE} == {}

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from clusterability import Clusterability
 from clusterability.experiments import training_conditions
 from clusterability.experiments.conditions import Condition, cnn_conditions, mlp_conditions
@@ -28,6 +30,7 @@ def test_conditions_are_the_specs_of_the_command():
     assert by_name["polynomials-l2"].name == "mlp-regression-polynomials-l2-seed0-d0df246a"
 
 
+@pytest.mark.slow
 def test_a_condition_from_training_to_the_table(tmp_path, monkeypatch, capsys):
     spec = TrainingSpec("small-mlp", "digits", dropout=True, epochs=2, pruning_epochs=1)
     tiny = Condition("tiny", spec, "A.5", "MNIST", "Dropout")

@@ -52,6 +52,7 @@ def test_offsets_and_counts():
     assert graph.device == torch.device("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(3,), (2, 2)])
 @pytest.mark.parametrize("name", AWKWARD)
 def test_a_batch_equals_a_loop_over_its_graphs(name, shape):

@@ -23,6 +23,7 @@ def test_components_of_awkward_graphs(name):
     assert count_components(pack(AWKWARD[name])) == expected_components(AWKWARD[name])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(
     sizes=st.lists(st.integers(1, 14), min_size=2, max_size=5),
@@ -41,6 +42,7 @@ def test_components_where_layers_form_a_circle(density, seed):
     assert count_components(pack(graph)) == expected_components(graph)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(density=st.floats(0, 0.3), seed=st.integers(0, 2**32 - 1))
 def test_components_where_layers_are_joined_to_themselves(density, seed):

@@ -84,6 +84,7 @@ def test_zeros_inside_a_support_move():
     assert places == {1, 2, 3, 6, 7, 11}
 
 
+@pytest.mark.slow
 def test_all_orders_inside_a_support_are_equally_likely():
     support = torch.tensor([[True, False, True], [False, True, True]])
     strengths = torch.zeros(2, 3)
@@ -122,6 +123,7 @@ def test_copies_of_a_kernel_are_permuted_alike(null):
     assert torch.equal(alone[1].strengths, between)
 
 
+@pytest.mark.slow
 def test_all_orders_of_tied_copies_are_equally_likely():
     strengths = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     blocks = tuple(Block(0, i, strengths, None, "conv") for i in (1, 2))
@@ -174,6 +176,7 @@ def test_copies_with_other_zeros_are_permuted_alike_and_keep_them():
         assert torch.allclose(factor, torch.tensor(i + 1.0))
 
 
+@pytest.mark.slow
 def test_copies_with_other_zeros_share_one_null_of_equally_likely_orders():
     blocks = (
         Block(0, 1, torch.tensor([[1.0, 2.0], [3.0, 4.0]]), None, "conv"),
@@ -251,6 +254,7 @@ def order(n, generator):
     return tuple(permute(np.arange(n, dtype=np.float32), generator).astype(int).tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cached", [3, 2**20])
 @pytest.mark.parametrize("chunk", [1, 2, 3, 2**16])
 def test_all_orders_are_equally_likely(chunk, cached, monkeypatch):
@@ -268,6 +272,7 @@ def test_values_that_no_cache_holds_are_all_kept_and_spread():
     assert abs(np.corrcoef(values, shuffled)[0, 1]) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", NULLS)
 def test_all_orders_of_a_block_are_equally_likely(null):
     graph = flat(NeuronGraph.chain([torch.tensor([[1.0, 2.0], [3.0, 4.0]])]))

@@ -181,6 +181,7 @@ def test_a_line_within_a_layer_bends_to_one_side():
     assert 0.1 < curve[:, 0].max() < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_neurons", [12, 80])
 def test_a_graph_without_layers_is_drawn(n_neurons):
     graph, labels = within_layers(n_neurons)
@@ -225,6 +226,7 @@ def test_eigenvalues_that_end_at_k():
     assert "no eigenvalue after it is known" in words(figure)
 
 
+@pytest.mark.slow
 def test_fifty_five_layers_leave_room_for_their_names():
     graph, labels = planted([9] * 55, 10, density=0.9)
     labels = np.where(labels < 0, 0, labels)
@@ -241,6 +243,7 @@ def test_fifty_five_layers_leave_room_for_their_names():
     assert min(box.x0 for box in boxes) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_clusters", [1, 40])
 def test_many_layers_with_skips_and_any_number_of_clusters(n_clusters):
     graph, labels = planted([12] * 30, n_clusters, density=0.8)

@@ -85,6 +85,7 @@ def test_separate_parts():
     assert "near 0 because" not in sentence(three)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_below", range(51))
 def test_sentence_and_level_agree(n_below):
     said = sentence(small_result(null=[LOW] * n_below + [HIGH] * (50 - n_below)))

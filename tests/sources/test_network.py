@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch import nn
 
@@ -61,16 +62,35 @@ def test_other_types_are_refused(network):
         trace(network)
 
 
+def test_a_name_of_a_shipped_network():
+    traced = trace("example:fashion-mnist-mlp")
+    assert (traced.name, traced.graph.n_neurons) == ("example:fashion-mnist-mlp", 1818)
+    with pytest.raises(InputError, match="there is no example 'fashion'"):
+        trace("example:fashion")
+
+
+def test_graphs_of_other_libraries_and_in_files(tmp_path):
+    adjacency = sp.coo_array(([1.0, 2.0], ([0, 1], [1, 2])), shape=(3, 3))
+    adjacency = (adjacency + adjacency.T).tocsr()
+    sp.save_npz(tmp_path / "graph.npz", adjacency)
+    for network, name in ((adjacency, "graph"), (tmp_path / "graph.npz", "graph.npz")):
+        traced = trace(network)
+        assert (traced.name, traced.graph.degrees().tolist()) == (name, [1, 3, 2])
+        with pytest.raises(InputError, match="says nothing about a graph"):
+            trace(network, input_shape=(3,))
+
+
 def test_order_is_for_state_dicts(model, tmp_path):
-    with pytest.raises(InputError, match="the network is a Sequential; leave it out"):
+    with pytest.raises(InputError, match=r"the network is a torch\.nn\.Module; leave it out"):
         trace(model, order=["0"])
-    with pytest.raises(InputError, match="the network is a NeuronGraph; leave it out"):
+    with pytest.raises(InputError, match="the network is a graph; leave it out"):
         trace(NeuronGraph.chain([torch.ones(2, 3)]), order=["0"])
     for name in ("net.onnx", "net.KERAS"):
         with pytest.raises(InputError, match="the network is a model file; leave it out"):
             trace(tmp_path / name, order=["0"])
 
 
+@pytest.mark.slow
 def test_example_inputs_and_their_shape_tell_the_same():
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 2))
     x = torch.zeros(2, 3, 4)
@@ -106,6 +126,7 @@ def test_inputs_are_not_for_what_has_no_forward_pass(model, tmp_path):
         trace(tmp_path / "net.onnx", example_inputs=torch.zeros(1, 4))
 
 
+@pytest.mark.slow
 def test_the_number_of_outputs_is_told_where_a_forward_pass_does():
     linear = nn.Linear(4, 7)
     assert trace(nn.Sequential(linear, nn.ReLU())).n_outputs == 7
@@ -115,6 +136,7 @@ def test_the_number_of_outputs_is_told_where_a_forward_pass_does():
     assert trace(NeuronGraph.chain([torch.ones(2, 3)])).n_outputs is None
 
 
+@pytest.mark.slow
 def test_an_onnx_file_gives_the_same_graph(model, tmp_path):
     onnx_models = pytest.importorskip("onnx_models")
     path = onnx_models.exported(model, torch.zeros(1, 4), tmp_path)
@@ -127,6 +149,7 @@ def test_an_onnx_file_gives_the_same_graph(model, tmp_path):
         assert not block.strengths.requires_grad
 
 
+@pytest.mark.slow
 def test_a_keras_model_and_its_file_give_the_same_graph(tmp_path):
     keras_networks = pytest.importorskip("keras_networks")
     keras_model = keras_networks.randomized(keras_networks.mlp())
@@ -137,7 +160,7 @@ def test_a_keras_model_and_its_file_give_the_same_graph(tmp_path):
     assert [x.n_neurons for x in live.graph.layers] == [8, 6, 5, 3]
     for block, other in zip(traced.graph.blocks, live.graph.blocks, strict=True):
         assert torch.equal(block.strengths, other.strengths)
-    with pytest.raises(InputError, match="the network is a Sequential; leave it out"):
+    with pytest.raises(InputError, match="the network is a Keras model; leave it out"):
         trace(keras_model, order=["dense"])
 
 

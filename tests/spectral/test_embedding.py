@@ -87,6 +87,7 @@ def check(graph, n_dimensions=11, solver=None):
             np.testing.assert_allclose(inside, own[:, : j + 1], atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_dimensions", [1, 4, 11])
 @pytest.mark.parametrize("name", AWKWARD)
 def test_awkward_graphs_equal_scipy(name, n_dimensions):
@@ -123,11 +124,13 @@ LARGER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGER)
 def test_larger_graphs_equal_scipy(name):
     check(LARGER[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", {**LARGER, **AWKWARD})
 def test_the_block_iteration_equals_scipy(name):
     check({**LARGER, **AWKWARD}[name], solver=iterative)
@@ -165,11 +168,13 @@ def n_products(graph, solver):
     return next(counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [191, 192, 193, 207, 208, 209, 223, 224, 225])
 def test_the_block_iteration_at_the_smallest_sides_that_it_takes(side):
     check(random_chain([side, side + 20], side, density=0.1), solver=iterative)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [dense, iterative])
 @pytest.mark.parametrize("n_live", [2, 3, 4, 8, 12])
 @pytest.mark.parametrize("size", [20, 150, 240])
@@ -192,6 +197,7 @@ def test_both_solvers_span_the_same(name):
     assert torch.linalg.svdvals(overlap).min() > 1 - 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["mlp", "sparse mlp", "beyond float64", "sparse triangle", "uneven"]
 )
@@ -214,6 +220,7 @@ def test_a_batch_equals_one_by_one(name):
         np.testing.assert_allclose(gram, np.diag(alone.eigenvalues < 1), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "solver"), [((9, 8), dense), ((1000, 995), dense), ((1001, 1002), iterative)]
 )

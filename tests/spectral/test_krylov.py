@@ -67,17 +67,20 @@ def matrix_of(name, dtype):
     return operator(SPECTRA[name], dtype=dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_wanted", [1, 11])
 @pytest.mark.parametrize("name", SPECTRA)
 def test_equals_numpy(name, n_wanted):
     check(matrix_of(name, torch.float64), n_wanted, 3e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECTRA)
 def test_equals_numpy_in_float32(name):
     check(matrix_of(name, torch.float32), 11, 3e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rank", [1, 2, 40, 113, 177, 184, 192, 199])
 def test_rows_of_zeros_as_isolated_neurons_give_them(rank, dtype):
@@ -87,11 +90,13 @@ def test_rows_of_zeros_as_isolated_neurons_give_them(rank, dtype):
         check(matrix, 11, 3e-6, seed=seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [SMALLEST_SIDE * WIDTH, SMALLEST_SIDE * WIDTH + 1, 250, 900])
 def test_sizes(n):
     check(operator(np.linspace(-1, 1, n)), 8, 3e-6, n)
 
 
+@pytest.mark.slow
 def test_a_batch_of_unlike_operators_equals_one_by_one():
     names = ["spread", "multiple", "large negative", "tiny gaps"]
     matrices = torch.stack([matrix_of(name, torch.float64) for name in names])

@@ -80,6 +80,7 @@ PATHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-4, 1e-6, 1e-12, 1e-30])
 @pytest.mark.parametrize("path", PATHS)
 def test_rows_obey_the_exact_relation(path, scale):
@@ -184,6 +185,7 @@ def test_a_batch_gives_each_graph_its_own_rows():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batched", [False, True])
 def test_scaling_dead_neurons_further_down_changes_nothing(batched):
     found = []

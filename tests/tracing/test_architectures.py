@@ -1,7 +1,5 @@
 """Traced networks against counts by hand, strengths by hand, and the naive twin."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 import torch
@@ -51,20 +49,57 @@ def assert_same_graph(model, image, include):
     assert_same(graph, naive_twin(model, image, include))
 
 
-@cache
-def narrow_case(name):
-    """A narrow version, its twin, and its graph, with image and dense part."""
-    architecture = ARCHITECTURES[name]
-    model, image = architecture.narrow().requires_grad_(False), architecture.narrow_image()
-    graph = neuron_graph(model, example_inputs=(image,), include=EVERYTHING)
-    return model, naive_twin(model, image, EVERYTHING), graph
+BY_HAND = {
+    "ResNet-50": [
+        # Through bn3, and past two identity skips, to what both readers of the stage's exit see.
+        ("layer1.0.conv3", "layer1.0.bn3", "layer2.0.downsample.0", 2, 5, 5),
+        ("layer1.0.conv3", "layer1.0.bn3", "layer2.0.conv1", 2, 5, 5),
+    ],
+    # 64 / 16 channels of the first branch come before: the second branch's channel 1 is number 5.
+    "Inception-V3": [
+        (
+            *("Mixed_5b.branch5x5_2.conv", "Mixed_5b.branch5x5_2.bn", "Mixed_5c.branch_pool.conv"),
+            *(2, 1, 5),
+        )
+    ],
+    # Depthwise: from a channel to itself.
+    "MobileNetV2": [
+        ("features.2.conv.1.0", "features.2.conv.1.1", "features.2.conv.2", 4, 4, 4),
+    ],
+}
+"""By architecture: operation, batch norm on the way, reader, input, output, its number there."""
+
+
+def assert_strength_by_hand(model, twin, graph, operation, norm, reader, i, o, t):
+    weight, norm = model.get_submodule(operation).weight, model.get_submodule(norm)
+    kernel = weight[o, 0 if weight.shape[1] == 1 else i]
+    scale = norm.weight[o].abs() / (norm.running_var[o] + norm.eps).sqrt()
+    expected = float(kernel.abs().sum() * scale)
+    source, target = twin.place(operation, i), twin.place(reader, t)
+    for adjacency in (twin.adjacency(), graph.to_scipy().toarray()):
+        assert adjacency[source, target] == pytest.approx(expected, rel=1e-12)
+
+
+def assert_diagonal(graph, source):
+    (block,) = (b for b in graph.blocks if b.source == source)
+    strengths = block.strengths
+    assert torch.equal(strengths, strengths.diag().diag())
+    assert bool((strengths.diag() > 0).all())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_narrow_versions_are_the_twin(name):
-    _, twin, graph = narrow_case(name)
+    """With image and dense part, and some strengths by hand."""
+    architecture = ARCHITECTURES[name]
+    model, image = architecture.narrow().requires_grad_(False), architecture.narrow_image()
+    graph = neuron_graph(model, example_inputs=(image,), include=EVERYTHING)
+    twin = naive_twin(model, image, EVERYTHING)
     assert_same(graph, twin)
+    for row in BY_HAND.get(name, ()):
+        assert_strength_by_hand(model, twin, graph, *row)
+    if name == "MobileNetV2":
+        assert_diagonal(graph, [layer.name for layer in twin.layers].index("features.2.conv.1.0"))
 
 
 @pytest.mark.slow
@@ -75,53 +110,13 @@ def test_narrow_versions_without_image_and_dense_part_are_the_twin(name):
     assert_same_graph(model, architecture.narrow_image(), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include", [(), EVERYTHING])
 @pytest.mark.parametrize("name", BLOCKS)
 def test_other_blocks_are_the_twin(name, include):
     make, shape = BLOCKS[name]
     image = torch.zeros(1, *shape, dtype=torch.float64)
     assert_same_graph(randomized(make()), image, include)
-
-
-BY_HAND = [
-    # Through bn3, and past two identity skips, to what both readers of the stage's exit see.
-    ("ResNet-50", "layer1.0.conv3", "layer1.0.bn3", "layer2.0.downsample.0", 2, 5, 5),
-    ("ResNet-50", "layer1.0.conv3", "layer1.0.bn3", "layer2.0.conv1", 2, 5, 5),
-    # 64 / 16 channels of the first branch come before: the second branch's channel 1 is number 5.
-    (
-        "Inception-V3",
-        "Mixed_5b.branch5x5_2.conv",
-        "Mixed_5b.branch5x5_2.bn",
-        "Mixed_5c.branch_pool.conv",
-        2,
-        1,
-        5,
-    ),
-    # Depthwise: from a channel to itself.
-    ("MobileNetV2", "features.2.conv.1.0", "features.2.conv.1.1", "features.2.conv.2", 4, 4, 4),
-]
-"""Architecture, operation, batch norm on the way, reader, input, output, and its number there."""
-
-
-@pytest.mark.parametrize(("name", "operation", "norm", "reader", "i", "o", "t"), BY_HAND)
-def test_strengths_by_hand(name, operation, norm, reader, i, o, t):
-    model, twin, graph = narrow_case(name)
-    weight, norm = model.get_submodule(operation).weight, model.get_submodule(norm)
-    kernel = weight[o, 0 if weight.shape[1] == 1 else i]
-    scale = norm.weight[o].abs() / (norm.running_var[o] + norm.eps).sqrt()
-    expected = float(kernel.abs().sum() * scale)
-    source, target = twin.place(operation, i), twin.place(reader, t)
-    for adjacency in (twin.adjacency(), graph.to_scipy().toarray()):
-        assert adjacency[source, target] == pytest.approx(expected, rel=1e-12)
-
-
-def test_depthwise_strengths_are_diagonal():
-    _, twin, graph = narrow_case("MobileNetV2")
-    source = [layer.name for layer in twin.layers].index("features.2.conv.1.0")
-    (block,) = (b for b in graph.blocks if b.source == source)
-    strengths = block.strengths
-    assert torch.equal(strengths, strengths.diag().diag())
-    assert bool((strengths.diag() > 0).all())
 
 
 def test_padding_is_of_its_channel_when_flattened():

@@ -204,6 +204,7 @@ def test_all_outputs_are_layers():
     assert joins == [("input", "a into b"), ("input", "a into output"), ("a into b", "b")]
 
 
+@pytest.mark.slow
 def test_what_a_buffer_is_given_is_no_output():
     def forward(self, x):
         h = self.a(x)

@@ -52,6 +52,7 @@ def test_a_pruning_mask_is_loaded_too():
     assert (neuron_graph(nn.Sequential(second)).blocks[0].strengths == 0).sum() == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hook", [*HOOKED, parametrizations.spectral_norm, parametrizations.weight_norm]
 )
@@ -90,6 +91,7 @@ def test_a_cached_parametrization_keeps_nothing_of_ours():
             assert not torch.equal(module.weight, ours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOKED)
 def test_gradient_reaches_what_the_weight_is_made_of(hook):
     module = hook(nn.Linear(6, 5))

@@ -67,6 +67,7 @@ def test_inputs_have_the_modules_own_precision():
     assert (tuple(x.shape), x.dtype, bool(x.any())) == ((1, 3, 4), torch.float32, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "shape", "layer"),
     [

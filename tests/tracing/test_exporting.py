@@ -77,6 +77,7 @@ def test_operations_in_place_stay_where_nothing_else_sees_them(mutate):
     assert operations(model)[1].endswith("_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mutate",
     [
@@ -99,6 +100,7 @@ def counting(self, x):
     return self.last
 
 
+@pytest.mark.slow
 def test_what_the_forward_pass_writes_down_stays_as_it_was():
     model = Forward(counting, a=linear(3, 3), calls=torch.zeros(()), mean=torch.zeros(3))
     exported(model, (X,))

@@ -36,6 +36,7 @@ def alike(*strengths):
     return [list(strengths)] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "factor"),
     [
@@ -72,6 +73,7 @@ def test_numbers_multiply_sums_add_and_gates_count_once(step, factor):
 G = torch.tensor([1.0, -2.0, 0.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
@@ -96,6 +98,7 @@ def test_constants_scale_element_by_element(step, expected, parameter):
     torch.testing.assert_close(found, torch.tensor(alike(*map(float, expected))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
     [
@@ -110,11 +113,13 @@ def test_operations_in_place_leave_strengths_alone(step):
     assert first_block(step) == alike(1, 1, 1)
 
 
+@pytest.mark.slow
 def test_scaling_a_view_in_place_scales_its_part():
     assert first_block(lambda _, h: (h[:, :2].mul_(2), h)[1]) == alike(2, 2, 1)
     assert first_block(lambda self, h: (h[:, 1:].mul_(self.g), h)[1], g=G[:2]) == alike(1, 1, 2)
 
 
+@pytest.mark.slow
 def test_a_part_that_is_overwritten_is_gone():
     def forward(self, x):
         h = self.start(x)
@@ -127,6 +132,7 @@ def test_a_part_that_is_overwritten_is_gone():
     assert [layer.n_neurons for layer in graph.layers] == [3, 1, 3, 2]
 
 
+@pytest.mark.slow
 def test_an_old_value_is_not_changed_by_what_comes_after():
     def forward(self, x):
         h = self.start(x)

@@ -52,6 +52,7 @@ def test_an_mlp_is_its_absolute_weights():
                 assert block.strengths[source, target] == abs(weight[target, source])
 
 
+@pytest.mark.slow
 def test_a_cnn_is_its_hidden_channels_scaled_by_their_batch_norms():
     model = randomized(cnn(eps=0.1)).train()
     graph = neuron_graph(model)
@@ -64,6 +65,7 @@ def test_a_cnn_is_its_hidden_channels_scaled_by_their_batch_norms():
             torch.testing.assert_close(graph.blocks[0].strengths[source, target], expected)
 
 
+@pytest.mark.slow
 def test_a_cnn_with_everything_included():
     model = randomized(cnn(affine=False))
     graph = neuron_graph(model, include=ALL)
@@ -96,6 +98,7 @@ def test_relabeling_hidden_neurons_permutes_the_blocks():
     assert torch.equal(after.blocks[1].strengths, before.blocks[1].strengths[order])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "shape"),
     [
@@ -128,6 +131,7 @@ def test_any_precision(dtype, expected):
     assert same_blocks(graph, same)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [cnn, lambda: nn.Sequential(linear(3, 4), linear(4, 2))])
 @pytest.mark.parametrize("include", [(), ("input",), ("dense",), ALL])
 def test_a_sequential_is_its_state_dict_read_as_a_chain(network, include):
@@ -141,17 +145,20 @@ def test_a_sequential_is_its_state_dict_read_as_a_chain(network, include):
         torch.testing.assert_close(block.strengths, other.strengths)
 
 
+@pytest.mark.slow
 def test_a_sequential_leaves_out_what_its_state_dict_does():
     model = cnn()
     of_module, of_state = trace(model).notes, trace(model.state_dict()).notes
     assert [n for n in of_module if "left out" in n] == [n for n in of_state if "left out" in n]
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_mode_give_the_same():
     model = randomized(cnn())
     assert same_blocks(neuron_graph(model.train()), neuron_graph(model.eval()))
 
 
+@pytest.mark.slow
 def test_only_shapes_of_inputs_matter():
     model = nn.Sequential(nn.BatchNorm1d(3), linear(3, 4), linear(4, 2))
     graphs = [
@@ -200,6 +207,7 @@ def test_wrappers_are_looked_through():
     assert same_blocks(neuron_graph(compiled), neuron_graph(model))
 
 
+@pytest.mark.slow
 def test_notes_on_a_cnn():
     guessed = "traced with an input of shape (1, 3, 224, 224), guessed from '0.0'"
     first, second = trace(cnn()).notes
@@ -209,6 +217,7 @@ def test_notes_on_a_cnn():
     assert trace(cnn(), include=ALL, example_inputs=torch.zeros(1, 3, 32, 32)).notes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -1,6 +1,7 @@
 from itertools import combinations
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ def test_natural_order_of_typical_names():
     ]
 
 
+@pytest.mark.slow
 @given(st.lists(NAMES))
 def test_any_names_can_be_compared(names):
     ordered = sorted(names, key=natural_key)

@@ -80,6 +80,7 @@ def test_a_term_of_which_nothing_is_left_is_dropped():
     assert both.terms == ()
 
 
+@pytest.mark.slow
 def test_labels_stay_small():
     image = produced(0, (8, 64, 512, 512), 1)
     assert n_bytes(image) == 64 * 8

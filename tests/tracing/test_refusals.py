@@ -21,6 +21,7 @@ def attending(self, x):
 SEQUENCE = torch.zeros(2, 4, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "x", "message"),
     [

@@ -159,6 +159,7 @@ def test_every_form_gives_the_same_graph(model, forms, form, include):
         assert other.support is None or torch.equal(block.support, other.support)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_has_the_same_copies(model, forms, form):
     expected = trace(model, example_inputs=X, include=ALL).graph
@@ -172,6 +173,7 @@ def test_every_form_has_the_same_copies(model, forms, form):
     assert any(kernel is not None for kernel in copies(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "folding True"])
 def test_names_of_layers_are_the_same(model, forms, form):
     """But not where the exporter has folded batch norms into weights, which it then renames."""
@@ -216,6 +218,7 @@ def test_the_graph_counted_by_hand(model):
     torch.testing.assert_close(blocks["last", "hidden"].strengths, pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "activation",
     [

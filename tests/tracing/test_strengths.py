@@ -40,6 +40,7 @@ def running(value):
     return norm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "first"),
     [
@@ -85,6 +86,7 @@ def test_changing_in_place_what_dropout_returns_is_refused():
         neuron_graph(Forward(forward, **parts), example_inputs=VECTOR)
 
 
+@pytest.mark.slow
 def test_ways_that_double_with_every_block_are_one_path():
     def forward(self, x):
         x = self.stem(x)
@@ -99,6 +101,7 @@ def test_ways_that_double_with_every_block_are_one_path():
     assert first == pytest.approx(12 * 3.0**30)
 
 
+@pytest.mark.slow
 def test_a_guess_keeps_the_batch():
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(4), nn.Conv2d(4, 4, 1))
     module = Forward(

@@ -35,6 +35,7 @@ def everything(graph):
     return sum(block.strengths.sum() for block in graph.blocks)
 
 
+@pytest.mark.slow
 def test_gradient_reaches_the_weights_and_the_batch_norms():
     model = cnn()
     everything(neuron_graph(model, include=ALL)).backward()
@@ -59,6 +60,7 @@ def test_gradient_reaches_whatever_strengths_depend_on():
         assert all(p.grad.abs().sum() > 0 for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_the_graph_follows_training():
     model = nn.Sequential(
         parametrizations.weight_norm(nn.Linear(3, 4)), nn.BatchNorm1d(4), nn.Linear(4, 2)
@@ -90,6 +92,7 @@ def test_computed_weights_follow_training():
     torch.testing.assert_close(found, weight.abs().T)
 
 
+@pytest.mark.slow
 def test_parameters_can_be_looked_up_by_name():
     model = cnn()
     parameters = trace_module(model).parameters
@@ -101,6 +104,7 @@ def test_parameters_can_be_looked_up_by_name():
             parameters[name]
 
 
+@pytest.mark.slow
 def test_wiring_holds_no_tensors():
     wiring = trace_module(randomized(cnn())).wiring
     assert "tensor" not in repr(wiring)
@@ -135,6 +139,7 @@ def hooked(model):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [lambda model: model, pruned, parametrized, hooked])
 @pytest.mark.parametrize("training", [True, False])
 def test_the_module_is_left_untouched(change, training):
@@ -149,6 +154,7 @@ def test_the_module_is_left_untouched(change, training):
     assert all(torch.equal(value, values[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_cache_of_parametrizations_is_left_alone():
     model = parametrized(randomized(cnn()))
     expected = neuron_graph(model)
@@ -159,6 +165,7 @@ def test_a_cache_of_parametrizations_is_left_alone():
         assert len(parametrize._cache) == 1
 
 
+@pytest.mark.slow
 def test_example_inputs_are_left_untouched():
     x = torch.randn(2, 3)
     before = x.clone()

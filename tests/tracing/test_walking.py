@@ -93,6 +93,7 @@ def test_constants_in_the_forward_pass_are_evaluated():
     assert torch.equal(found, torch.diag(torch.tensor([2.0, 0, 1])))
 
 
+@pytest.mark.slow
 def test_long_computations_are_evaluated_without_recursion():
     def forward(self, x):
         weight = self.w
@@ -116,6 +117,7 @@ def branches(self, x):
     return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (self.a(x),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -7,7 +7,9 @@ from clusterability.training import build
 from clusterability.training.augmentation import draw_transformations, transform
 from clusterability.training.autograd_network import AutogradNetwork
 from clusterability.training.samples import Samples
-from training_cases import PlainTraining, double, one_thread, weight_penalties  # noqa: F401
+from training_cases import PlainTraining, weight_penalties
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
 N = 19
@@ -68,6 +70,7 @@ def equal(first, second):
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("kind", ["small-cnn", "vgg"])
 @pytest.mark.parametrize("dropout", [False, True])
@@ -97,6 +100,7 @@ def test_is_the_plain_loop(kind, dropout):
     assert torch.allclose(ours.outputs(samples.x)[0], outputs, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["small-cnn", "vgg"])
 def test_state_round_trip_is_exact(kind):
     samples, _ = data()

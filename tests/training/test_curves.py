@@ -2,6 +2,8 @@ import csv
 import dataclasses
 import io
 
+import pytest
+
 from clusterability.training.curves import curves_csv, curves_figure, curves_png
 from clusterability.training.record import EpochScores
 
@@ -50,6 +52,7 @@ def test_figure_of_a_regression_without_test_or_pruning():
     assert len(axes.lines) == 1
 
 
+@pytest.mark.slow
 def test_png_also_of_awkward_rows():
     zero = EpochScores("unpruned", 1, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0)
     for rows in (ROWS, [zero], [ROWS[2]]):

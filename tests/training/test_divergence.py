@@ -6,7 +6,9 @@ import torch
 from clusterability.training.divergence import find_diverged
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.record import EpochScores
-from training_cases import one_thread, small_mlp  # noqa: F401
+from training_cases import small_mlp
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROW = EpochScores("unpruned", 1, 1.0, None, None, None, 0.0, 0.0, 1.5)
 

@@ -8,6 +8,7 @@ def generator(seed):
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.5, 0.25, 0.3, 0.4, 0.0])
 def test_rate_and_scale(rate):
     n = 2_000_001

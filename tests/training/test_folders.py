@@ -8,7 +8,9 @@ import pytest
 from clusterability.errors import InputError
 from clusterability.training import train
 from clusterability.training.folders import RunFolder
-from training_cases import few_digits, no_figures, one_thread, small_spec, weights_of  # noqa: F401
+from training_cases import few_digits, small_spec, weights_of
+
+pytestmark = pytest.mark.usefixtures("no_figures", "one_thread")
 
 SPEC = small_spec(epochs=1, pruning_epochs=0)
 

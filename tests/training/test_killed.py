@@ -10,7 +10,9 @@ import pytest
 
 from clusterability.training import TrainingSpec, train
 from killed_training import SPEC
-from training_cases import few_digits, no_figures, one_thread, weights_of  # noqa: F401
+from training_cases import few_digits, weights_of
+
+pytestmark = pytest.mark.usefixtures("no_figures", "one_thread")
 
 TESTS = Path(__file__).parents[1]
 

@@ -4,7 +4,9 @@ import torch
 from clusterability.training.loop import train_epoch
 from clusterability.training.pruning import PruningSchedule
 from clusterability.training.samples import Samples
-from training_cases import one_thread  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 N = 23
 

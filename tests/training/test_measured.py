@@ -10,7 +10,9 @@ from clusterability.errors import InputError
 from clusterability.training import measured, train
 from clusterability.training.measured import measure_runs, measurement
 from clusterability.training.table import runs_table
-from training_cases import few_digits, no_figures, one_thread, small_spec  # noqa: F401
+from training_cases import few_digits, small_spec
+
+pytestmark = pytest.mark.usefixtures("no_figures", "one_thread")
 
 PUBLISHED = Settings(n_shuffles=2, n_init=1, conventions="published")
 
@@ -42,6 +44,7 @@ def test_measurements_are_those_of_measure_and_are_kept(run, monkeypatch):
     assert f"{found.plain.ncut:.3f}" in table.splitlines()[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe"])
 def test_damaged_measurement(run, content):
     path = run.folder / "pruned-clusterability.json"
@@ -51,6 +54,7 @@ def test_damaged_measurement(run, content):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_measurement_of_weights_that_are_gone_goes_too(run, tmp_path):
     measure_runs([run], Settings(n_shuffles=2), workers=1)
     (run.folder / "pruned.safetensors").unlink()
@@ -58,6 +62,7 @@ def test_a_measurement_of_weights_that_are_gone_goes_too(run, tmp_path):
     assert measurement(again, "pruned") is None
 
 
+@pytest.mark.slow
 def test_measured_anew_where_the_settings_differ(run):
     def found():
         return [measurement(run, phase).settings for phase in run.phases]
@@ -73,6 +78,7 @@ def test_measured_anew_where_the_settings_differ(run):
     assert found() == [replace(PUBLISHED, seed=3)] * 2
 
 
+@pytest.mark.slow
 def test_one_from_before_there_was_a_choice_is_made_anew(run):
     few = Settings(n_shuffles=2, n_init=1)
     measure_runs([run], few, workers=1)
@@ -87,6 +93,7 @@ def test_one_from_before_there_was_a_choice_is_made_anew(run):
     assert measurement(run, "pruned").settings == replace(few, seed=3)
 
 
+@pytest.mark.slow
 def test_the_table_says_where_conventions_differ(run):
     few = Settings(n_shuffles=2, n_init=1)
     measure_runs([run], few, workers=1)

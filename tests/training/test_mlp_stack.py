@@ -6,13 +6,9 @@ from torch import nn
 from clusterability.training import build
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.samples import Samples
-from training_cases import (  # noqa: F401
-    PlainTraining,
-    double,
-    one_thread,
-    small_mlp,
-    weight_penalties,
-)
+from training_cases import PlainTraining, small_mlp, weight_penalties
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
 WIDTHS = (7, 6, 5, 4)
@@ -52,6 +48,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize(("is_regression", "rate", "weights", "sparsities"), KINDS)
 def test_is_the_plain_loop(is_regression, rate, weights, sparsities):

@@ -51,6 +51,7 @@ def weighted(network):
     return [m for m in network if isinstance(m, nn.Linear | nn.Conv2d)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_shapes_and_counts(networks, name):
     shape, n_outputs, expected = SHAPES[name]
@@ -61,6 +62,7 @@ def test_shapes_and_counts(networks, name):
         assert network(torch.zeros(2, *shape)).shape == (2, n_outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_glorot_uniform(networks, name):
     for module in weighted(networks[name]):
@@ -120,6 +122,7 @@ def test_small_cnn_order():
     assert rates(network) == [0.25, 0.25, 0.25, 0.5]
 
 
+@pytest.mark.slow
 def test_vgg_order():
     network = build("vgg", COLOR, 10, dropout=True)
     dropout = [0.3, 0, 0.4, 0, 0.4, 0.4, 0, 0.4, 0.4, 0, 0.4, 0.4, 0.5]

@@ -53,6 +53,7 @@ WEIGHTS = npst.arrays(
 )
 
 
+@pytest.mark.slow
 @given(WEIGHTS, st.floats(0, 0.999))
 @settings(max_examples=300, deadline=None)
 def test_masks_are_those_of_a_stable_sort(weights, sparsity):

@@ -7,7 +7,9 @@ from safetensors.torch import load_file
 
 from clusterability.errors import InputError
 from clusterability.training import TrainedRun, train
-from training_cases import few_digits, one_thread, small_spec  # noqa: F401
+from training_cases import few_digits, small_spec
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +18,7 @@ def run(tmp_path_factory):
     return train(spec, data=few_digits(), out=tmp_path_factory.mktemp("runs"), threads=1)
 
 
+@pytest.mark.slow
 def test_round_trip(run):
     text = (run.folder / "run.json").read_text()
     assert TrainedRun.from_json(text, run.folder) == run
@@ -26,6 +29,7 @@ def test_round_trip(run):
     }
 
 
+@pytest.mark.slow
 def test_networks_are_those_of_the_files(run):
     for phase in run.phases:
         network = run.network(phase)
@@ -36,6 +40,7 @@ def test_networks_are_those_of_the_files(run):
         assert all(torch.equal(state[name], expected[name]) for name in state)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_networks(run):
     data = few_digits()
     for phase, scores in run.phases.items():

@@ -10,16 +10,16 @@ from clusterability.errors import InputError
 from clusterability.training import NETWORKS, TrainingSpec, running, train, train_many, training
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.running import DivergedError
-from training_cases import (  # noqa: F401
+from training_cases import (
     change_checkpoint,
     few_digits,
     make_infinite,
-    no_figures,
-    one_thread,
     small_spec,
     stop_after,
     weights_of,
 )
+
+pytestmark = pytest.mark.usefixtures("no_figures", "one_thread")
 
 
 def trained(out, spec, **fields):
@@ -30,6 +30,7 @@ def flushes_denormals():
     return (torch.full((3,), 1e-40) * 1 == 0).all().item()
 
 
+@pytest.mark.slow
 def test_learns_digits_and_keeps_nearly_all_of_it_when_pruned(tmp_path):
     spec = TrainingSpec("small-mlp", "digits", epochs=15, pruning_epochs=12, batch_size=32)
     run = train(spec, out=tmp_path, threads=1)
@@ -66,6 +67,7 @@ def test_own_arrays_without_test_part(tmp_path):
     assert run.phases["pruned"].final_train_loss > 0
 
 
+@pytest.mark.slow
 def test_regression(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((200, 2))
@@ -80,6 +82,7 @@ def test_regression(tmp_path):
     assert run.phases["unpruned"].final_train_loss == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_small_cnn(tmp_path):
     spec = TrainingSpec("small-cnn", "few", epochs=1, pruning_epochs=1, dropout=True, augment=True)
     run = trained(tmp_path, spec, data=few_digits(66, 10))
@@ -132,6 +135,7 @@ def test_finished_runs_are_not_trained_again(tmp_path, monkeypatch):
         trained(tmp_path, small_spec(seed=9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", [(), (0, 1, 2)])
 def test_goes_on_after_an_error_as_if_there_had_been_none(tmp_path, monkeypatch, stack):
     spec = small_spec(epochs=4, pruning_epochs=4, dropout=True, l1=1e-4, stack=stack)
@@ -183,17 +187,18 @@ def test_numbers_do_not_depend_on_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "is_worth_processes", lambda *_: True)
     spec = small_spec(dropout=True, seed=3)
     found = []
-    for workers in (1, 2, 3):
+    for workers in (1, 3):
         out = tmp_path / str(workers)
         runs = train_many(spec, 3, data=few_digits(), out=out, workers=workers)
         assert [run.spec.seed for run in runs] == [3, 4, 5]
         found.append([weights_of(run) for run in runs])
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
     alone = trained(tmp_path, dataclasses.replace(spec, seed=4))
     assert weights_of(alone) == found[0][1]
     assert found[0][0] != found[0][1]
 
 
+@pytest.mark.slow
 def test_a_stack_is_near_each_alone_and_has_names_of_its_own(tmp_path):
     spec = small_spec(dropout=True)
     data = few_digits()
@@ -211,6 +216,7 @@ def test_a_stack_is_near_each_alone_and_has_names_of_its_own(tmp_path):
     assert len(list((tmp_path / "again").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_torchs_settings_are_restored(tmp_path):
     for threads, flushed in ((1, False), (2, False), (1, True)):
         torch.set_num_threads(threads)
@@ -233,6 +239,7 @@ def infinite():
     return Dataset("inf", Split(x, np.arange(20) % 4), None, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["small-mlp", "small-cnn"])
 def test_torchs_modes_do_not_matter(tmp_path, network):
     spec = small_spec(network=network, dropout=True, epochs=1, pruning_epochs=1, batch_size=50)
@@ -304,6 +311,7 @@ def test_every_network_can_be_named():
     assert all(TrainingSpec(name, "mnist").network == name for name in NETWORKS)
 
 
+@pytest.mark.slow
 def test_several_runs_with_threads_of_their_own(tmp_path, monkeypatch):
     data, spec = few_digits(), small_spec()
     for parallel in (False, True):
@@ -313,6 +321,7 @@ def test_several_runs_with_threads_of_their_own(tmp_path, monkeypatch):
         assert [run.machine["threads"] for run in runs] == [2, 2]
 
 
+@pytest.mark.slow
 def test_those_that_did_not_diverge_come_with_the_error(tmp_path):
     change_checkpoint(stop_after(tmp_path, small_spec(seed=1), 1), make_infinite)
     with pytest.raises(DivergedError, match="seed1-") as caught:

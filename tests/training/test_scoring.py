@@ -13,7 +13,9 @@ from clusterability.training.scoring import (
     sparsities,
     total_penalty,
 )
-from training_cases import one_thread, small_mlp  # noqa: F401
+from training_cases import small_mlp
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def few_samples(n):

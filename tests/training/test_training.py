@@ -21,20 +21,20 @@ from clusterability.training import (
 )
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.randomness import Randomness, Use
-from training_cases import (  # noqa: F401
+from training_cases import (
     PlainTraining,
     StoppedError,
     change_checkpoint,
     cubic,
     few_digits,
     make_infinite,
-    no_figures,
-    one_thread,
     small_spec,
     stop_after,
     train_with_hook,
     weights_of,
 )
+
+pytestmark = pytest.mark.usefixtures("no_figures", "one_thread")
 
 
 def trained(out, spec, **fields):
@@ -63,6 +63,7 @@ def test_a_run_begins_with_the_networks_of_its_seed(tmp_path):
     assert all(torch.allclose(found[name], expected[name], atol=1e-20) for name in expected)
 
 
+@pytest.mark.slow
 def test_a_run_is_the_plain_loop(tmp_path):
     """The whole of it: order, dropout, the schedule of pruning, and Adam begun afresh for it."""
     spec = small_spec(seed=4, dropout=True, l1=1e-4, l2=2e-4, batch_size=40, pruning_interval=3)
@@ -134,6 +135,7 @@ def diverging(monkeypatch, seed_index, at_step):
     monkeypatch.setattr(MLPStack, "step", poisoned)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_step", [2, 4, 7])
 def test_one_of_a_stack_diverges_and_the_others_go_on(tmp_path, monkeypatch, at_step):
     # Two steps an epoch: in the first epoch, in the second, and while pruning.
@@ -173,6 +175,7 @@ def with_another(tensors):
     return {**tensors, "network.other": torch.ones(2)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["small-mlp", "small-cnn"])
 def test_a_checkpoint_with_other_tensors_is_refused(tmp_path, network):
     spec = small_spec(network=network, epochs=1, batch_size=50)
@@ -217,6 +220,7 @@ def measured_as(monkeypatch, ncuts):
     return networks
 
 
+@pytest.mark.slow
 def test_begins_again_while_the_ncut_is_near_zero(tmp_path, monkeypatch):
     networks = measured_as(monkeypatch, [0.5, 1.5, 0.25, 1.0, 1.0])
     run = trained(tmp_path, small_spec(retrain_below=1.0, seed=2))
@@ -233,6 +237,7 @@ def test_begins_again_while_the_ncut_is_near_zero(tmp_path, monkeypatch):
     assert torch.allclose(again.fc2.weight, expected.fc2.weight, atol=1e-20)
 
 
+@pytest.mark.slow
 def test_begins_again_at_most_ten_times(tmp_path, monkeypatch):
     networks = measured_as(monkeypatch, [0.1] * 10)
     run = trained(tmp_path, small_spec(retrain_below=1.0, epochs=1))
@@ -241,6 +246,7 @@ def test_begins_again_at_most_ten_times(tmp_path, monkeypatch):
     assert run.phases.keys() == {"unpruned", "pruned"}
 
 
+@pytest.mark.slow
 def test_attempts_survive_a_stop(tmp_path, monkeypatch):
     spec = small_spec(retrain_below=1.0)
     measured_as(monkeypatch, [0.1, 0.2, 1.0, 1.0])
@@ -262,6 +268,7 @@ def test_attempts_survive_a_stop(tmp_path, monkeypatch):
     assert weights_of(run) == weights_of(expected)
 
 
+@pytest.mark.slow
 def test_volumes_far_below_the_published_offset_count_as_an_n_cut_near_zero(tmp_path, monkeypatch):
     """Without the offset the scale of all weights would not change the n-cut."""
 

@@ -22,6 +22,7 @@ from clusterability.errors import InputError, RunError
 from clusterability.files.memory import available_memory
 from clusterability.training.machine import Machine
 from clusterability.training.spec import TrainingSpec
+from clusterability.workers import wait_for_any
 
 WORKER_MEMORY = 600 * 2**20
 """Bytes that a process takes beside its data, most of them torch itself."""
@@ -146,14 +147,15 @@ def _work_in_all(work: Callable[[int, _Worker], object], workers: Sequence[_Work
     pool = ThreadPoolExecutor(len(workers))
     try:
         futures = [pool.submit(work, *numbered) for numbered in enumerate(workers)]
-        errors = [future.exception() for future in futures]
+        running = set(futures)
+        while running:
+            running -= wait_for_any(running)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
-    for error in errors:
-        if error is not None:
-            raise error
+    for future in futures:
+        future.result()
 
 
 def _hand_out(dataset: Dataset, digest: str, workers: Sequence[_Worker]) -> None:

@@ -31,6 +31,7 @@ def test_every_real_number(dtype):
     np.testing.assert_allclose(naive_adjacency(graph), adjacency.astype(float))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AWKWARD)
 def test_what_to_scipy_writes_comes_back(name, tmp_path):
     graph = AWKWARD[name]
@@ -166,6 +167,7 @@ def test_weights_are_no_graph(tmp_path, missing):
         read_graph(path)
 
 
+@pytest.mark.slow
 def test_damaged_files_are_refused_in_one_sentence(tmp_path):
     whole = saved(tmp_path / "whole.npz").read_bytes()
     path, rng = tmp_path / "a.npz", np.random.default_rng(0)

@@ -37,6 +37,7 @@ def read(tmp_path):
     return read_text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["edges", "links"])
 @pytest.mark.parametrize("name", AWKWARD)
 def test_what_networkx_writes_comes_back(name, key, read):

@@ -8,7 +8,12 @@ import scipy.sparse as sp
 
 from clusterability.errors import InputError
 from clusterability.files import memory
-from clusterability.reading.graphs import foreign_graph, is_graph_file, read_graph
+from clusterability.reading.graphs import (
+    is_foreign_graph,
+    is_graph_file,
+    read_foreign_graph,
+    read_graph,
+)
 from clusterability.reading.graphs import reading as module
 
 
@@ -25,11 +30,12 @@ def test_graphs_and_weights_are_told_apart(tmp_path):
 def test_objects_of_other_libraries():
     adjacency = networkx.to_scipy_sparse_array(networkx.path_graph(3))
     for network in (adjacency, sp.csc_matrix(adjacency), networkx.path_graph(3)):
-        assert foreign_graph(network).degrees().tolist() == [1, 2, 1]
+        assert is_foreign_graph(network)
+        assert read_foreign_graph(network).degrees().tolist() == [1, 2, 1]
     for network in (None, "graph.npz", {}, np.eye(3)):
-        assert foreign_graph(network) is None
+        assert not is_foreign_graph(network)
     with pytest.raises(InputError, match="directed"):
-        foreign_graph(networkx.DiGraph())
+        read_foreign_graph(networkx.DiGraph())
 
 
 @pytest.mark.slow
@@ -37,13 +43,13 @@ def test_networkx_is_not_needed(tmp_path):
     code = """
 import sys
 sys.modules["networkx"] = None
-from clusterability.reading.graphs import foreign_graph, read_graph
+from clusterability.reading.graphs import is_foreign_graph, read_graph
 import pathlib
 pathlib.Path("a.graphml").write_text('<graphml><graph edgedefault="undirected"><node id="a"/>'
     '<node id="b"/><edge source="a" target="b"/></graph></graphml>')
 pathlib.Path("a.json").write_text('{"nodes": [{"id": 0}, {"id": 1}], '
     '"edges": [{"source": 0, "target": 1}]}')
-assert foreign_graph(3) is None
+assert not is_foreign_graph(3)
 print(read_graph("a.graphml").n_neurons, read_graph("a.json").n_neurons)
 """
     command = [sys.executable, "-c", code]

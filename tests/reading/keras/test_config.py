@@ -116,6 +116,7 @@ def test_an_activation_by_name_passes():
     check_config(dense_with(activation={"class_name": "function", "config": "relu"}))
 
 
+@pytest.mark.slow
 def test_quantized_layers_are_refused_by_name():
     layer = layers.Dense(2, name="odd")
     model = keras.Sequential([layers.Input((4,)), layer])

@@ -150,6 +150,7 @@ def test_a_custom_layer_is_refused_even_when_this_process_knows_it(tmp_path):
             read_keras(saved(model, tmp_path / f"net{suffix}"))
 
 
+@pytest.mark.slow
 def test_a_quantized_model_is_refused_by_name(tmp_path):
     layer = layers.Dense(2, name="odd")
     model = keras.Sequential([layers.Input((4,)), layer])
@@ -202,6 +203,7 @@ def test_a_wrong_suffix_is_named(archive, tmp_path):
         read_keras(renamed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("members", "reason"),
     [
@@ -229,6 +231,7 @@ def test_two_members_of_one_name_are_refused(archive):
         read_keras(archive)
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_before_it_is_unpacked(archive, monkeypatch):
     rewritten(archive, model__weights__h5=bytes(10**8))
     monkeypatch.setattr(memory, "available_memory", lambda: 10**7)

@@ -172,6 +172,7 @@ def test_a_subclass_needs_the_shape():
     assert loaded.module(torch.ones(1, 4)).shape == (1, 3)
 
 
+@pytest.mark.slow
 def test_a_quantized_layer_is_refused_by_name():
     model = keras.Sequential([layers.Input((4,)), layers.Dense(3, name="head")])
     quantized(model.layers[0])

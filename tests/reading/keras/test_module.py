@@ -22,6 +22,7 @@ def test_the_module_and_its_export_give_what_the_model_gives(name):
             torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_parameter_is_the_models_own_and_none_is_a_nameless_constant(name):
     model = NETWORKS[name]()

@@ -115,6 +115,7 @@ def test_an_exported_network_computes_the_same(name, opset, tmp_path):
     assert targets(loaded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [11, 17])
 def test_the_operations_that_the_tracer_sees(opset, tmp_path):
     module = randomized(Residual())
@@ -128,6 +129,7 @@ def test_the_operations_that_the_tracer_sees(opset, tmp_path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [9, 11, 14, 17, 20])
 @pytest.mark.parametrize(
     ("activation", "expected"),

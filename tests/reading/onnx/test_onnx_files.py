@@ -174,6 +174,7 @@ def test_a_missing_file(tmp_path):
     refused(tmp_path / "net.onnx", "there is no file")
 
 
+@pytest.mark.slow
 def test_changed_bytes_are_never_a_traceback(tmp_path):
     whole = onnx_models.save(onnx_models.linear_model(), tmp_path).read_bytes()
     rng = np.random.default_rng(0)

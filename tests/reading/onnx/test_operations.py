@@ -263,6 +263,7 @@ def test_every_operation_is_compared_or_tested_by_name():
     assert set(ONNX_OPERATIONS) == compared | by_name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"])
 @pytest.mark.parametrize("both", ["And", "Or"])
 def test_choices(op, both, tmp_path):
@@ -422,6 +423,7 @@ def test_an_operation_can_be_added(tmp_path, monkeypatch):
     assert read_onnx(path).module(torch.ones(1, 3)).tolist() == [[3.0, 3.0, 3.0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "message"),
     [

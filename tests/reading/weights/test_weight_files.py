@@ -77,6 +77,7 @@ def test_an_empty_file(tmp_path, suffix):
         read_weights(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [

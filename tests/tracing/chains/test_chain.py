@@ -26,6 +26,7 @@ def layers(wiring):
     return [(layer.name, layer.n_neurons) for layer in wiring.layers]
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 20), min_size=2, max_size=8))
 def test_an_mlp_has_a_layer_more_than_weights(sizes):
     operations = [dense(str(i), n_in, n_out) for i, (n_in, n_out) in enumerate(pairwise(sizes))]

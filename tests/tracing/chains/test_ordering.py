@@ -139,6 +139,7 @@ def test_grouped_convolutions_are_refused_with_the_truth(shape, kind):
         chain_operations(chain)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=5))
 def test_orders_are_those_of_a_naive_search(shapes):
     operations = as_operations([NamedShape(str(i), s) for i, s in enumerate(shapes)], "out-in")

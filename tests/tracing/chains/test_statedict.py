@@ -27,6 +27,7 @@ def cnn():
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include", [(), ("input",), ("dense",), ("input", "dense")])
 @pytest.mark.parametrize("kernel_norm", ["l1", "l2", "induced-1", "induced-2"])
 def test_a_state_dict_gives_the_graph_of_its_module(include, kernel_norm):
@@ -35,6 +36,7 @@ def test_a_state_dict_gives_the_graph_of_its_module(include, kernel_norm):
     assert same_graphs(neuron_graph(model.state_dict(), **choices), neuron_graph(model, **choices))
 
 
+@pytest.mark.slow
 def test_a_wrapped_checkpoint_gives_the_same():
     model = cnn()
     wrapped = {f"module._orig_mod.{name}": value for name, value in model.state_dict().items()}

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import scipy.sparse
 
@@ -57,18 +58,25 @@ def read_graph(path: str | os.PathLike[str]) -> NeuronGraph:
         ) from None
 
 
-def foreign_graph(network: object) -> NeuronGraph | None:
-    """Return the graph of a SciPy sparse matrix or a networkx graph; None for other objects.
+def is_foreign_graph(network: object) -> bool:
+    """Whether an object is a SciPy sparse matrix or a networkx graph."""
+    return scipy.sparse.issparse(network) or _is_networkx_graph(network)
+
+
+def read_foreign_graph(network: Any) -> NeuronGraph:
+    """Return the graph of a SciPy sparse matrix or a networkx graph.
 
     Raises:
         InputError: if the graph cannot be measured.
     """
-    if scipy.sparse.issparse(network):
-        return graph_from_sparse(network)
+    return (
+        graph_from_networkx(network) if _is_networkx_graph(network) else graph_from_sparse(network)
+    )
+
+
+def _is_networkx_graph(network: object) -> bool:
     networkx = sys.modules.get("networkx")  # imported already if the object is such a graph
-    if networkx is not None and isinstance(network, networkx.Graph):
-        return graph_from_networkx(network)
-    return None
+    return networkx is not None and isinstance(network, networkx.Graph)
 
 
 def _reader(path: Path) -> Callable[[Path], NeuronGraph]:

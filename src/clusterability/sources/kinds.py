@@ -1,0 +1,242 @@
+"""The kinds of networks: how each is recognized and read, and which arguments it takes.
+
+:data:`KINDS` is the one list. A kind of network that is added to it is known to ``trace``,
+``measure`` and the command.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clusterability.errors import InputError
+from clusterability.graph import NeuronGraph
+from clusterability.reading.graphs import (
+    is_foreign_graph,
+    is_graph_file,
+    read_foreign_graph,
+    read_graph,
+)
+from clusterability.reading.keras import is_keras_model, keras_model, read_keras
+from clusterability.reading.loaded import Loaded
+from clusterability.reading.onnx import read_onnx
+from clusterability.reading.weights.weight_files import read_weights
+from clusterability.shown import show_path, shown
+from clusterability.tracing.chains.statedict import state_dict_wiring
+from clusterability.tracing.examples import inputs_of_shape
+from clusterability.tracing.modules import trace_module
+from clusterability.wiring.kernels import find_kernel_norm
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A network's graph, with a name and notes on how it was read.
+
+    ``n_outputs`` is the network's number of outputs; None for weights and graphs, since only a
+    forward pass shows it.
+
+    >>> from clusterability import toy
+    >>> from clusterability.sources import trace
+    >>> trace(toy.path()).graph.n_neurons
+    4
+    """
+
+    name: str
+    graph: NeuronGraph
+    notes: tuple[str, ...] = ()
+    n_outputs: int | None = None
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Arguments of :func:`clusterability.sources.trace`, checked."""
+
+    kernel_norm: str
+    include: Collection[str]
+    order: Sequence[str] | None
+    example_inputs: tuple[Any, ...] | None
+    input_shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of network.
+
+    Attributes:
+        name: names one such network in error messages.
+        fits: whether an object is of this kind; asked only if it is of no earlier kind.
+        read: returns the graph of such a network.
+        takes: which of ``order``, ``example_inputs`` and ``input_shape`` apply to it.
+    """
+
+    name: str
+    fits: Callable[[Any], bool]
+    read: Callable[[Any, Arguments], Traced]
+    takes: tuple[str, ...] = ()
+
+
+def find_kind(network: Any) -> Kind:
+    """Return the kind of a network.
+
+    Raises:
+        InputError: if it is of none.
+    """
+    for kind in KINDS:
+        if kind.fits(network):
+            return kind
+    raise InputError(
+        f"a network of type {type(network).__name__} cannot be read; expected a torch.nn.Module, a "
+        "Keras model, a state dict, a path, a NeuronGraph, a SciPy sparse matrix or a networkx "
+        "graph"
+    )
+
+
+def check_applies(kind: Kind, arguments: Arguments) -> None:
+    """Refuse arguments that do not apply to this kind of network.
+
+    Raises:
+        InputError: if one does not.
+    """
+    if arguments.order is not None and "order" not in kind.takes:
+        raise InputError(
+            "order names weights of a state dict or file, but the network is "
+            f"{kind.name}; leave it out"
+        )
+    if arguments.example_inputs is not None and "example_inputs" not in kind.takes:
+        remedy = "give input_shape" if "input_shape" in kind.takes else "leave them out"
+        raise InputError(
+            f"example_inputs are for a torch.nn.Module, but the network is {kind.name}; {remedy}"
+        )
+    if arguments.input_shape is not None and "input_shape" not in kind.takes:
+        weights = "weights alone, which are taken as a chain"
+        what = weights if "order" in kind.takes else kind.name
+        raise InputError(f"an input shape says nothing about {what}; leave it out")
+
+
+def _is_path(network: Any) -> bool:
+    return isinstance(network, str | os.PathLike)
+
+
+def _has_suffix(*suffixes: str) -> Callable[[Any], bool]:
+    return lambda network: _is_path(network) and Path(network).suffix.lower() in suffixes
+
+
+def _read_graph(network: NeuronGraph, _: Arguments) -> Traced:
+    return Traced("graph", network)
+
+
+def _read_foreign_graph(network: Any, _: Arguments) -> Traced:
+    return Traced("graph", read_foreign_graph(network))
+
+
+def _read_graph_file(network: str | os.PathLike[str], _: Arguments) -> Traced:
+    return Traced(shown(Path(network).name), read_graph(network))
+
+
+def _read_module(network: nn.Module, arguments: Arguments) -> Traced:
+    inputs = arguments.example_inputs
+    if arguments.input_shape is not None:
+        inputs = inputs_of_shape(network, arguments.input_shape)
+    traced = trace_module(network, inputs, arguments.include)
+    graph = traced.wiring.graph(traced.parameters, arguments.kernel_norm)
+    return Traced(type(network).__name__, graph, traced.notes, traced.n_outputs)
+
+
+def _read_keras_model(network: Any, arguments: Arguments) -> Traced:
+    loaded = keras_model(network, arguments.input_shape)
+    return _trace_loaded(type(network).__name__, loaded, arguments)
+
+
+def _read_state_dict(network: Mapping[str, Any], arguments: Arguments) -> Traced:
+    wiring, parameters, notes = state_dict_wiring(network, arguments.include, arguments.order)
+    return Traced("state dict", wiring.graph(parameters, arguments.kernel_norm), notes)
+
+
+def _model_file(
+    read: Callable[[Path, tuple[int, ...] | None], Loaded],
+) -> Callable[[str | os.PathLike[str], Arguments], Traced]:
+    def read_file(network: str | os.PathLike[str], arguments: Arguments) -> Traced:
+        path = Path(network)
+        try:
+            loaded = read(path, arguments.input_shape)
+            return _trace_loaded(shown(path.name), loaded, arguments)
+        except InputError as error:
+            raise InputError(_name_file(path, str(error))) from None
+
+    return read_file
+
+
+def _trace_loaded(name: str, loaded: Loaded, arguments: Arguments) -> Traced:
+    inputs = arguments.example_inputs or loaded.example_inputs
+    traced = trace_module(loaded.module, inputs, arguments.include)
+    with torch.no_grad():
+        graph = traced.wiring.graph(traced.parameters, arguments.kernel_norm)
+    return Traced(name, graph, (*loaded.notes, *traced.notes), traced.n_outputs)
+
+
+def _read_weights_file(network: str | os.PathLike[str], arguments: Arguments) -> Traced:
+    path = Path(network)
+    state = read_weights(path)
+    try:
+        wiring, parameters, notes = state_dict_wiring(state, arguments.include, arguments.order)
+        del state  # it would hold every tensor to the end
+        with torch.no_grad():
+            wiring.check(parameters)
+            norm = find_kernel_norm(arguments.kernel_norm)
+            graph = wiring.strengths(_Drained(parameters), norm)
+            wiring.check_strengths(graph)
+    except InputError as error:
+        raise InputError(_name_file(path, str(error))) from None
+    return Traced(shown(path.name), graph, notes)
+
+
+def _name_file(path: Path, message: str) -> str:
+    """Put the file's name before an error message that does not have it."""
+    name = show_path(path)
+    return message if name in message else f"{name}: {message}"
+
+
+class _Drained(Mapping[str, Tensor]):
+    """A mapping that drops each tensor once it is read, to free memory for the strengths."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors.pop(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+def _is_instance(kind: type) -> Callable[[Any], bool]:
+    return lambda network: isinstance(network, kind)
+
+
+MODEL = ("example_inputs", "input_shape")
+
+KINDS = (
+    Kind("a graph", _is_instance(NeuronGraph), _read_graph),
+    Kind("a graph", is_foreign_graph, _read_foreign_graph),
+    Kind("a graph file", lambda x: _is_path(x) and is_graph_file(x), _read_graph_file),
+    Kind("a model file", _has_suffix(".onnx"), _model_file(read_onnx), ("input_shape",)),
+    Kind(
+        *("a model file", _has_suffix(".keras", ".h5", ".hdf5"), _model_file(read_keras)),
+        ("input_shape",),
+    ),
+    Kind("a file of weights", _is_path, _read_weights_file, ("order",)),
+    # With the torch backend, Keras models are modules too.
+    Kind("a Keras model", is_keras_model, _read_keras_model, MODEL),
+    Kind("a torch.nn.Module", _is_instance(nn.Module), _read_module, MODEL),
+    Kind("a state dict", _is_instance(Mapping), _read_state_dict, ("order",)),
+)
+"""All kinds, in the order in which a network is held against them."""

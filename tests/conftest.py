@@ -1,0 +1,29 @@
+"""Fixtures of several folders."""
+
+import pytest
+import torch
+
+from clusterability.training import folders
+
+
+@pytest.fixture
+def one_thread():
+    """Of torch: on small tensors more are slower, much so on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Curves are drawn by tests of their own; the figure takes longer than these runs."""
+    monkeypatch.setattr(folders, "curves_png", lambda rows, _title: f"{len(rows)}".encode())
+
+
+@pytest.fixture
+def double():
+    """Twins then agree to all digits, which Adam would else not let them."""
+    torch.set_default_dtype(torch.double)
+    yield
+    torch.set_default_dtype(torch.float)
