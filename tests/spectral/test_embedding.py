@@ -5,6 +5,7 @@ import pytest
 import scipy.linalg
 import torch
 
+from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.spectral.embedding import inverse_root, spectral_embedding
 from clusterability.spectral.solvers import dense, iterative
@@ -292,3 +293,12 @@ def test_the_graph_is_left_as_it_was():
     embed(graph)
     assert torch.equal(graph.flat_strengths(), before)
     assert isinstance(graph, NeuronGraph)
+
+
+def test_one_generator_a_graph_and_one_leading_axis():
+    graph = NeuronGraph.chain([torch.ones(2, 3, 4, 5), torch.ones(2, 3, 5, 4)])
+    rngs = [np.random.default_rng(0)] * 6
+    with pytest.raises(InputError, match=r"leading axes \(2, 3\), expected at most one"):
+        spectral_embedding(graph, 2, rngs)
+    with pytest.raises(InputError, match="6 generators, expected 1, one a graph"):
+        spectral_embedding(NeuronGraph.chain([torch.ones(4, 5)]), 2, rngs)

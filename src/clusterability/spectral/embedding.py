@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.spectral.problems import BipartiteProblem, Eigenproblem, GeneralProblem
 from clusterability.spectral.solvers import Solver, choose_solver
@@ -70,11 +71,15 @@ def spectral_embedding(
         solver: :func:`~clusterability.spectral.solvers.dense` or
             :func:`~clusterability.spectral.solvers.iterative`; by default chosen by size.
 
+    Raises:
+        InputError: if the graph has more leading axes, or the generators are not one a graph.
+
     >>> from clusterability import toy
     >>> spectral_embedding(toy.path(), 1, [np.random.default_rng(0)]).eigenvalues
     tensor([0.5000], dtype=torch.float64)
     """
     degrees = graph.degrees(torch.float64)
+    _check_axes(degrees, len(rngs))
     problem = eigenproblem(graph, degrees)
     n_wanted = min(n_dimensions, problem.size - 1)
     if n_wanted <= 0:
@@ -86,6 +91,17 @@ def spectral_embedding(
         values, vectors = problem.finish(solver(problem, n_wanted, torch.float64, rngs))
     rows = vectors * inverse_root(degrees)[..., None]
     return Embedding(1 - values, recompute_weak_rows(graph, degrees, values, rows), degrees)
+
+
+def _check_axes(degrees: Tensor, n_generators: int) -> None:
+    batch = tuple(degrees.shape[:-1])
+    if len(batch) > 1:
+        raise InputError(
+            f"the blocks have the leading axes {batch}, expected at most one; flatten them"
+        )
+    n_graphs = batch[0] if batch else 1
+    if n_generators != n_graphs:
+        raise InputError(f"there are {n_generators} generators, expected {n_graphs}, one a graph")
 
 
 def eigenproblem(graph: NeuronGraph, degrees: Tensor) -> Eigenproblem:
