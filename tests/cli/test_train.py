@@ -38,9 +38,9 @@ def parsed(*arguments):
 
 
 def test_without_options_it_is_the_papers():
-    assert command._spec(parsed("--network", "vgg", "--dataset", "cifar-10")) == TrainingSpec(
-        "vgg", "cifar-10"
-    )
+    assert command.training_spec(
+        parsed("--network", "vgg", "--dataset", "cifar-10")
+    ) == TrainingSpec("vgg", "cifar-10")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,9 @@ def test_without_options_it_is_the_papers():
     ],
 )
 def test_options_become_the_spec(options, fields):
-    found = command._spec(parsed("--network", "small-cnn", "--dataset", "cifar-10", *options))
+    found = command.training_spec(
+        parsed("--network", "small-cnn", "--dataset", "cifar-10", *options)
+    )
     assert found == TrainingSpec("small-cnn", "cifar-10", **fields)
     plain = TrainingSpec("small-cnn", "cifar-10")
     assert found != plain or options == ["--augment"]

@@ -258,14 +258,14 @@ def order(n, generator):
 @pytest.mark.parametrize("cached", [3, 2**20])
 @pytest.mark.parametrize("chunk", [1, 2, 3, 2**16])
 def test_all_orders_are_equally_likely(chunk, cached, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK", chunk)
-    monkeypatch.setattr(module, "_CACHED", cached)
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(module, "CACHED", cached)
     generator = rng(3)
     assert chi_square([order(4, generator) for _ in range(2400)], 4) > 1e-3
 
 
 def test_values_that_no_cache_holds_are_all_kept_and_spread():
-    values = np.arange(module._CACHED + 1, dtype=np.float32)
+    values = np.arange(module.CACHED + 1, dtype=np.float32)
     shuffled = permute(values, rng(7))
     assert np.array_equal(np.sort(shuffled), values)
     assert np.array_equal(values, np.arange(values.size))
@@ -288,7 +288,7 @@ def test_all_orders_of_a_block_are_equally_likely(null):
 def test_pieces_of_the_random_numbers_do_not_show(chunk, monkeypatch):
     """The stream of random numbers is the same however it is cut, so the order is."""
     whole = permute(np.arange(100, dtype=np.float32), rng(5))
-    monkeypatch.setattr(module, "_CHUNK", chunk)
+    monkeypatch.setattr(module, "CHUNK", chunk)
     pieces = permute(np.arange(100, dtype=np.float32), rng(5))
     assert np.array_equal(pieces, whole)
     assert not np.array_equal(whole, np.arange(100))

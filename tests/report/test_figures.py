@@ -9,7 +9,7 @@ from clusterability.display.figure_files import check_figure_path
 from clusterability.display.style import drawable
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.report.adjacency_drawing import _mean_strengths, _positions
+from clusterability.report.adjacency_drawing import mean_strengths, positions_by_cluster
 from clusterability.report.discs import joined_discs, place_discs
 from clusterability.report.figures import (
     plot_adjacency,
@@ -18,7 +18,7 @@ from clusterability.report.figures import (
     plot_null,
     sheet,
 )
-from clusterability.report.network_drawing import _curve
+from clusterability.report.network_drawing import connecting_curve
 from clusterability.result import Clusterability
 from results import planted, result_of, small_result
 
@@ -107,7 +107,7 @@ def test_adjacency_up_to_600_neurons_is_exact():
     result = small_result()
     graph, labels = result.graph, result.labels
     assert graph is not None
-    image = _mean_strengths(graph, _positions(labels), 8)
+    image = mean_strengths(graph, positions_by_cluster(labels), 8)
     order = [2, 3, 5, 8, 0, 1, 4, 7]
     np.testing.assert_allclose(image, graph.to_scipy().toarray()[np.ix_(order, order)])
 
@@ -115,7 +115,7 @@ def test_adjacency_up_to_600_neurons_is_exact():
 def test_large_adjacency_is_averaged():
     graph, labels = planted([700, 600], 3)
     n_shown = int((labels >= 0).sum())
-    image = _mean_strengths(graph, _positions(labels), n_shown)
+    image = mean_strengths(graph, positions_by_cluster(labels), n_shown)
     assert image.shape == (600, 600)
     np.testing.assert_allclose(image, image.T)
     sizes = np.bincount(np.arange(n_shown) * 600 // n_shown)
@@ -175,7 +175,7 @@ def test_lines_within_a_layer_share_the_strength_within_it():
 def test_a_line_within_a_layer_bends_to_one_side():
     graph, labels = within_layers()
     discs = place_discs(graph, labels, 3)
-    curve = _curve(discs, 0, 2, bend=0.5)
+    curve = connecting_curve(discs, 0, 2, bend=0.5)
     np.testing.assert_allclose(curve[[0, -1], 0], 0, atol=1e-12)
     np.testing.assert_allclose(curve[[0, -1], 1], discs.y[[0, 2]])
     assert 0.1 < curve[:, 0].max() < 0.5
@@ -195,7 +195,7 @@ def test_a_graph_without_layers_is_drawn(n_neurons):
 
 def test_adjacency_within_a_layer_is_symmetric():
     graph, labels = within_layers(30)
-    image = _mean_strengths(graph, _positions(labels), 50)
+    image = mean_strengths(graph, positions_by_cluster(labels), 50)
     order = np.argsort(labels, kind="stable")
     np.testing.assert_allclose(image, graph.to_scipy().toarray()[np.ix_(order, order)])
 

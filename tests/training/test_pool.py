@@ -82,10 +82,10 @@ def test_one_that_dies_is_named_and_its_run_goes_on_later(tmp_path, monkeypatch)
             os.kill(worker.process.pid, signal.SIGKILL)
         return question(worker, message)
 
-    begin, question = pool._Worker.__init__, pool._Worker.ask
+    begin, question = pool.Worker.__init__, pool.Worker.ask
     with monkeypatch.context() as patched:
-        patched.setattr(pool._Worker, "__init__", start)
-        patched.setattr(pool._Worker, "ask", ask)
+        patched.setattr(pool.Worker, "__init__", start)
+        patched.setattr(pool.Worker, "ask", ask)
         with pytest.raises(RunError, match=r"ended with -9, .* try again with fewer workers"):
             train_many(spec, 2, data=data, out=tmp_path / "b", workers=2)
     runs = train_many(spec, 2, data=data, out=tmp_path / "b", workers=2)
@@ -96,7 +96,7 @@ def test_one_that_dies_is_named_and_its_run_goes_on_later(tmp_path, monkeypatch)
 @pytest.mark.usefixtures("in_processes")
 def test_what_a_child_cannot_do_is_said_once(tmp_path, monkeypatch):
     spec, data = small_spec(), few_digits()
-    monkeypatch.setattr(pool, "_write_data", lambda path, _data: path.write_bytes(b"no archive"))
+    monkeypatch.setattr(pool, "write_data", lambda path, _data: path.write_bytes(b"no archive"))
     with pytest.raises(InputError, match=r"data\.npz. is truncated, corrupt"):
         train_many(spec, 2, data=data, out=tmp_path, workers=2)
 
@@ -110,8 +110,8 @@ def test_the_data_leave_the_disk_before_the_training(tmp_path, monkeypatch):
 
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    lying, question = [], pool._Worker.ask
-    monkeypatch.setattr(pool._Worker, "ask", ask)
+    lying, question = [], pool.Worker.ask
+    monkeypatch.setattr(pool.Worker, "ask", ask)
     train_many(small_spec(), 2, data=few_digits(), out=tmp_path / "out", workers=2)
     assert set(lying) == {(False, 1), (True, 0)}
 

@@ -110,7 +110,7 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, written: list[str]) -> None:
     """Train the runs, measure them if ``--measure`` is given, and print a table."""
-    spec, settings = _spec(args), _settings(args)
+    spec, settings = training_spec(args), _settings(args)
     from clusterability.training.running import DivergedError
 
     try:
@@ -157,7 +157,8 @@ def _train(spec: TrainingSpec, args: argparse.Namespace) -> list[TrainedRun]:
     )
 
 
-def _spec(args: argparse.Namespace) -> TrainingSpec:
+def training_spec(args: argparse.Namespace) -> TrainingSpec:
+    """Return the run that the flags describe."""
     if not args.prune and args.pruning_epochs:
         raise InputError(
             f"--pruning-epochs is {args.pruning_epochs}, but --no-prune asks for none; leave out "

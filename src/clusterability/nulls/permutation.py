@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from clusterability.compiling import compiled
 
-_CHUNK = 2**16  # random numbers drawn at a time: 256 KB
+CHUNK = 2**16
+"""Random numbers that are drawn at a time: 256 KB."""
 
-
-_CACHED = 2**20  # values that a processor's cache holds: 4 MB
+CACHED = 2**20
+"""Values that a processor's cache holds: 4 MB."""
 
 
 def permute(
@@ -36,7 +37,7 @@ def permute(
         out: (n,) array for the result, not overlapping ``values``; by default a new one.
     """
     out = np.empty_like(values) if out is None else out
-    if values.size <= _CACHED:
+    if values.size <= CACHED:
         out[:] = values
         _permute_in_place(out, rng)
         return out
@@ -56,14 +57,14 @@ def permute(
 
 def _buckets(n: int, rng: np.random.Generator) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Draw a bucket for each of n values; yield pieces of them, each after its first index."""
-    for start in range(0, n, _CACHED):
-        yield start, rng.integers(0, 256, size=min(_CACHED, n - start), dtype=np.uint8)
+    for start in range(0, n, CACHED):
+        yield start, rng.integers(0, 256, size=min(CACHED, n - start), dtype=np.uint8)
 
 
 def _permute_in_place(values: NDArray[np.float32], rng: np.random.Generator) -> None:
     end = values.size
     while end > 1:
-        pairs = rng.integers(0, 2**64, size=min(_CHUNK, end) // 2 + 1, dtype=np.uint64)
+        pairs = rng.integers(0, 2**64, size=min(CHUNK, end) // 2 + 1, dtype=np.uint64)
         end = _swap(values, pairs.view(np.uint32), end)
 
 

@@ -27,9 +27,9 @@ def plot_adjacency(result: Clusterability, ax: Axes) -> None:
         InputError: if the result has no graph.
     """
     graph, labels = require_graph(result), result.labels
-    positions = _positions(labels)
+    positions = positions_by_cluster(labels)
     n_shown = int((labels >= 0).sum())
-    image = _mean_strengths(graph, positions, n_shown)
+    image = mean_strengths(graph, positions, n_shown)
     strengths = image[image > 0]
     top = float(np.quantile(strengths, 0.99)) if strengths.size else 1.0
     ax.imshow(
@@ -48,7 +48,7 @@ def plot_adjacency(result: Clusterability, ax: Axes) -> None:
     ax.set_xlabel(f"{n_shown:,} neurons {order}{averaged}", fontsize=LABEL_SIZE)
 
 
-def _positions(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def positions_by_cluster(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return each neuron's index in the sorted order, (n_neurons,); -1 for an isolated one."""
     connected = np.flatnonzero(labels >= 0)
     order = connected[np.argsort(labels[connected], kind="stable")]
@@ -57,7 +57,7 @@ def _positions(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return positions
 
 
-def _mean_strengths(
+def mean_strengths(
     graph: NeuronGraph, positions: NDArray[np.int64], n_shown: int
 ) -> NDArray[np.float64]:
     """Return the mean strength between the neurons of two bins, (n_bins, n_bins)."""

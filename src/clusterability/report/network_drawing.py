@@ -103,7 +103,7 @@ def _draw_lines(ax: Axes, graph: NeuronGraph, discs: Discs, widest: float, bend:
         ]
         ax.add_collection(
             LineCollection(
-                [_curve(discs, i, j, bend) for i, j, _ in chosen],
+                [connecting_curve(discs, i, j, bend) for i, j, _ in chosen],
                 linewidths=[width for _, _, width in chosen],
                 colors=colors,
                 capstyle="butt",
@@ -112,7 +112,8 @@ def _draw_lines(ax: Axes, graph: NeuronGraph, discs: Discs, widest: float, bend:
         )
 
 
-def _curve(discs: Discs, i: int, j: int, bend: float) -> NDArray[np.float64]:
+def connecting_curve(discs: Discs, i: int, j: int, bend: float) -> NDArray[np.float64]:
+    """Return the points, (n_points, 2), of the curve that joins two discs."""
     t = np.linspace(0, 1, 24)
     x = discs.layer[i] + (discs.layer[j] - discs.layer[i]) * t
     y = discs.y[i] + (discs.y[j] - discs.y[i]) * t**2 * (3 - 2 * t)

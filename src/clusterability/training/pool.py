@@ -50,7 +50,7 @@ def train_in_processes(
     waiting = deque(specs)
     always = {"out": str(out), "threads": machine.threads, "progress": machine.progress}
 
-    def work(position: int, worker: _Worker) -> None:
+    def work(position: int, worker: Worker) -> None:
         while waiting:
             with contextlib.suppress(IndexError):  # another thread took the last
                 spec = waiting.popleft()
@@ -78,7 +78,9 @@ def affordable_workers(n_workers: int, dataset: Dataset) -> int:
     return n_workers if available is None else max(1, min(n_workers, available // needed))
 
 
-class _Worker:
+class Worker:
+    """A process that trains one run after the other, as the messages to it say."""
+
     def __init__(self) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "clusterability.training.worker"],
@@ -124,11 +126,11 @@ def _environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _workers(n_workers: int) -> Iterator[list[_Worker]]:
-    workers: list[_Worker] = []
+def _workers(n_workers: int) -> Iterator[list[Worker]]:
+    workers: list[Worker] = []
     try:
         while len(workers) < n_workers:
-            workers.append(_Worker())
+            workers.append(Worker())
         yield workers
     finally:
         for worker in workers:
@@ -142,7 +144,7 @@ def _workers(n_workers: int) -> Iterator[list[_Worker]]:
             worker.process.stdout.close()
 
 
-def _work_in_all(work: Callable[[int, _Worker], object], workers: Sequence[_Worker]) -> None:
+def _work_in_all(work: Callable[[int, Worker], object], workers: Sequence[Worker]) -> None:
     """Let every worker work to its end, also if another fails, and then raise the first error."""
     pool = ThreadPoolExecutor(len(workers))
     try:
@@ -158,11 +160,11 @@ def _work_in_all(work: Callable[[int, _Worker], object], workers: Sequence[_Work
         future.result()
 
 
-def _hand_out(dataset: Dataset, digest: str, workers: Sequence[_Worker]) -> None:
+def _hand_out(dataset: Dataset, digest: str, workers: Sequence[Worker]) -> None:
     """Give each worker the data, through a file that is deleted before the training begins."""
     with tempfile.TemporaryDirectory(prefix="clusterability-") as folder:
         path = Path(folder) / "data.npz"
-        _write_data(path, dataset)
+        write_data(path, dataset)
         message = {
             "path": str(path),
             "n_classes": dataset.n_classes,
@@ -172,7 +174,8 @@ def _hand_out(dataset: Dataset, digest: str, workers: Sequence[_Worker]) -> None
         _work_in_all(lambda _, worker: worker.ask(message), workers)
 
 
-def _write_data(path: Path, dataset: Dataset) -> None:
+def write_data(path: Path, dataset: Dataset) -> None:
+    """Write the data set to a file for the workers."""
     arrays = {"x": dataset.train.x, "y": dataset.train.y}
     if dataset.test is not None:
         arrays |= {"test_x": dataset.test.x, "test_y": dataset.test.y}

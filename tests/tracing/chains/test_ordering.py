@@ -148,7 +148,7 @@ def test_orders_are_those_of_a_naive_search(shapes):
         for order in permutations(range(len(shapes)))
         if all(shapes[i][0] == shapes[j][1] for i, j in pairwise(order))
     }
-    found, complete = ordering._orders(operations)
+    found, complete = ordering.find_orders(operations)
     assert complete
     assert len(found) == min(2, len(naive))
     assert {tuple((o.n_out, o.n_in) for o in order) for order in found} <= naive

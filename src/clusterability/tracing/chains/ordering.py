@@ -121,12 +121,12 @@ def _signature(operation: Operation) -> tuple[str, int, int]:
 def _has_other_order(operations: Sequence[Operation]) -> bool:
     if len({_signature(operation) for operation in operations}) < len(operations):
         return True
-    orders, _ = _orders(operations)
+    orders, _ = find_orders(operations)
     return any(order != list(operations) for order in orders)
 
 
-def _orders(operations: Sequence[Operation]) -> tuple[list[list[Operation]], bool]:
-    """Up to two orders that chain, and whether all were searched until then.
+def find_orders(operations: Sequence[Operation]) -> tuple[list[list[Operation]], bool]:
+    """Return up to two orders that chain, and whether all were searched until then.
 
     Operations of one signature keep their order among themselves.
     """
@@ -155,7 +155,7 @@ def _refusal(weights: Sequence[NamedShape], operations: Sequence[Operation], giv
     pair = " and ".join(f"{quoted(w.name)} {w.shape}" for w in weights[first : first + 2])
     how = "in the order given" if given else "in natural order of their names"
     truth = f"the weights do not chain {how}: of {pair}, {why_not(previous, following)}"
-    orders, complete = _orders(operations)
+    orders, complete = find_orders(operations)
     if len(orders) == 1 and complete and not given:
         names = [operation.name for operation in orders[0]]
         entries = ", ".join(f'"{name}"' for name in names)
