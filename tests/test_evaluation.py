@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from clusterability import measure, toy
 from clusterability.clustering.kmeans import draw_starts, kmeans
 from clusterability.clustering.refinement import refine
+from clusterability.errors import InputError
 from clusterability.evaluation import Draw, evaluate, evaluate_batch
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import pack
@@ -160,3 +162,18 @@ def test_nearly_dead_neurons(weakest):
             assert 0 <= refined.refined_ncut <= refined.ncut <= 4
             assert len(set(refined.labels[refined.labels >= 0].tolist())) == 4
         assert np.array_equal(evaluations[0].refined.labels < 0, isolated)
+
+
+@pytest.mark.parametrize(
+    ("null", "reason"),
+    [
+        (lambda _graph, _rng: None, "returned a NoneType, expected a NeuronGraph"),
+        (lambda graph, _: graph.with_flat_strengths(graph.flat_strengths() * 0), "from 0 to 0"),
+        (lambda graph, _: graph.with_flat_strengths(-graph.flat_strengths()), "from -"),
+        (lambda graph, _: graph.with_flat_strengths(graph.flat_strengths() / 0), "from nan|inf"),
+    ],
+)
+def test_a_null_model_that_returns_no_graph_is_named(monkeypatch, null, reason):
+    monkeypatch.setitem(NULLS, "wrong", null)
+    with pytest.raises(InputError, match=rf"null model 'wrong' returned.*({reason})|{reason}"):
+        measure(toy.planted_mlp(), n_clusters=2, n_shuffles=2, null="wrong")

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
+from clusterability import measure, toy
 from clusterability.errors import InputError
 from clusterability.result import SCHEMA_VERSION, Clusterability, NullDistribution
 from clusterability.settings import Settings
@@ -219,3 +220,11 @@ def test_the_effect_is_the_share_by_which_the_null_lies_above():
 def test_unknown_fields_are_passed_over():
     data = {**small_result().to_dict(), "added_later": 1}
     assert Clusterability.from_json(json.dumps(data)).ncut == small_result().ncut
+
+
+@pytest.mark.parametrize("field", ["ncut", "lower_bound", "p_value", "effective_clusters"])
+def test_a_text_for_a_number_is_refused(field):
+    data = json.loads(measure(toy.planted_mlp(), n_clusters=2, n_shuffles=2).to_json())
+    data[field] = "x"
+    with pytest.raises(InputError, match="'x' stands where a number is expected"):
+        Clusterability.from_json(json.dumps(data))

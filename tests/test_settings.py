@@ -1,4 +1,5 @@
 import inspect
+import json
 import math
 from dataclasses import fields, replace
 
@@ -134,3 +135,27 @@ def test_measure_takes_every_choice():
     assert parameters["choices"].kind is inspect.Parameter.VAR_KEYWORD
     for name in defaults:
         assert name in measure.__doc__
+
+
+def test_conventions_that_are_none_are_refused_by_name(monkeypatch):
+    monkeypatch.setitem(CONVENTIONS, "five", 5)
+    with pytest.raises(InputError, match="conventions 'five' are of type int, expected Conv"):
+        Settings(conventions="five")
+
+
+def test_choices_of_conventions_that_are_gone(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(CONVENTIONS, "mine", CONVENTIONS["published"])
+        known = Settings(conventions="mine", n_clusters=3)
+        text = json.dumps(known.to_dict())
+    restored = Settings.restore(json.loads(text))
+    assert restored.choices()["n_clusters"] == 3
+    assert restored.choices()["conventions"] == "mine"
+    assert restored.choices()["isolated"] == known.isolated
+    assert len(restored.digest) == 8
+
+
+@pytest.mark.parametrize("field", ["n_shuffles", "n_clusters", "seed"])
+def test_numbers_of_thousands_of_digits(field):
+    with pytest.raises(InputError, match="expected"):
+        Settings(**{field: 10**5000})

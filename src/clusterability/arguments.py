@@ -74,7 +74,7 @@ def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int
             f"{name} is {described(value)}, expected a whole number of at least {lowest}"
         )
     if highest is not None and int(value) > highest:
-        raise InputError(f"{name} is {value!r}, expected at most {highest}")
+        raise InputError(f"{name} is {described(value)}, expected at most {highest}")
     return int(value)
 
 

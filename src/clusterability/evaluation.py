@@ -8,6 +8,7 @@ n-cut.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from torch import Tensor
 from clusterability.clustering.kmeans import draw_starts, fill_empty, kmeans
 from clusterability.clustering.kmeans_batch import kmeans_batch
 from clusterability.clustering.refinement import Refined, offset_ncut, refine_from
+from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import pack
 from clusterability.registries import NULLS
@@ -81,7 +83,7 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
     """
     timer = _Timer()
     shuffle_rng, eigenvector_rng, kmeans_rng, weighted_rng = draw.generators()
-    drawn = NULLS[settings.null](graph, shuffle_rng) if draw.shuffled else graph
+    drawn = _draw_shuffle(graph, settings.null, shuffle_rng) if draw.shuffled else graph
     timer.lap("shuffle")
     embedding = spectral_embedding(drawn, settings.n_clusters - 1, [eigenvector_rng])
     timer.lap("eigenvectors")
@@ -120,6 +122,28 @@ def evaluate_batch(
     return evaluations
 
 
+def _draw_shuffle(graph: NeuronGraph, null: str, rng: np.random.Generator) -> NeuronGraph:
+    """Draw a graph from the null model, and refuse one that cannot be measured.
+
+    Raises:
+        InputError: that names the null model.
+    """
+    drawn = NULLS[null](graph, rng)
+    if not isinstance(drawn, NeuronGraph) or drawn.layer_sizes != graph.layer_sizes:
+        kind = type(drawn).__name__
+        raise InputError(
+            f"the null model {null!r} returned a {kind}, expected a NeuronGraph of the same layers"
+        )
+    extremes = [torch.stack(torch.aminmax(block.strengths)) for block in drawn.blocks]
+    lowest, highest = torch.stack(extremes).T.tolist() if extremes else ([0.0], [0.0])
+    if not (min(lowest) >= 0 and 0 < max(highest) < math.inf):
+        raise InputError(
+            f"the null model {null!r} returned strengths from {min(lowest):g} to {max(highest):g}, "
+            "expected finite ones, none negative and one positive"
+        )
+    return drawn
+
+
 def _evaluate_together(
     graph: NeuronGraph,
     settings: Settings,
@@ -131,7 +155,9 @@ def _evaluate_together(
     timer = _Timer()
     generators = [draw.generators() for draw in draws]
     drawn = parallel_map(
-        lambda i: NULLS[settings.null](graph, generators[i][0]) if draws[i].shuffled else graph,
+        lambda i: (
+            _draw_shuffle(graph, settings.null, generators[i][0]) if draws[i].shuffled else graph
+        ),
         range(len(draws)),
         n_workers,
     )

@@ -111,12 +111,14 @@ class Record:
         ``type(record)(**record.choices())`` equals the record.
         """
         about = {f.name: choice_of(f) for f in fields(self)}
-        plain = type(self)(**{n: getattr(self, n) for n, each in about.items() if each.basis})
         defaults = {f.name: f.default for f in fields(self) if choice_of(f).basis}
+        plain = None
+        with suppress(InputError):  # a restored record may rest on unknown names
+            plain = type(self)(**{n: getattr(self, n) for n, each in about.items() if each.basis})
         return {
             name: getattr(self, name)
             for name in about
-            if getattr(self, name) != defaults.get(name, getattr(plain, name))
+            if getattr(self, name) != defaults.get(name, getattr(plain, name, ...))
         }
 
     @property

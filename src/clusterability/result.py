@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from clusterability.arguments import whole
 from clusterability.errors import InputError
 from clusterability.settings import Settings
+from clusterability.shown import shown
 from clusterability.significance import effect
 
 if TYPE_CHECKING:
@@ -239,6 +240,9 @@ class Clusterability:
             raise InputError(f"the JSON is no result of schema_version 1: {error!r}") from None
         for clustering in (result.plain, result.refined):
             _check_labels(clustering, result.layers)
+            _check_numbers(clustering)
+        _check_are_numbers(result.lower_bound, result.n_components, *result.eigenvalues)
+        _check_are_numbers(*result.seconds.values())
         return result
 
 
@@ -251,6 +255,25 @@ def _settings_from_dict(data: Mapping[str, Any]) -> Settings:
     if given["n_init_policy"] != GIVEN:
         given["n_init"] = None
     return Settings.restore(given)
+
+
+def _check_numbers(clustering: Clustering) -> None:
+    required = [clustering.ncut, clustering.effective_clusters]
+    optional = [clustering.p_value, clustering.z_score]
+    null = [] if clustering.null is None else clustering.null.values
+    clusters = [
+        value for cluster in clustering.clusters for value in (cluster.volume_share, cluster.cut)
+    ]
+    _check_are_numbers(*required, *null, *clusters, *(x for x in optional if x is not None))
+
+
+def _check_are_numbers(*values: Any) -> None:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(
+                f"the JSON is no result of schema_version 1: {shown(repr(value))} stands where a "
+                "number is expected"
+            )
 
 
 def _check_labels(clustering: Clustering, layers: tuple[LayerSummary, ...]) -> None:

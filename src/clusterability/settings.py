@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from clusterability.arguments import number, some_of, whole
 from clusterability.conventions import CONVENTIONS, Conventions
+from clusterability.errors import InputError
 from clusterability.records import Record, choice, parse_names, parse_number
 from clusterability.registries import INCLUDABLE, ISOLATED, KERNEL_NORMS, NULLS, TIES
 
@@ -16,7 +17,16 @@ BY_CONVENTIONS = "by the conventions"
 
 
 def _as_in_conventions(name: str) -> Callable[[Settings], Any]:
-    return lambda settings: getattr(CONVENTIONS[settings.conventions], name)
+    def fill(settings: Settings) -> Any:
+        conventions = CONVENTIONS[settings.conventions]
+        if not isinstance(conventions, Conventions):
+            raise InputError(
+                f"the conventions {settings.conventions!r} are of type "
+                f"{type(conventions).__name__}, expected Conventions"
+            )
+        return getattr(conventions, name)
+
+    return fill
 
 
 def _whole_or_none(name: str, value: Any) -> int | None:
@@ -47,7 +57,7 @@ class Settings(Record):
 
     n_clusters: int = choice(
         12,
-        check=partial(whole, lowest=2),
+        check=partial(whole, lowest=2, highest=10**9),
         flag="--clusters",
         parse=parse_number,
         metavar="K",
@@ -63,7 +73,7 @@ class Settings(Record):
     )
     seed: int = choice(
         0,
-        check=partial(whole, lowest=0),
+        check=partial(whole, lowest=0, highest=2**128),
         flag="--seed",
         parse=parse_number,
         metavar="N",

@@ -41,7 +41,10 @@ def described(value: object) -> str:
     >>> described(["dense", 3])
     "['dense', 3]"
     """
-    return shown(without_address(repr(value)))
+    try:
+        return shown(without_address(repr(value)))
+    except ValueError:  # an integer of more than 4,300 digits
+        return f"{type(value).__name__} too long to show"
 
 
 def without_address(text: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clusterability import Clusterability, measure
+from clusterability import Clusterability, measure, measuring
 from clusterability.arguments import DEVICES
 from clusterability.cli import command_parser, main
 from clusterability.conventions import CONVENTIONS
@@ -309,3 +309,17 @@ def test_an_existing_file_wins(tmp_path, monkeypatch, capsys):
     np.savez("example:odd.npz", **{"a.weight": np.random.default_rng(0).random((6, 5))})
     assert main(["measure", "example:odd.npz", *FAST, "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["layers"][0]["n_neurons"] == 5
+
+
+def test_a_missing_network_is_found_before_the_first_is_measured(tmp_path, monkeypatch, capsys):
+    def measured(*_arguments, **_options):
+        raise AssertionError
+
+    monkeypatch.setattr(measuring, "measure", measured)
+    assert main(["measure", "example:fashion-mnist-mlp", str(tmp_path / "no.npz")]) == 2
+    assert "there is no file" in capsys.readouterr().err
+
+
+def test_csv_has_a_path(capsys):
+    assert main(["measure", "example:fashion-mnist-mlp", "--csv", "-"]) == 2
+    assert "--csv is '-', expected a path" in capsys.readouterr().err

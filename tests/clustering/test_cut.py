@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clusterability import toy
 from clusterability.clustering.cut import normalized_cut, volumes_and_cuts
 from clusterability.errors import InputError
 from clusterability.experiments import plain_pipeline
@@ -339,3 +340,8 @@ def test_eigenvalues_that_are_not_there_count_one():
     assert found.lower_bound(4) == pytest.approx(2.25, abs=1e-5)
     assert Spectrum((0.0, 0.25), residual=0.1).lower_bound(2) == pytest.approx(0.15, abs=1e-8)
     assert Spectrum((0.0, 0.25), residual=1.0).lower_bound(2) == 0
+
+
+def test_labels_of_any_stride():
+    labels = np.array([0, 0, 1, 1])
+    assert normalized_cut(toy.path(), labels[::-1]) == normalized_cut(toy.path(), labels)

@@ -123,3 +123,13 @@ def test_a_name_that_is_too_long(tmp_path):
     with pytest.raises(InputError, match="too long"):
         check_writable(tmp_path / ("x" * 300))
     write_whole(tmp_path / ("x" * 250), b"fits")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_behind_a_link_that_leads_to_no_path():
+    """As /dev/stdout is, where standard output is a pipe."""
+    reader, writer = os.pipe()
+    write_whole(f"/dev/fd/{writer}", b"whole")
+    assert os.read(reader, 9) == b"whole"
+    os.close(reader)
+    os.close(writer)

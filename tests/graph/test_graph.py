@@ -350,3 +350,10 @@ def test_a_graph_without_blocks_is_refused():
 @pytest.mark.parametrize("name", AWKWARD)
 def test_awkward_graphs_pass_the_check(name):
     assert AWKWARD[name].check_strengths() is None
+
+
+def test_lists_and_graphs_without_blocks_are_refused():
+    with pytest.raises(InputError, match=r"a block must be a tensor, got list; use torch\.as_t"):
+        NeuronGraph.chain([[[1.0, 2.0]]])
+    with pytest.raises(InputError, match="the graph has no block of strengths"):
+        NeuronGraph((Layer("a", 3),), ()).degrees()

@@ -29,3 +29,8 @@ def test_value_and_gradient_are_autograds(kind):
         assert torch.allclose(gradients[name], 1 + plain[name].grad)
     assert torch.equal(gradients["a.bias"], torch.ones(2, 4, dtype=torch.double))
     assert all(torch.equal(parameters[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize("penalty", [L1({}), L2({})])
+def test_no_weights_no_penalty(penalty):
+    assert penalty.value({"fc.weight": torch.ones(1, 2, 3)}).tolist() == [0]

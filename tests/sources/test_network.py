@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.sources import neuron_graph, trace
+from clusterability.sources.names import network_from_name
 from small_modules import Forward, linear
 
 
@@ -284,3 +286,19 @@ def test_the_real_cnn_with_everything(real):
     graph = neuron_graph(real / "Convnet_maxpool.onnx", include=("input", "dense"))
     assert graph.layers[0].n_neurons == 1
     assert len(graph.blocks) == 2
+
+
+def test_a_module_that_prints_and_changes_the_path(tmp_path, monkeypatch, capsys):
+    (tmp_path / "loud.py").write_text(
+        "import sys\nfrom torch import nn\n"
+        "def make():\n    print('hello')\n    sys.path[:] = []\n    return nn.Linear(2, 2)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    assert network_from_name("loud:make").out_features == 2
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_a_name_that_no_file_can_have():
+    with pytest.raises(InputError, match="there is no example"):
+        trace("example:" + "a" * 5000)

@@ -104,3 +104,10 @@ def test_a_norm_that_is_no_name_is_refused(name):
     with pytest.raises(InputError, match=r"kernel_norm is .*, expected one of l1") as error:
         find_kernel_norm(name)
     assert "0x" not in str(error.value)
+
+
+@pytest.mark.parametrize("norm", [lambda k: k.sum(), lambda k: k.flatten(2).sum(2), lambda _: 1.0])
+def test_a_norm_that_is_none_is_refused_by_name(monkeypatch, norm):
+    monkeypatch.setitem(KERNEL_NORMS, "wrong", norm)
+    with pytest.raises(InputError, match=r"kernel norm 'wrong' makes .*, expected a tensor"):
+        find_kernel_norm("wrong")

@@ -28,8 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        _complain(f"interrupted; written: {', '.join(written) or 'nothing'}")
-        _leave_at_once(130)
+        _leave_interrupted(written)
+    except RuntimeError as error:
+        # Before Python 3.12, an interrupt while a class is made comes as the cause of this one.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        _leave_interrupted(written)
     except BrokenPipeError:
         # The pipe's reader has closed it. Python would report this again at exit, when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -38,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"{error or 'out of memory'}; free some space or memory, or write elsewhere")
         _leave_at_once(1)
     return 0
+
+
+def _leave_interrupted(written: Sequence[str]) -> NoReturn:
+    _complain(f"interrupted; written: {', '.join(written) or 'nothing'}")
+    _leave_at_once(130)
 
 
 def _complain(message: str) -> None:

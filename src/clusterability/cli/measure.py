@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterability.arguments import DEVICES
@@ -86,12 +87,17 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     """Measure the networks, and write the outputs that the flags name."""
     settings = Settings(**given_values(args, Settings))
     _check_outputs(args)
+    from clusterability.files.checks import check_readable
     from clusterability.measuring import measure
     from clusterability.sources.names import network_from_name
 
+    networks = [network_from_name(name) for name in args.networks]
+    for network in networks:
+        if isinstance(network, Path):
+            check_readable(network)
     results = [
         measure(
-            network_from_name(name),
+            network,
             order=args.order,
             input_shape=args.input_shape,
             workers=args.workers,
@@ -100,7 +106,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
             name=name,
             **settings.choices(),
         )
-        for name in args.networks
+        for name, network in zip(args.networks, networks, strict=True)
     ]
     _write(args, results, written)
 
@@ -114,6 +120,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
             raise InputError(
                 f"{option} takes one network, got {len(args.networks)}; run them one by one"
             )
+    if args.csv == "-":
+        raise InputError("--csv is '-', expected a path; only --json writes to standard output")
     outputs = [p for p in (args.json, args.csv, args.figure) if p is not None and p != "-"]
     taken = [os.path.realpath(name) for name in args.networks]
     for path in outputs:

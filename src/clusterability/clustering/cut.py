@@ -75,6 +75,8 @@ def _check_labels(graph: NeuronGraph, labels: Tensor | np.ndarray) -> Tensor:
         InputError: if labels are not integers, not one a neuron, do not fit the batch, or put no
             neuron of a graph in any cluster.
     """
+    if isinstance(labels, np.ndarray):
+        labels = np.ascontiguousarray(labels)  # torch takes no negative strides
     try:
         labels = torch.as_tensor(labels, device=graph.device)
     except (TypeError, ValueError, RuntimeError):

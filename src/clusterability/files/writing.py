@@ -77,7 +77,10 @@ def write_whole(path: str | Path, content: bytes) -> None:
 
 
 def _target(path: str | Path) -> Path:
+    """Return the path behind symbolic links; those of a pipe or a device lead to no path."""
     try:
+        if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+            return Path(path)
         return Path(os.path.realpath(path))
     except (OSError, ValueError) as error:
         raise _refusal(path, error) from None

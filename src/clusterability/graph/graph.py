@@ -80,6 +80,9 @@ class NeuronGraph:
         if not strengths:
             raise InputError("a chain needs at least one block of strengths, got none")
         for block in strengths:
+            if not hasattr(block, "ndim"):
+                kind = type(block).__name__
+                raise InputError(f"a block must be a tensor, got {kind}; use torch.as_tensor")
             if block.ndim < 2:
                 raise InputError(f"a block must be at least 2-D, got shape {tuple(block.shape)}")
         sizes = [strengths[0].shape[-2], *(block.shape[-1] for block in strengths)]
@@ -160,7 +163,9 @@ class NeuronGraph:
 
     def _concatenate(self, parts: Sequence[Tensor | None], axis: int) -> Tensor:
         """Concatenate one tensor a layer; a layer that no block touches gets zeros."""
-        known = next(part for part in parts if part is not None)
+        known = next((part for part in parts if part is not None), None)
+        if known is None:
+            raise InputError("the graph has no block of strengths, so no neuron is connected")
         shape = list(known.shape)
         filled = []
         for layer, part in zip(self.layers, parts, strict=True):

@@ -31,7 +31,7 @@ class L1:
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the penalty of each run, (n_runs,), of kernels (n_runs, ...)."""
         terms = [c * parameters[name].flatten(1).abs().sum(1) for name, c in self.weights.items()]
-        return torch.stack(terms).sum(0)
+        return torch.stack(terms).sum(0) if terms else torch.zeros(1)
 
     def add_gradient(
         self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
@@ -65,7 +65,7 @@ class L2:
         terms = [
             c * parameters[name].flatten(1).square().sum(1) for name, c in self.weights.items()
         ]
-        return torch.stack(terms).sum(0)
+        return torch.stack(terms).sum(0) if terms else torch.zeros(1)
 
     def add_gradient(
         self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]

@@ -149,7 +149,10 @@ def _read_module(network: nn.Module, arguments: Arguments) -> Traced:
 
 
 def _read_keras_model(network: Any, arguments: Arguments) -> Traced:
-    loaded = keras_model(network, arguments.input_shape)
+    shape, inputs = arguments.input_shape, arguments.example_inputs
+    if inputs is not None and len(inputs) == 1 and isinstance(inputs[0], Tensor):
+        shape = tuple(inputs[0].shape[1:])
+    loaded = keras_model(network, shape)
     return _trace_loaded(type(network).__name__, loaded, arguments)
 
 

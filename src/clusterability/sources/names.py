@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from importlib.resources import files
@@ -30,7 +31,7 @@ def network_from_name(name: str) -> Path | nn.Module:
     """
     path = Path(name)
     prefix, colon, rest = name.partition(":")
-    if _exists(path) or not colon or "/" in prefix:
+    if exists(path) or not colon or "/" in prefix:
         return path
     if prefix == "example":
         return example(rest)
@@ -42,7 +43,8 @@ def network_from_name(name: str) -> Path | nn.Module:
     return _call(prefix, rest)
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Whether there is a file of that name; a name that no file can have is none."""
     try:
         return path.exists()
     except (OSError, ValueError):  # too long, or with a NUL
@@ -81,15 +83,17 @@ def _call(module_name: str, attribute: str) -> nn.Module:
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
-        function = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            function = getattr(function, part)
-        network = function()  # type: ignore[operator]
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
+            function = importlib.import_module(module_name)
+            for part in attribute.split("."):
+                function = getattr(function, part)
+            network = function()  # type: ignore[operator]
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"{shown_name!r} could not be called: {shown(reason, 200)}") from error
     finally:
-        sys.path.remove(folder)
+        if folder in sys.path:
+            sys.path.remove(folder)
     if not isinstance(network, nn.Module):
         raise InputError(
             f"{shown_name!r} returned {type(network).__name__}, expected a torch.nn.Module"

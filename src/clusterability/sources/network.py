@@ -12,7 +12,7 @@ from torch import nn
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.sources.kinds import Arguments, Traced, check_applies, find_kind
-from clusterability.sources.names import example
+from clusterability.sources.names import example, exists
 from clusterability.tracing.chains.chain import check_include
 from clusterability.tracing.chains.statedict import checked_order
 from clusterability.tracing.examples import check_example_inputs, check_input_shape
@@ -40,8 +40,9 @@ def trace(
             networkx graph; the name of a shipped network, such as ``example:fashion-mnist-mlp``; or
             a :class:`NeuronGraph`, which is returned as it is.
         kernel_norm: a name in ``KERNEL_NORMS``; the norm turns a convolution's kernel into a
-            strength.
-        include: for a CNN, ``"input"`` and ``"dense"`` add the image's channels and the dense part.
+            strength. Other networks and graphs do not need it.
+        include: for a CNN, ``"input"`` and ``"dense"`` add the image's channels and the dense part;
+            other networks and graphs are whole in any case.
         order: for a state dict or weights, the names of the chain's weights in order.
         example_inputs: for a module, the arguments of its forward pass: a tensor or a tuple.
         input_shape: for a module or a model's file, the shape of its one input without the batch
@@ -114,4 +115,4 @@ def neuron_graph(
 
 def _is_example(network: AnyNetwork) -> bool:
     is_name = isinstance(network, str) and network.startswith("example:")
-    return is_name and not Path(network).exists()
+    return is_name and not exists(Path(network))

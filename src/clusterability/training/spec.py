@@ -26,7 +26,7 @@ def _check_dataset(name: str, value: Any) -> str:
 def _check_stack(name: str, value: Any) -> tuple[int, ...]:
     if not isinstance(value, Sequence):
         raise InputError(f"{name} is {described(value)}, expected seeds, such as (0, 1, 2)")
-    return tuple(whole(name, seed, 0) for seed in value)
+    return tuple(whole(name, seed, 0, 2**128) for seed in value)
 
 
 _check_share = partial(number, below=1, noun="a share of zeros")
@@ -170,7 +170,7 @@ class TrainingSpec(Record):
     )
     seed: int = choice(
         0,
-        check=partial(whole, lowest=0),
+        check=partial(whole, lowest=0, highest=2**128),
         flag="--seed",
         parse=parse_number,
         metavar="N",
@@ -179,7 +179,7 @@ class TrainingSpec(Record):
     )
     data_seed: int = choice(
         0,
-        check=partial(whole, lowest=0),
+        check=partial(whole, lowest=0, highest=2**128),
         flag="--data-seed",
         parse=parse_number,
         metavar="N",

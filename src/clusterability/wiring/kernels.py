@@ -62,9 +62,18 @@ def find_kernel_norm(name: str) -> KernelNorm:
     """Return the kernel norm of that name.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or it does not return a norm for each slice of a kernel.
     """
-    return KERNEL_NORMS[one_of("kernel_norm", name, KERNEL_NORMS)]
+    norm = KERNEL_NORMS[one_of("kernel_norm", name, KERNEL_NORMS)]
+    kernels = -torch.ones(2, 3, 2, 2)
+    found = norm(kernels)
+    if not isinstance(found, Tensor) or found.shape != (2, 3) or not bool((found >= 0).all()):
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(
+            f"kernel norm {name!r} makes {shape} of kernels of shape {tuple(kernels.shape)}, "
+            "expected a tensor of shape (2, 3) without negative numbers"
+        )
+    return norm
 
 
 def _check_two_axes(name: str, kernels: Tensor) -> None:

@@ -11,6 +11,7 @@ from clusterability.errors import InputError
 from clusterability.files import memory
 from clusterability.reading.keras import models
 from clusterability.reading.keras.models import import_keras, is_keras_model, keras_model
+from clusterability.sources import neuron_graph
 from keras_networks import keras, layers, outputs, quantized, random_inputs, randomized
 
 
@@ -186,3 +187,14 @@ def test_a_recurrent_layer_is_refused_by_name(kind):
     model = keras.Sequential([layers.Input((4, 2)), recurrent, layers.Dense(2)])
     with pytest.raises(InputError, match=rf"layer 'memory' is recurrent \({kind}\)"):
         keras_model(model)
+
+
+def test_example_inputs_tell_open_axes():
+    layers = keras_networks.layers
+    x = layers.Input((None, None, 3))
+    model = keras_networks.keras.Model(x, layers.Conv2D(8, 3)(layers.Conv2D(6, 3)(x)))
+    graphs = [
+        neuron_graph(model, **how)
+        for how in ({"example_inputs": torch.ones(1, 9, 9, 3)}, {"input_shape": (9, 9, 3)})
+    ]
+    assert torch.equal(*(graph.blocks[0].strengths for graph in graphs))
