@@ -53,8 +53,8 @@ class MeanEigenvalue:
         first, last = chosen[0], chosen[-1] + 1
         # A slice is a view; an index makes a copy.
         which = slice(first, last) if last - first == len(chosen) else chosen
-        rows = tuple(row[..., which, :] for row in found.rows)
-        return Slope.of(Eigenpairs(found.values[..., which], rows))
+        pairs = Eigenpairs(found.values[..., which], found.rows[..., which, :])
+        return Slope.of(pairs, graph.layer_sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,20 +75,20 @@ class Slope:
     right: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, found: Eigenpairs) -> Slope:
+    def of(cls, found: Eigenpairs, layer_sizes: list[int]) -> Slope:
         """Return that of the mean of all of these eigenvalues."""
         sigma, share = 1 - found.values, 1 / found.values.shape[-1]
-        left, right = [], []
-        for rows in found.rows:
-            squares = (sigma[..., None] * rows.square()).sum(-2, keepdim=True)
-            ones = torch.ones_like(squares)
-            left.append(torch.cat([squares * share, ones * share, rows * (-2 * share)], -2))
-            right.append(torch.cat([ones, squares, rows], -2))
-        return cls(found.values.mean(-1), tuple(left), tuple(right))
+        squares = (sigma[..., None] * found.rows.square()).sum(-2, keepdim=True)
+        right = torch.cat([torch.ones_like(squares), squares, found.rows], -2)
+        left = torch.cat(
+            [squares * share, right[..., :1, :] * share, found.rows * (-2 * share)], -2
+        )
+        parts = (torch.split(factor, layer_sizes, -1) for factor in (left, right))
+        return cls(found.values.mean(-1), *parts)
 
-    def of_block(self, block: Block) -> Tensor:
-        """Return the gradient with respect to a block's strengths, (..., n_source, n_target)."""
-        return self.left[block.source].mT @ self.right[block.target]
+    def between(self, source: int, target: int) -> Tensor:
+        """Return the gradient of the strengths between two layers, (..., n_source, n_target)."""
+        return self.left[source].mT @ self.right[target]
 
 
 class _Mean(torch.autograd.Function):
@@ -96,8 +96,10 @@ class _Mean(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: _Context, mean: MeanEigenvalue, graph: NeuronGraph, *_: Tensor) -> Tensor:
-        slope = mean.slope(graph)
-        ctx.blocks, ctx.n_layers = graph.blocks, len(graph.layers)
+        with torch.autocast(graph.device.type, enabled=False):
+            slope = mean.slope(graph)
+        ctx.ends = [(block.source, block.target) for block in graph.blocks]
+        ctx.n_layers = len(graph.layers)
         ctx.save_for_backward(slope.mean, *slope.left, *slope.right)
         return slope.mean
 
@@ -107,18 +109,16 @@ class _Mean(torch.autograd.Function):
         mean, *factors = ctx.saved_tensors
         left = [weight[..., None, None] * factor for factor in factors[: ctx.n_layers]]
         slope = Slope(mean, tuple(left), tuple(factors[ctx.n_layers :]))
-        needed = ctx.needs_input_grad[2:]
-        of_blocks = (
-            slope.of_block(block) if needs else None
-            for block, needs in zip(ctx.blocks, needed, strict=True)
-        )
+        needed = zip(ctx.ends, ctx.needs_input_grad[2:], strict=True)
+        with torch.autocast(mean.device.type, enabled=False):
+            of_blocks = [slope.between(*ends) if needs else None for ends, needs in needed]
         return None, None, *of_blocks
 
 
 class _Context:
     """What torch's context holds here; for the type checker."""
 
-    blocks: Sequence[Block]
+    ends: Sequence[tuple[int, int]]
     n_layers: int
     saved_tensors: tuple[Tensor, ...]
     needs_input_grad: tuple[bool, ...]
@@ -157,8 +157,7 @@ class Eigenvalues:
         slope = self.mean.slope(self._graph(parameters))
         for i, name in enumerate(self.kernel_names):
             of_strengths = slope.right[i + 1].mT @ slope.left[i]
-            of_strengths *= parameters[name].sign()
-            gradients[name].add_(of_strengths, alpha=self.weight)
+            gradients[name].addcmul_(of_strengths, parameters[name].sign(), value=self.weight)
 
     def _graph(self, parameters: Mapping[str, Tensor]) -> NeuronGraph:
         strengths = [parameters[name].abs().mT for name in self.kernel_names]

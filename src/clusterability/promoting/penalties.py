@@ -44,7 +44,7 @@ class EigenvaluePenalty:
     >>> from clusterability import toy
     >>> penalty = EigenvaluePenalty(toy.ResidualMLP(), eigenvalues=[2])
     >>> penalty()
-    tensor(0.1818, grad_fn=<_KeptBackward>)
+    tensor(0.1818, grad_fn=<_MeanBackward>)
     """
 
     def __init__(
@@ -75,12 +75,15 @@ class EigenvaluePenalty:
         """Return the mean, a scalar on the model's device."""
         if not torch.is_grad_enabled():
             return self._value()
+        if self.every == 1:
+            self._n_calls += 1
+            return self._value()
         trained = self._live.trained()
         kept = self._kept
         if kept is None or self._n_calls % self.every == 0 or not kept.fits(trained):
             kept = self._compute(trained)
         self._n_calls += 1
-        self._kept = kept if self.every > 1 else None
+        self._kept = kept
         reached = [trained[name] for name in kept.gradients]
         value: Tensor = _Kept.apply(kept.value, tuple(kept.gradients.values()), *reached)  # type: ignore[no-untyped-call]
         return value
@@ -129,8 +132,7 @@ class EigenvaluePenalty:
         value = self._value()
         if not value.requires_grad:
             return _KeptGradient(value, {})
-        with torch.autocast(self._live.device_type, enabled=False):
-            found = torch.autograd.grad(value, tuple(trained.values()), allow_unused=True)
+        found = torch.autograd.grad(value, tuple(trained.values()), allow_unused=True)
         gradients = zip(trained, found, strict=True)
         return _KeptGradient(value.detach(), {n: g for n, g in gradients if g is not None})
 

@@ -35,7 +35,7 @@ CONVERGED = 1e-6
 """Iterations from a random start end where one gains less than this in every eigenvalue; in
 double precision the square of this."""
 
-CHANGED = 1e-4
+CHANGED = 3e-4
 """Where the first iteration from a warm start gains more than this, others follow, until one gains
 less than a tenth of this."""
 
@@ -51,12 +51,12 @@ class Eigenpairs:
     Attributes:
         values: (..., n) eigenvalues, ascending; NaN for a graph of a batch with a strength that is
             not finite.
-        rows: for each layer (..., n, n_neurons), the eigenvectors y, with y' D y = 1 over all
-            layers; 0 at isolated neurons, and where two-colorable graphs have the eigenvalue 1.
+        rows: (..., n, n_neurons), the eigenvectors y, with y' D y = 1; 0 at isolated neurons, and
+            where two-colorable graphs have the eigenvalue 1.
     """
 
     values: Tensor
-    rows: tuple[Tensor, ...]
+    rows: Tensor
 
 
 class Follower:
@@ -93,8 +93,7 @@ class Follower:
         graph = _without(graph, ~finite)
         found = self._follow(graph, graph.degrees())
         bad = torch.where(finite, 0.0, torch.nan).to(degrees.dtype)
-        rows = tuple(row + bad[..., None, None] for row in found.rows)
-        return Eigenpairs(found.values + bad[..., None], rows)
+        return Eigenpairs(found.values + bad[..., None], found.rows + bad[..., None, None])
 
     def _follow(self, graph: NeuronGraph, degrees: Tensor) -> Eigenpairs:
         if graph.n_neurons < self.n_smallest:
@@ -119,7 +118,7 @@ class Follower:
         halves = [torch.cat([t, h], -2) for t, h in zip(trivial, halves, strict=True)]
         values = torch.cat([torch.zeros_like(values[..., :1]), 1 - values], -1)
         scaled = [h * s[..., None, :] for h, s in zip(halves, matrix.scales, strict=True)]
-        return Eigenpairs(values, self._halves.by_layer(scaled))
+        return Eigenpairs(values, self._halves.joined(scaled))
 
     def _iterate(
         self, matrix: _NormalizedMatrix, n_wanted: int, n_vectors: int
@@ -173,9 +172,9 @@ class _Halves:
             parts[half].append(part)
         return [torch.cat(half, -1) for half in parts]
 
-    def by_layer(self, halves: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Return the part of each layer."""
-        return tuple(halves[half][..., span] for half, span in self.places)
+    def joined(self, halves: Sequence[Tensor]) -> Tensor:
+        """Return the neurons of all halves in the order of the graph."""
+        return torch.cat([halves[half][..., span] for half, span in self.places], -1)
 
 
 class _NormalizedMatrix:
@@ -282,5 +281,4 @@ def _solve_densely(graph: NeuronGraph, degrees: Tensor, n_smallest: int) -> Eige
     laplacian = identity - scale[..., None] * adjacency * scale[..., None, :]
     values, vectors = torch.linalg.eigh(laplacian)
     rows = (vectors[..., :n_smallest] * scale[..., None]).mT.to(degrees.dtype)
-    values = values[..., :n_smallest].to(degrees.dtype)
-    return Eigenpairs(values, tuple(rows.split(graph.layer_sizes, -1)))
+    return Eigenpairs(values[..., :n_smallest].to(degrees.dtype), rows)
