@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clusterability.errors import ClusterabilityError, InputError, RunError
     from clusterability.graph import Block, Layer, NeuronGraph
     from clusterability.measuring import measure
+    from clusterability.promoting import EigenvaluePenalty
     from clusterability.result import Clusterability
     from clusterability.settings import Settings
     from clusterability.sources import neuron_graph
@@ -23,6 +24,7 @@ _HOMES = {
     "Block": "graph",
     "Clusterability": "result",
     "ClusterabilityError": "errors",
+    "EigenvaluePenalty": "promoting",
     "InputError": "errors",
     "Layer": "graph",
     "NeuronGraph": "graph",
@@ -39,6 +41,7 @@ __all__ = [
     "Block",
     "Clusterability",
     "ClusterabilityError",
+    "EigenvaluePenalty",
     "InputError",
     "Layer",
     "NeuronGraph",

@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from clusterability.errors import InputError
-from clusterability.shown import described
+from clusterability.shown import described, listed
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +76,28 @@ def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int
     if highest is not None and int(value) > highest:
         raise InputError(f"{name} is {described(value)}, expected at most {highest}")
     return int(value)
+
+
+def eigenvalue_indices(name: str, value: Any) -> tuple[int, ...]:
+    """Return indices of eigenvalues, counted from 1, ascending.
+
+    Raises:
+        InputError: if the value is no collection of different whole numbers from 2 on.
+
+    >>> eigenvalue_indices("eigenvalues", range(2, 5))
+    (2, 3, 4)
+    """
+    if isinstance(value, str) or not isinstance(value, Collection) or not value:
+        raise InputError(f"{name} is {described(value)}, expected indices such as (2, 3, 4)")
+    indices = sorted(whole(name, index, 1) for index in value)
+    if indices[0] == 1:
+        raise InputError(
+            f"{name} holds 1, but the first eigenvalue is always zero; leave it out, as in "
+            "(2, 3, 4)"
+        )
+    if len(set(indices)) < len(indices):
+        raise InputError(f"{name} holds {listed(indices)}, expected each index once")
+    return tuple(indices)
 
 
 def number(

@@ -21,6 +21,9 @@ from clusterability.shown import described
 
 _KEY = "choice"
 
+MOST_INDICES = 10_000
+"""A range of more indices than this is taken for a mistake."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -180,6 +183,24 @@ def parse_number(text: str) -> int | float | str:
         with suppress(ValueError):
             return kind(text)
     return text
+
+
+def parse_indices(text: str) -> tuple[int, ...] | str:
+    """Return the whole numbers in a text, or else the text itself, which the record will refuse.
+
+    >>> parse_indices("2-4,7")
+    (2, 3, 4, 7)
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not (first.isdecimal() and (last.isdecimal() if dash else not last)):
+            return text
+        span = range(int(first), int(last or first) + 1)
+        if len(span) > MOST_INDICES:
+            return text
+        found += span
+    return tuple(found)
 
 
 def parse_names(text: str) -> tuple[str, ...]:

@@ -73,6 +73,13 @@ def test_options_become_the_spec(options, fields):
     assert found != plain or options == ["--augment"]
 
 
+def test_options_of_mlps_become_the_spec():
+    options = ["--eigenvalue-penalty", "0.1", "--eigenvalues", "2-4,7"]
+    found = command._spec(parsed("--network", "small-mlp", "--dataset", "digits", *options))
+    fields = {"eigenvalue_penalty": 0.1, "eigenvalues": (2, 3, 4, 7)}
+    assert found == TrainingSpec("small-mlp", "digits", **fields)
+
+
 def test_the_other_options_reach_train_many(monkeypatch):
     calls = []
     monkeypatch.setattr(training, "train_many", lambda *a, **k: calls.append((a, k)) or [])
@@ -235,7 +242,7 @@ def test_an_interrupt_is_prompt_and_the_run_goes_on(tmp_path):
 def test_help_names_every_field_of_the_spec():
     text = command.add_parser(argparse.ArgumentParser().add_subparsers()).format_help()
     flags = {flag for record in (TrainingSpec, Settings) for flag in flags_of(record)}
-    assert len(flags) == 27
+    assert len(flags) == 29
     assert all(f"{flag} " in text or f"{flag}," in text for flag in flags)
     for network in NETWORKS:
         assert network in text

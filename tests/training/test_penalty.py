@@ -25,3 +25,9 @@ def test_mixed_l2_is_l1_on_the_first_kernel_and_l2_on_the_others():
         L1({"a": 0.75, "b": 0.5, "c": 0.5}),
         L2({"b": 0.25, "c": 0.25}),
     ]
+
+
+def test_the_eigenvalue_penalty_is_on_all_kernels():
+    (penalty,) = of(eigenvalue_penalty=0.1, eigenvalues=(2, 5))
+    assert (penalty.kernel_names, penalty.weight) == (("a", "b", "c"), 0.1)
+    assert penalty.mean.eigenvalues == (2, 5)

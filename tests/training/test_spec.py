@@ -21,6 +21,7 @@ OTHERS = {
     "dropout": True,
     "l1": 1e-5,
     "l2": 1e-5,
+    "eigenvalue_penalty": 0.1,
     "epochs": 21,
     "pruning_epochs": 0,
     "initial_sparsity": 0.0,
@@ -61,6 +62,7 @@ def test_other_fields_change_the_name_each_in_its_own_way():
     specs = [dataclasses.replace(plain, **{name: value}) for name, value in OTHERS.items()]
     specs += [
         TrainingSpec("mlp", "mnist", l2=1e-5, mixed_l2=True),
+        TrainingSpec("mlp", "mnist", eigenvalue_penalty=0.1, eigenvalues=range(2, 8)),
         TrainingSpec("mlp", "mnist", stack=(0, 1)),
         TrainingSpec("mlp", "mnist", stack=(1, 0)),
         TrainingSpec("small-cnn", "mnist", augment=True),
@@ -70,7 +72,7 @@ def test_other_fields_change_the_name_each_in_its_own_way():
     for (field, value), spec in zip(OTHERS.items(), specs, strict=False):
         assert spec.choices()[field] == value
     untested = {f.name for f in dataclasses.fields(plain)} - OTHERS.keys()
-    assert untested == {"mixed_l2", "augment", "stack"}
+    assert untested == {"mixed_l2", "eigenvalues", "augment", "stack"}
 
 
 def test_names_tell_what_it_is():
@@ -134,6 +136,9 @@ BAD = [
     ("dropout", 1, "True or False"),
     ("mixed_l2", "yes", "True or False"),
     ("mixed_l2", True, "without l2"),
+    ("eigenvalues", (1, 2), "always zero"),
+    ("eigenvalues", (2, 3), "without eigenvalue_penalty"),
+    ("eigenvalues", "2-x", "expected indices"),
     ("augment", 0, "True or False"),
     ("augment", True, "takes images flattened"),
     ("l1", -1e-9, "at least 0"),
@@ -204,3 +209,8 @@ def test_bad_records(data, words):
     with pytest.raises(InputError, match=words) as error:
         TrainingSpec.from_dict(data)
     assert "\n" not in str(error.value)
+
+
+def test_the_eigenvalue_penalty_is_of_mlps():
+    with pytest.raises(InputError, match="'small-cnn' is no MLP"):
+        TrainingSpec("small-cnn", "mnist", eigenvalue_penalty=0.1)

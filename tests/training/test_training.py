@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from clusterability import measure
 from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError
+from clusterability.penalties import Eigenvalues
 from clusterability.training import (
     DivergedError,
     architectures,
@@ -307,3 +308,16 @@ def test_the_hook_sees_each_epoch_when_it_is_saved(tmp_path):
 
     train_with_hook(tmp_path, spec, look)
     assert seen == [(0, 1), (0, 2), (1, 1), (1, 2)]
+
+
+@pytest.mark.slow
+def test_the_eigenvalue_penalty_lowers_the_eigenvalues(tmp_path):
+    """While it is pruned too; the penalty that is recorded is the weighted mean."""
+    means = []
+    for weight in (1e-9, 10.0):
+        spec = small_spec(eigenvalue_penalty=weight, epochs=5, pruning_epochs=5)
+        run = trained(tmp_path, spec)
+        kernels = {n: v[None] for n, v in run.network("pruned").state_dict().items() if v.ndim == 2}
+        means.append(Eigenvalues(list(kernels), 1.0, (2, 3, 4)).value(kernels).item())
+        assert run.phases["pruned"].penalty == pytest.approx(weight * means[-1], rel=0.01)
+    assert means[1] < 0.95 * means[0]

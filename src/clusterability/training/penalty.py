@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from clusterability.penalties import L1, L2
+from clusterability.penalties import L1, L2, Eigenvalues
 from clusterability.training.spec import TrainingSpec
 
 
@@ -42,7 +42,7 @@ def penalties_of(spec: TrainingSpec, kernel_names: Sequence[str]) -> list[Penalt
     """Return new instances of the penalties that a spec asks for.
 
     Args:
-        spec: has the weights ``l1`` and ``l2``, and ``mixed_l2``.
+        spec: has the weights ``l1``, ``l2`` and ``eigenvalue_penalty``.
         kernel_names: names of all kernels in the order of the layers.
     """
     l1 = dict.fromkeys(kernel_names, spec.l1)
@@ -51,7 +51,10 @@ def penalties_of(spec: TrainingSpec, kernel_names: Sequence[str]) -> list[Penalt
         first = kernel_names[0]
         l1[first] += l2.pop(first)
     asked = ((kind, _nonzero(weights)) for kind, weights in ((L1, l1), (L2, l2)))
-    return [kind(weights) for kind, weights in asked if weights]
+    penalties: list[Penalty] = [kind(weights) for kind, weights in asked if weights]
+    if spec.eigenvalue_penalty:
+        penalties.append(Eigenvalues(kernel_names, spec.eigenvalue_penalty, spec.eigenvalues))
+    return penalties
 
 
 def _nonzero(weights: Mapping[str, float]) -> dict[str, float]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from clusterability.arguments import number, whole, yes_or_no
+from clusterability.arguments import eigenvalue_indices, number, whole, yes_or_no
 from clusterability.errors import InputError
-from clusterability.records import Record, choice, parse_number
+from clusterability.records import Record, choice, parse_indices, parse_number
 from clusterability.shown import described
 from clusterability.training.networks import NETWORKS, Network
 
@@ -32,6 +32,9 @@ def _check_stack(name: str, value: Any) -> tuple[int, ...]:
 _check_share = partial(number, below=1, noun="a share of zeros")
 
 PAPERS = "the paper's"
+
+EIGENVALUES = (2, 3, 4)
+"""Those that the paper's penalty is of."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,23 @@ class TrainingSpec(Record):
         parse=None,
         help="L1 on the first layer and L2 on the others, both with the weight of L2, as the "
         "published L2 runs",
+    )
+    eigenvalue_penalty: float = choice(
+        0.0,
+        check=number,
+        flag="--eigenvalue-penalty",
+        parse=parse_number,
+        metavar="W",
+        help="weight of the mean of chosen eigenvalues of the normalized Laplacian, of an MLP",
+    )
+    eigenvalues: tuple[int, ...] = choice(
+        EIGENVALUES,
+        check=eigenvalue_indices,
+        flag="--eigenvalues",
+        parse=parse_indices,
+        metavar="LIST",
+        default_text="2-4",
+        help="which eigenvalues the penalty is of, from 2 on, such as 2-4,7",
     )
     epochs: int | None = choice(
         None,
@@ -206,7 +226,20 @@ class TrainingSpec(Record):
                 f"augment is asked for, but network {self.network!r} takes images flattened; "
                 "leave it out, or train a CNN"
             )
+        self._check_eigenvalues()
         self._check_stacked()
+
+    def _check_eigenvalues(self) -> None:
+        if self.eigenvalue_penalty and not self._network.is_mlp:
+            raise InputError(
+                f"eigenvalue_penalty is asked for, but network {self.network!r} is no MLP; leave "
+                "it out, or train an MLP"
+            )
+        if self.eigenvalues != EIGENVALUES and not self.eigenvalue_penalty:
+            raise InputError(
+                "eigenvalues are chosen without eigenvalue_penalty; give the weight "
+                "eigenvalue_penalty too"
+            )
 
     def _check_stacked(self) -> None:
         if not self.stack:
@@ -245,4 +278,5 @@ class TrainingSpec(Record):
         parts += ["dropout"] if self.dropout else []
         parts += ["l1"] if self.l1 else []
         parts += ["l2"] if self.l2 else []
+        parts += ["eigenvalues"] if self.eigenvalue_penalty else []
         return "-".join([*parts, f"seed{self.seed}", self.digest])

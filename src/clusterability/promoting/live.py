@@ -1,0 +1,122 @@
+"""The graph of a module that is being trained: traced once, its parameters read at each call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from clusterability.errors import InputError
+from clusterability.graph import NeuronGraph
+from clusterability.shown import described, quoted
+from clusterability.tracing.examples import (
+    check_example_inputs,
+    check_input_shape,
+    inputs_of_shape,
+)
+from clusterability.tracing.modules import trace_module, unwrapped
+from clusterability.wiring.kernels import find_kernel_norm
+
+
+class LiveGraph:
+    """The graph of a module as its weights are at each call.
+
+    Args:
+        model: the module.
+        example_inputs, input_shape, include, kernel_norm: as of ``measure``.
+
+    Raises:
+        InputError: if the module cannot be traced, or its weights cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example_inputs: Any,
+        input_shape: Sequence[int] | None,
+        include: Collection[str],
+        kernel_norm: str,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise InputError(f"model is {described(model)}, expected a torch.nn.Module")
+        self._norm = find_kernel_norm(kernel_norm)
+        self._model = unwrapped(model)
+        inputs = _inputs(self._model, example_inputs, input_shape)
+        traced = trace_module(self._model, inputs, include)
+        self._wiring, self._parameters = traced.wiring, _Unchanged(traced.parameters)
+        self._wiring.check(self._parameters)
+        self._parameters.remember(self._wiring.parameter_names)
+
+    def trained(self) -> dict[str, Tensor]:
+        """Return the parameters that are not frozen, by name."""
+        named = self._model.named_parameters()
+        return {name: parameter for name, parameter in named if parameter.requires_grad}
+
+    @property
+    def device_type(self) -> str:
+        """Kind of the device of the module."""
+        return next(self._model.parameters()).device.type
+
+    def graph(self) -> NeuronGraph:
+        """Return the graph, differentiable in the parameters.
+
+        Raises:
+            InputError: if a parameter is missing, or has another shape than when it was traced.
+        """
+        return self._wiring.strengths(self._parameters, self._norm)
+
+    def check(self) -> None:
+        """Refuse weights that are NaN or infinite.
+
+        Raises:
+            InputError: that names the parameter.
+        """
+        self._wiring.check(self._parameters)
+        self._wiring.check_strengths(self.graph())
+
+
+class _Unchanged(Mapping[str, Tensor]):
+    """Parameters that must be there with the shapes that they had before."""
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self._parameters = parameters
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def remember(self, names: Sequence[str]) -> None:
+        """Take the shapes that parameters have now for those that they must have."""
+        self._shapes = {name: tuple(self._parameters[name].shape) for name in names}
+
+    def __getitem__(self, name: str) -> Tensor:
+        try:
+            found = self._parameters[name]
+        except KeyError:
+            if name not in self._shapes:
+                raise
+            raise InputError(
+                f"the model has lost its parameter {quoted(name)} since it was traced; make a new "
+                "penalty for the changed model"
+            ) from None
+        expected = self._shapes.get(name)
+        if expected is not None and tuple(found.shape) != expected:
+            raise InputError(
+                f"{quoted(name)} has shape {tuple(found.shape)}, but had {expected} when the model "
+                "was traced; make a new penalty for the changed model"
+            )
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+
+def _inputs(
+    model: nn.Module, example_inputs: Any, input_shape: Sequence[int] | None
+) -> tuple[Any, ...] | None:
+    if example_inputs is not None and input_shape is not None:
+        raise InputError("both example_inputs and input_shape are given; leave out one of them")
+    if example_inputs is not None:
+        return check_example_inputs(example_inputs)
+    return None if input_shape is None else inputs_of_shape(model, check_input_shape(input_shape))
