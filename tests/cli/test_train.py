@@ -75,7 +75,7 @@ def test_options_become_the_spec(options, fields):
 
 def test_options_of_mlps_become_the_spec():
     options = ["--eigenvalue-penalty", "0.1", "--eigenvalues", "2-4,7"]
-    found = command._spec(parsed("--network", "small-mlp", "--dataset", "digits", *options))
+    found = command.training_spec(parsed("--network", "small-mlp", "--dataset", "digits", *options))
     fields = {"eigenvalue_penalty": 0.1, "eigenvalues": (2, 3, 4, 7)}
     assert found == TrainingSpec("small-mlp", "digits", **fields)
 
