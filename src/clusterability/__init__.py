@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clusterability.errors import ClusterabilityError, InputError, RunError
     from clusterability.graph import Block, Layer, NeuronGraph
     from clusterability.measuring import measure
+    from clusterability.promoting import clusterable_init_
     from clusterability.result import Clusterability
     from clusterability.settings import Settings
     from clusterability.sources import neuron_graph
@@ -28,6 +29,7 @@ _HOMES = {
     "NeuronGraph": "graph",
     "RunError": "errors",
     "Settings": "settings",
+    "clusterable_init_": "promoting",
     "measure": "measuring",
     "neuron_graph": "sources",
     "normalized_cut": "clustering",
@@ -45,6 +47,7 @@ __all__ = [
     "RunError",
     "Settings",
     "__version__",
+    "clusterable_init_",
     "measure",
     "neuron_graph",
     "normalized_cut",
