@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clusterability.errors import ClusterabilityError, InputError, RunError
     from clusterability.graph import Block, Layer, NeuronGraph
     from clusterability.measuring import measure
-    from clusterability.promoting import clusterable_init_
+    from clusterability.promoting import balance_, clusterable_init_, normalize_
     from clusterability.result import Clusterability
     from clusterability.settings import Settings
     from clusterability.sources import neuron_graph
@@ -29,9 +29,11 @@ _HOMES = {
     "NeuronGraph": "graph",
     "RunError": "errors",
     "Settings": "settings",
+    "balance_": "promoting",
     "clusterable_init_": "promoting",
     "measure": "measuring",
     "neuron_graph": "sources",
+    "normalize_": "promoting",
     "normalized_cut": "clustering",
 }
 
@@ -47,9 +49,11 @@ __all__ = [
     "RunError",
     "Settings",
     "__version__",
+    "balance_",
     "clusterable_init_",
     "measure",
     "neuron_graph",
+    "normalize_",
     "normalized_cut",
     "toy",
 ]

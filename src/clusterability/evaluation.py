@@ -21,6 +21,7 @@ from clusterability.clustering.kmeans import draw_starts, fill_empty, kmeans
 from clusterability.clustering.kmeans_batch import kmeans_batch
 from clusterability.clustering.refinement import Refined, offset_ncut, refine_from
 from clusterability.graph import NeuronGraph
+from clusterability.graph.canonical import canonical, ties
 from clusterability.graph.packed import pack
 from clusterability.registries import NULLS
 from clusterability.settings import Settings
@@ -81,7 +82,7 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
     """
     timer = _Timer()
     shuffle_rng, eigenvector_rng, kmeans_rng, weighted_rng = draw.generators()
-    drawn = NULLS[settings.null](graph, shuffle_rng) if draw.shuffled else graph
+    drawn = _drawn(graph, settings, draw, shuffle_rng)
     timer.lap("shuffle")
     embedding = spectral_embedding(drawn, settings.n_clusters - 1, [eigenvector_rng])
     timer.lap("eigenvectors")
@@ -97,6 +98,14 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
     refined = _refine(drawn, degrees, (labels, weighted_labels), settings)
     timer.lap("refinement")
     return Evaluation(labels, refined, timer.seconds)
+
+
+def _drawn(
+    graph: NeuronGraph, settings: Settings, draw: Draw, rng: np.random.Generator
+) -> NeuronGraph:
+    """Return the graph or a shuffle of it; either is scaled last, if the settings ask for it."""
+    drawn = NULLS[settings.null](graph, rng) if draw.shuffled else graph
+    return canonical(drawn, ties(graph)) if settings.scaling == "canonical" else drawn
 
 
 def evaluate_batch(
@@ -131,7 +140,7 @@ def _evaluate_together(
     timer = _Timer()
     generators = [draw.generators() for draw in draws]
     drawn = parallel_map(
-        lambda i: NULLS[settings.null](graph, generators[i][0]) if draws[i].shuffled else graph,
+        lambda i: _drawn(graph, settings, draws[i], generators[i][0]),
         range(len(draws)),
         n_workers,
     )

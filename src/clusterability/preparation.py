@@ -13,6 +13,7 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.graph.blocks import block_name
+from clusterability.graph.canonical import canonical, ties
 from clusterability.nulls.isolated import without_isolated
 from clusterability.nulls.ties import check_copies, untie
 from clusterability.settings import Settings
@@ -29,14 +30,16 @@ class Prepared:
     """A graph, ready to be measured.
 
     Attributes:
-        graph: the whole graph, on the CPU, in float32, its strengths lying flat.
-        working: the part of the graph to shuffle, with the ties that its shuffles keep.
+        graph: the whole graph, on the CPU, in float32, its strengths lying flat, and scaled.
+        working: the part of the graph to shuffle, with the ties that its shuffles keep, not scaled.
+        observed: the same part, scaled.
         alive: (n_neurons,) bool, True for neurons of ``graph`` with any connection.
         scale: strengths of the network divided by those of ``graph``.
     """
 
     graph: NeuronGraph
     working: NeuronGraph
+    observed: NeuronGraph
     alive: NDArray[np.bool_]
     scale: float
 
@@ -54,8 +57,15 @@ def prepare(graph: NeuronGraph, settings: Settings) -> Prepared:
     """
     flat, scale = _flatten(graph)
     alive = (flat.degrees(torch.float64) > 0).numpy()
-    _check_size(int(alive.sum()), settings.n_clusters)
-    return Prepared(flat, _shuffled_part(flat, alive, settings), alive, scale)
+    _check_size(int(alive.sum()), settings.n_clusters, "with non-zero weights")
+    working = _shuffled_part(flat, alive, settings)
+    if settings.scaling == "raw":
+        return Prepared(flat, working, working, alive, scale)
+    scaled = canonical(flat, ties(flat if settings.ties == "tied" else untie(flat)))
+    alive = (scaled.degrees(torch.float64) > 0).numpy()
+    n_alive, where = int(alive.sum()), "on a path of non-zero weights from inputs to outputs"
+    _check_size(n_alive, settings.n_clusters, where)
+    return Prepared(scaled, working, canonical(working, ties(working)), alive, scale)
 
 
 def _flatten(graph: NeuronGraph) -> tuple[NeuronGraph, float]:
@@ -113,11 +123,11 @@ def _check_touched(graph: NeuronGraph) -> None:
             )
 
 
-def _check_size(n_live: int, n_clusters: int) -> None:
+def _check_size(n_live: int, n_clusters: int, where: str) -> None:
     if n_live < n_clusters:
         remedy = f"pass n_clusters <= {n_live}" if n_live >= 2 else "measure a larger one"
         raise InputError(
-            f"the network has {n_live} neurons with non-zero weights, fewer than "
+            f"the network has {n_live} neurons {where}, fewer than "
             f"n_clusters={n_clusters}; {remedy}"
         )
 

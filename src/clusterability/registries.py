@@ -36,5 +36,8 @@ ISOLATED = ("drop-first", "drop-after")
 TIES = ("independent", "tied")
 """Policies for copies of one kernel's block: shuffle each by itself, or all alike."""
 
+SCALINGS = ("raw", "canonical")
+"""Scales of hidden neurons: as they are, or such that strengths in and out of each agree."""
+
 INCLUDABLE = ("input", "dense")
 """Parts that the graph of a CNN has only if the setting ``include`` names them."""

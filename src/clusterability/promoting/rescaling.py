@@ -1,0 +1,388 @@
+"""The factors by which hidden neurons of a module can be scaled, found once and applied at will."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor, nn
+
+from clusterability.errors import InputError
+from clusterability.graph.canonical import Ties, connected_through, log_factors, make_ties
+from clusterability.promoting.homogeneity import Homogeneity, homogeneity
+from clusterability.promoting.parameters import (
+    check_not_shared,
+    connections_by_weight,
+    inputs_to_trace,
+    own_parameter,
+    parameter_sizes,
+    picks,
+    spread,
+)
+from clusterability.shown import listed, quoted
+from clusterability.tracing.assembling import assemble
+from clusterability.tracing.modules import Effective, unwrapped, walked_program
+from clusterability.wiring import Wiring
+from clusterability.wiring.connections import Connection, Route
+from clusterability.wiring.kernels import l2
+from clusterability.wiring.scales import BatchNorm, Total
+from clusterability.wiring.weights import Weight, weight_strengths
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaled:
+    """A weight, and the group of each of its inputs and outputs: -1 where the factor is 1."""
+
+    weight: Weight
+    inputs: Tensor
+    outputs: Tensor
+    bias: str | None
+
+    @cached_property
+    def scales_inputs(self) -> bool:
+        return bool((self.inputs >= 0).any())
+
+    @cached_property
+    def scales_outputs(self) -> bool:
+        return bool((self.outputs >= 0).any())
+
+
+@dataclass(frozen=True, eq=False)
+class _Norm:
+    """A batch norm, the group of each of its channels, and the weights that feed these.
+
+    ``feeds`` are the weight's number, its outputs, and the channel that each reaches.
+    """
+
+    scale: BatchNorm
+    channels: Tensor
+    bias: str | None
+    feeds: tuple[tuple[int, Tensor, Tensor], ...]
+
+
+class HiddenScales:
+    """The hidden neurons of a module, and what scales each without changing the function.
+
+    It follows the parameters as training changes them; it must be made anew where the module itself
+    changes.
+
+    Args:
+        model: any module that can be traced.
+        example_inputs: arguments of its forward pass; by default guessed from the first layer.
+
+    Raises:
+        InputError: if scaling would change the function, or a parameter cannot be scaled.
+
+    >>> from clusterability import toy
+    >>> HiddenScales(toy.planted_cnn(), (torch.zeros(1, 1, 8, 8),)).n_groups
+    14
+    """
+
+    def __init__(self, model: nn.Module, example_inputs: Any = None) -> None:
+        model = unwrapped(model)
+        inputs = inputs_to_trace(model, example_inputs, None)
+        program, walked = walked_program(model, inputs)
+        self._model = model
+        self._wiring, _ = assemble(walked, ("dense", "input"))
+        self._parameters = Effective(model, walked.computed)
+        facts = homogeneity(program)
+        self._wiring.check(self._parameters)
+        check_not_shared(model, self._wiring)
+        _check_homogeneous(self._wiring, facts)
+        places = _Places(model, self._wiring)
+        self._ties = places.ties()
+        self._weights, self._norms = places.scaled(self._ties, facts)
+        self._own = _own_parameters(model, self._weights, self._norms, facts)
+        self._order: list[tuple[Tensor, list[int]]] | None = None
+
+    @property
+    def n_groups(self) -> int:
+        """Number of factors: of hidden neurons, counted once where they share one."""
+        return self._ties.n_groups
+
+    @torch.no_grad()
+    def normalize_(self, target: float = math.sqrt(2), *, with_bias: bool = True) -> None:
+        """Do what :func:`clusterability.normalize_` does, without tracing again.
+
+        Raises:
+            InputError: if a skip connection gives neurons of several layers one scale.
+        """
+        if self._order is None:
+            order = _forward_order(self._wiring, self._ties)
+            self._order = [(self._of_layers(x), self._reaching(x)) for x in order]
+        factors = self._ones()
+        squares = [self._squares(scaled.weight) for scaled in self._weights]
+        for here, reaching in self._order:
+            total = torch.zeros_like(factors)
+            for i in reaching:
+                scaled = self._weights[i]
+                total.index_add_(0, scaled.outputs % len(total), self._rows(i, squares, factors))
+                self._add_bias(total, scaled.bias, scaled.outputs, with_bias)
+            for norm in self._norms:
+                self._add_norm(total, norm, squares, factors, with_bias)
+            ready = here & (total > 0)
+            factors = torch.where(ready, target / total.sqrt(), factors)
+        self.apply_(factors[:-1])
+
+    @torch.no_grad()
+    def balance_(self) -> None:
+        """Do what :func:`clusterability.balance_` does, without tracing again."""
+        graph = self._wiring.strengths(self._parameters).to("cpu")
+        double = graph.with_flat_strengths(graph.flat_strengths().double())
+        alive = connected_through(double)
+        kept = torch.split(alive.double(), double.layer_sizes)
+        flat = [
+            (b.strengths * kept[b.source][:, None] * kept[b.target]).flatten()
+            for b in double.blocks
+        ]
+        x = log_factors(double.with_flat_strengths(torch.cat(flat)), self._ties)
+        logs = torch.zeros(self.n_groups + 1, dtype=torch.float64)
+        logs[self._ties.groups] = x
+        self.apply_(logs[:-1].exp())
+
+    @torch.no_grad()
+    def apply_(self, factors: Tensor) -> None:
+        """Multiply what enters the neurons of each group by a factor, and divide what leaves them.
+
+        Args:
+            factors: (n_groups,), positive.
+        """
+        for scaled in self._weights:
+            own = self._own[scaled.weight.name]
+            padded = torch.cat([factors, factors.new_ones(1)]).to(own.device)
+            made, read = padded[scaled.outputs], padded[scaled.inputs].reciprocal()[:, None]
+            if scaled.weight.groups > 1:
+                own.mul_(spread(scaled.weight, made * read, own.shape).to(own.dtype))
+            else:
+                if scaled.scales_outputs:
+                    own.mul_(spread(scaled.weight, made[None], own.shape).to(own.dtype))
+                if scaled.scales_inputs:
+                    own.mul_(spread(scaled.weight, read, own.shape).to(own.dtype))
+            if scaled.bias is not None:
+                bias = self._own[scaled.bias]
+                bias.mul_(padded[scaled.outputs].to(bias.dtype))
+        for norm in self._norms:
+            for name in (norm.scale.weight, norm.bias):
+                if name is not None:
+                    own = self._own[name]
+                    padded = torch.cat([factors, factors.new_ones(1)]).to(own)
+                    own.mul_(padded[norm.channels])
+
+    def _ones(self) -> Tensor:
+        like = next(iter(self._own.values()))
+        return torch.ones(self.n_groups + 1, dtype=torch.float64, device=like.device)
+
+    def _squares(self, weight: Weight) -> Tensor:
+        """Return the sum of squares of each kernel slice, (n_inputs, n_outputs)."""
+        return weight_strengths(weight, self._parameters[weight.name], l2).square_()
+
+    def _add_bias(self, total: Tensor, name: str | None, groups: Tensor, with_bias: bool) -> None:
+        if with_bias and name is not None:
+            bias = self._parameters[name].double().square()
+            total.index_add_(0, groups % len(total), bias)
+
+    def _add_norm(
+        self, total: Tensor, norm: _Norm, squares: list[Tensor], factors: Tensor, with_bias: bool
+    ) -> None:
+        scale = norm.scale.values(self._parameters, total.new_empty(0, 0)).square()
+        for i, outputs, channels in norm.feeds:
+            added = self._rows(i, squares, factors)[outputs] * scale[channels]
+            total.index_add_(0, norm.channels[channels] % len(total), added)
+        self._add_bias(total, norm.bias, norm.channels, with_bias)
+
+    def _rows(self, i: int, squares: list[Tensor], factors: Tensor) -> Tensor:
+        """Return the sum of squares into each output of a weight, its inputs scaled already."""
+        weights = factors[self._weights[i].inputs].square().reciprocal()
+        return (weights.to(squares[i].dtype) @ squares[i]).double()
+
+    def _reaching(self, layers: frozenset[int]) -> list[int]:
+        weights = {c.weight for c in self._wiring.connections if c.target in layers}
+        return [i for i, scaled in enumerate(self._weights) if scaled.weight in weights]
+
+    def _of_layers(self, layers: frozenset[int]) -> Tensor:
+        sizes = [layer.n_neurons for layer in self._wiring.layers]
+        pieces = torch.split(self._ties.groups, sizes)
+        found = torch.zeros(self.n_groups + 1, dtype=torch.bool)
+        for i in layers:
+            found[pieces[i]] = True
+        found[-1] = False
+        return found.to(next(iter(self._own.values())).device)
+
+
+class _Places:
+    """All that a factor can belong to: neurons, outputs of weights, channels of batch norms."""
+
+    def __init__(self, model: nn.Module, wiring: Wiring) -> None:
+        self.wiring, self.model = wiring, model
+        sizes = [layer.n_neurons for layer in wiring.layers]
+        self.offsets = np.cumsum([0, *sizes])
+        self.n = int(self.offsets[-1])
+        self.first: dict[tuple[str, str], int] = {}
+        self.size: dict[tuple[str, str], int] = {}
+        self.norms: dict[str, BatchNorm] = {}
+        self.feeds: dict[str, list[tuple[str, Tensor, Tensor]]] = {}
+        self._pinned: dict[int, str] = {}
+        pairs = [
+            self._route(connection, route)
+            for connection in wiring.connections
+            for route in connection.routes
+        ]
+        rows, columns = np.concatenate(pairs, axis=1)
+        joined = coo_array((np.ones(rows.size, bool), (rows, columns)), shape=(self.n, self.n))
+        self.groups = connected_components(joined, directed=False)[1].astype(np.int64)
+
+    def ties(self) -> Ties:
+        """Return the groups of the neurons; refuse one that a batch norm reads beside a weight."""
+        n_neurons = int(self.offsets[-1])
+        graph = self.wiring.strengths(Effective(self.model))
+        tied = make_ties(graph, self.groups[:n_neurons])
+        free = set(self.groups[:n_neurons][(tied.groups >= 0).numpy()].tolist())
+        for place, name in self._pinned.items():
+            if int(self.groups[place]) in free:
+                raise InputError(
+                    f"what {quoted(name)} gives is read by a batch norm and by a weight, so that "
+                    "its neurons cannot be scaled without a change of the function; leave the "
+                    "network as it is"
+                )
+        return tied
+
+    def scaled(self, tied: Ties, facts: Homogeneity) -> tuple[list[_Scaled], list[_Norm]]:
+        """Return the weights and batch norms with the groups of their inputs and outputs."""
+        table = np.full(int(self.groups.max()) + 1, -1)
+        table[self.groups[: len(tied.groups)]] = tied.groups.numpy()
+
+        def of(key: tuple[str, str]) -> Tensor:
+            first = self.first[key]
+            return torch.from_numpy(table[self.groups[first : first + self.size[key]]])
+
+        pieces = torch.split(tied.groups, [layer.n_neurons for layer in self.wiring.layers])
+        weights = []
+        for weight, connections in connections_by_weight(self.wiring).items():
+            n_inputs, n_outputs = parameter_sizes(self.model, weight)
+            read = torch.full((n_inputs,), -1)
+            for connection in connections:
+                inputs = picks(connection.inputs, n_inputs)
+                read[inputs >= 0] = pieces[connection.source][inputs[inputs >= 0]]
+            key = ("weight", weight.name)
+            made = of(key) if key in self.first else torch.full((n_outputs,), -1)
+            weights.append(_Scaled(weight, read, made, facts.biases.get(weight.name)))
+        numbers = {scaled.weight.name: i for i, scaled in enumerate(weights)}
+        norms = [
+            _Norm(
+                norm,
+                of(("norm", name)),
+                facts.biases.get(name),
+                tuple((numbers[w], outputs, entries) for w, outputs, entries in self.feeds[name]),
+            )
+            for name, norm in self.norms.items()
+        ]
+        return weights, norms
+
+    def _route(self, connection: Connection, route: Route) -> np.ndarray[Any, Any]:
+        """Return pairs of a place that scales, and the neuron that it scales."""
+        weight = connection.weight.name
+        n_outputs = parameter_sizes(self.model, connection.weight)[1]
+        n_target = self.wiring.layers[connection.target].n_neurons
+        neurons = int(self.offsets[connection.target]) + picks(route.neurons, n_target).numpy()
+        outputs = picks(route.channels, n_outputs)
+        places = self._place(("weight", weight), n_outputs) + outputs.numpy()
+        for scale, entries in route.scales:
+            if isinstance(scale, Total):
+                raise InputError(
+                    f"what {quoted(weight)} gives reaches one neuron in several ways that "
+                    f"{quoted(scale.name)} scales differently; such neurons cannot be scaled"
+                )
+            if isinstance(scale, BatchNorm):
+                assert scale.weight is not None, "homogeneity refuses those without"
+                self._pinned.update(dict.fromkeys(places.tolist(), weight))
+                n_channels = len(Effective(self.model)[scale.weight])
+                channels = picks(entries, n_channels)
+                places = self._place(("norm", scale.weight), n_channels) + channels.numpy()
+                self.norms[scale.weight] = scale
+                found = self.feeds.setdefault(scale.weight, [])
+                feed = (weight, outputs, channels)
+                if not any(_same_feed(feed, other) for other in found):
+                    found.append(feed)
+        return np.stack([places, neurons])
+
+    def _place(self, key: tuple[str, str], size: int) -> int:
+        if key not in self.first:
+            self.first[key], self.size[key] = self.n, size
+            self.n += size
+        return self.first[key]
+
+
+def _same_feed(one: tuple[str, Tensor, Tensor], other: tuple[str, Tensor, Tensor]) -> bool:
+    return one[0] == other[0] and all(map(torch.equal, one[1:], other[1:]))
+
+
+def _check_homogeneous(wiring: Wiring, facts: Homogeneity) -> None:
+    """Refuse a network in which scaling a hidden neuron would change the function."""
+    targets = {connection.target for connection in wiring.connections}
+    for connection in wiring.connections:
+        name, layer = connection.weight.name, wiring.layers[connection.source].name
+        if connection.source not in targets:
+            continue
+        reason = facts.reasons.get(name, f"how {quoted(name)} is applied is not followed")
+        if reason:
+            raise InputError(
+                f"the neurons of layer {quoted(layer)} cannot be scaled without a change of the "
+                f"function: before {quoted(name)}, {reason}; expected ReLUs, pools, sums and batch "
+                "norms between weights; measure with scaling='raw' and leave such a network as it "
+                "is"
+            )
+
+
+def _own_parameters(
+    model: nn.Module, weights: list[_Scaled], norms: list[_Norm], facts: Homogeneity
+) -> dict[str, Tensor]:
+    """Return all tensors to scale by name; refuse one that is used elsewhere too."""
+    names = [name for scaled in weights for name in (scaled.weight.name, scaled.bias)]
+    names += [name for norm in norms for name in (norm.scale.weight, norm.bias)]
+    own: dict[str, Tensor] = {}
+    for name in dict.fromkeys(names):
+        if name is None:
+            continue
+        own[name] = own_parameter(model, name)
+        if facts.uses.get(name) != 1:
+            raise InputError(
+                f"{quoted(name)} is used in several places of the network, so that it cannot be "
+                "scaled; make a copy of it for every place"
+            )
+        if not bool(own[name].isfinite().all()):
+            raise InputError(f"{quoted(name)} holds NaN or infinite values; expected finite ones")
+    return own
+
+
+def _forward_order(wiring: Wiring, tied: Ties) -> list[frozenset[int]]:
+    """Return the layers with common groups from inputs to outputs.
+
+    Raises:
+        InputError: if the weights into some neurons depend on their own scale.
+    """
+    waiting = [layers for layers, _ in tied.bundles]
+    number = {layer: i for i, layers in enumerate(waiting) for layer in layers}
+    before: Mapping[int, set[int]] = {i: set() for i in range(len(waiting))}
+    for connection in wiring.connections:
+        if connection.source in number and connection.target in number:
+            before[number[connection.target]].add(number[connection.source])
+    order: list[int] = []
+    is_ready: Callable[[int], bool] = lambda i: i not in order and before[i] <= set(order)  # noqa: E731
+    while ready := [i for i in range(len(waiting)) if is_ready(i)]:
+        order += ready
+    left = set(range(len(waiting))) - set(order)
+    if left:
+        layers = max((waiting[i] for i in left), key=len)
+        names = listed([quoted(wiring.layers[i].name) for i in sorted(layers)])
+        raise InputError(
+            f"a skip connection gives the neurons of the layers {names} one scale, so that not all "
+            "of their weights can have one norm; use balance_, which such networks allow"
+        )
+    return [waiting[i] for i in order]
