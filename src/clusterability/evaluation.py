@@ -22,6 +22,7 @@ from clusterability.clustering.kmeans_batch import kmeans_batch
 from clusterability.clustering.refinement import Refined, offset_ncut, refine_from
 from clusterability.graph import NeuronGraph
 from clusterability.graph.canonical import canonical, ties
+from clusterability.graph.ends import only_layers
 from clusterability.graph.packed import pack
 from clusterability.registries import NULLS
 from clusterability.settings import Settings
@@ -87,7 +88,7 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
     embedding = spectral_embedding(drawn, settings.n_clusters - 1, [eigenvector_rng])
     timer.lap("eigenvectors")
     alive = (embedding.degrees > 0).numpy()
-    labels = np.full(graph.n_neurons, -1, np.int32)
+    labels = np.full(drawn.n_neurons, -1, np.int32)
     weighted_labels = labels.copy()
     points, degrees = embedding.vectors.numpy()[alive], embedding.degrees.numpy()
     starts = draw_starts(kmeans_rng, _n_init(settings), settings.n_clusters)
@@ -103,9 +104,11 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
 def _drawn(
     graph: NeuronGraph, settings: Settings, draw: Draw, rng: np.random.Generator
 ) -> NeuronGraph:
-    """Return the graph or a shuffle of it; either is scaled last, if the settings ask for it."""
+    """Return the graph or a shuffle of it, made what is clustered: scaled, if it is to be."""
     drawn = NULLS[settings.null](graph, rng) if draw.shuffled else graph
-    return canonical(drawn, ties(graph)) if settings.scaling == "canonical" else drawn
+    if settings.scaling == "raw":
+        return drawn
+    return only_layers(canonical(drawn, ties(graph)), settings.layers)
 
 
 def evaluate_batch(
@@ -146,7 +149,7 @@ def _evaluate_together(
     )
     timer.lap("shuffle")
     stacked = torch.stack([g.flat_strengths() for g in drawn]).to(device)
-    batch = graph.with_flat_strengths(stacked)
+    batch = drawn[0].with_flat_strengths(stacked)
     embedding = spectral_embedding(batch, settings.n_clusters - 1, [g[1] for g in generators])
     timer.lap("eigenvectors")
     k = settings.n_clusters

@@ -16,6 +16,7 @@ from clusterability._version import __version__
 from clusterability.arguments import find_device, whole
 from clusterability.caveats import caveats
 from clusterability.conventions import CONVENTIONS
+from clusterability.errors import InputError
 from clusterability.evaluation import Draw, Evaluation, evaluate, evaluate_batch
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
@@ -26,6 +27,7 @@ from clusterability.sources import trace
 from clusterability.sources.network import AnyNetwork
 from clusterability.spectral.bound import Spectrum, spectrum
 from clusterability.summary import number_by_volume, summarize
+from clusterability.tracing.chains.chain import LEFT_OUT
 from clusterability.workers import available_workers, parallel_map, single_threaded_libraries
 
 EXTRA_EIGENVALUES = 8
@@ -75,8 +77,9 @@ def measure(
         progress: show a progress bar if standard error is a terminal.
         name: name of the network in the result; by default the file's name or the type.
         choices: the other fields of :class:`clusterability.settings.Settings`: ``conventions``,
-            ``null``, ``isolated``, ``ties``, ``kernel_norm``, ``include``, ``scaling``, ``n_init``
-            and ``volume_offset``. A record is passed as ``measure(network, **settings.choices())``.
+            ``null``, ``isolated``, ``ties``, ``kernel_norm``, ``include``, ``scaling``,
+            ``layers``, ``n_init`` and ``volume_offset``. Pass a record as
+            ``measure(network, **settings.choices())``.
 
     Raises:
         InputError: if the network or an argument cannot be used.
@@ -98,6 +101,7 @@ def measure(
         example_inputs=example_inputs,
         input_shape=input_shape,
     )
+    _check_layers(settings, traced.notes)
     notes, n_outputs = traced.notes, traced.n_outputs
     name = name or traced.name
     with single_threaded_libraries(), torch.no_grad():
@@ -145,6 +149,15 @@ class _Machine:
 def _machine(workers: int | None, device: str, progress: bool) -> _Machine:
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     return _Machine(find_device(device), n_workers, progress)
+
+
+def _check_layers(settings: Settings, notes: Sequence[str]) -> None:
+    """Refuse to leave out the ends of a CNN's graph that is without its inputs or outputs."""
+    if settings.layers != "all" and any(note.startswith(LEFT_OUT) for note in notes):
+        raise InputError(
+            f"layers is {settings.layers!r}, but the graph of a CNN has its hidden channels alone; "
+            "leave it out, or pass include=('input', 'dense') too"
+        )
 
 
 def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int, str]:

@@ -39,5 +39,8 @@ TIES = ("independent", "tied")
 SCALINGS = ("raw", "canonical")
 """Scales of hidden neurons: as they are, or such that strengths in and out of each agree."""
 
+LAYERS = ("all", "hidden", "hidden+outputs")
+"""Layers of the graph: all, or without the inputs, or without both ends."""
+
 INCLUDABLE = ("input", "dense")
 """Parts that the graph of a CNN has only if the setting ``include`` names them."""

@@ -59,7 +59,7 @@ def ties(graph: NeuronGraph) -> Ties:
     Raises:
         InputError: if the graph has no direction from inputs to outputs.
     """
-    _check_directed(graph)
+    check_directed(graph, "scaling='canonical'", "scaling='raw'")
     first: dict[str, int] = {}
     pairs = []
     for i, block in enumerate(graph.blocks):
@@ -108,16 +108,25 @@ def _bundles(
     return tuple(bundles)
 
 
-def _check_directed(graph: NeuronGraph) -> None:
-    """Refuse a graph whose layers have no order such that every block leads onward."""
+def check_directed(graph: NeuronGraph, choice: str, remedy: str) -> None:
+    """Refuse a graph whose layers have no order such that every block leads onward.
+
+    Args:
+        graph: any graph.
+        choice: what needs the order, for the message.
+        remedy: what to use in its place.
+
+    Raises:
+        InputError: if a block lies on a loop of layers.
+    """
     waiting = list(graph.blocks)
     while waiting:
         targets = {block.target for block in waiting}
         left = [block for block in waiting if block.source in targets]
         if len(left) == len(waiting):
             raise InputError(
-                f"{block_name(left[0], graph.layers)} lies on a loop, but scaling='canonical' "
-                "needs layers from inputs to outputs, as a network has them; use scaling='raw'"
+                f"{block_name(left[0], graph.layers)} lies on a loop, but {choice} needs layers "
+                f"from inputs to outputs, as a network has them; use {remedy}"
             )
         waiting = left
 

@@ -123,7 +123,7 @@ class HiddenScales:
             total = torch.zeros_like(factors)
             for i in reaching:
                 scaled = self._weights[i]
-                total.index_add_(0, scaled.outputs % len(total), self._rows(i, squares, factors))
+                _add_into(total, scaled.outputs, self._rows(i, squares, factors))
                 self._add_bias(total, scaled.bias, scaled.outputs, with_bias)
             for norm in self._norms:
                 self._add_norm(total, norm, squares, factors, with_bias)
@@ -186,7 +186,7 @@ class HiddenScales:
     def _add_bias(self, total: Tensor, name: str | None, groups: Tensor, with_bias: bool) -> None:
         if with_bias and name is not None:
             bias = self._parameters[name].double().square()
-            total.index_add_(0, groups % len(total), bias)
+            _add_into(total, groups, bias)
 
     def _add_norm(
         self, total: Tensor, norm: _Norm, squares: list[Tensor], factors: Tensor, with_bias: bool
@@ -194,7 +194,7 @@ class HiddenScales:
         scale = norm.scale.values(self._parameters, total.new_empty(0, 0)).square()
         for i, outputs, channels in norm.feeds:
             added = self._rows(i, squares, factors)[outputs] * scale[channels]
-            total.index_add_(0, norm.channels[channels] % len(total), added)
+            _add_into(total, norm.channels[channels], added)
         self._add_bias(total, norm.bias, norm.channels, with_bias)
 
     def _rows(self, i: int, squares: list[Tensor], factors: Tensor) -> Tensor:
@@ -214,6 +214,11 @@ class HiddenScales:
             found[pieces[i]] = True
         found[-1] = False
         return found.to(next(iter(self._own.values())).device)
+
+
+def _add_into(total: Tensor, groups: Tensor, values: Tensor) -> None:
+    """Add values up by group, those of group -1 into the last place."""
+    total.index_add_(0, (groups % len(total)).to(total.device), values)
 
 
 class _Places:
