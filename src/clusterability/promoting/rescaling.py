@@ -32,6 +32,7 @@ from clusterability.tracing.modules import Effective, unwrapped, walked_program
 from clusterability.wiring import Wiring
 from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.kernels import l2
+from clusterability.wiring.parameters import widen
 from clusterability.wiring.scales import BatchNorm, Total
 from clusterability.wiring.weights import Weight, weight_strengths
 
@@ -118,15 +119,14 @@ class HiddenScales:
             order = _forward_order(self._wiring, self._ties)
             self._order = [(self._of_layers(x), self._reaching(x)) for x in order]
         factors = self._ones()
-        squares = [self._squares(scaled.weight) for scaled in self._weights]
         for here, reaching in self._order:
             total = torch.zeros_like(factors)
             for i in reaching:
                 scaled = self._weights[i]
-                _add_into(total, scaled.outputs, self._rows(i, squares, factors))
+                _add_into(total, scaled.outputs, self._rows(i, factors))
                 self._add_bias(total, scaled.bias, scaled.outputs, with_bias)
             for norm in self._norms:
-                self._add_norm(total, norm, squares, factors, with_bias)
+                self._add_norm(total, norm, factors, with_bias)
             ready = here & (total > 0)
             factors = torch.where(ready, target / total.sqrt(), factors)
         self.apply_(factors[:-1])
@@ -179,28 +179,29 @@ class HiddenScales:
         like = next(iter(self._own.values()))
         return torch.ones(self.n_groups + 1, dtype=torch.float64, device=like.device)
 
-    def _squares(self, weight: Weight) -> Tensor:
-        """Return the sum of squares of each kernel slice, (n_inputs, n_outputs)."""
-        return weight_strengths(weight, self._parameters[weight.name], l2).square_()
-
     def _add_bias(self, total: Tensor, name: str | None, groups: Tensor, with_bias: bool) -> None:
         if with_bias and name is not None:
             bias = self._parameters[name].double().square()
             _add_into(total, groups, bias)
 
-    def _add_norm(
-        self, total: Tensor, norm: _Norm, squares: list[Tensor], factors: Tensor, with_bias: bool
-    ) -> None:
+    def _add_norm(self, total: Tensor, norm: _Norm, factors: Tensor, with_bias: bool) -> None:
         scale = norm.scale.values(self._parameters, total.new_empty(0, 0)).square()
         for i, outputs, channels in norm.feeds:
-            added = self._rows(i, squares, factors)[outputs] * scale[channels]
+            added = self._rows(i, factors)[outputs] * scale[channels]
             _add_into(total, norm.channels[channels], added)
         self._add_bias(total, norm.bias, norm.channels, with_bias)
 
-    def _rows(self, i: int, squares: list[Tensor], factors: Tensor) -> Tensor:
+    def _rows(self, i: int, factors: Tensor) -> Tensor:
         """Return the sum of squares into each output of a weight, its inputs scaled already."""
-        weights = factors[self._weights[i].inputs].square().reciprocal()
-        return (weights.to(squares[i].dtype) @ squares[i]).double()
+        scaled = self._weights[i]
+        weight, parameter = scaled.weight, widen(self._parameters[scaled.weight.name])
+        if parameter.ndim == 2 and weight.layout == "out-in" and not scaled.scales_inputs:
+            norms: Tensor = torch.linalg.vector_norm(parameter, dim=1)
+            return norms.double().square()
+        factor = factors[scaled.inputs].square().reciprocal().to(parameter.dtype)
+        if parameter.ndim == 2 and weight.layout == "out-in":
+            return (parameter.square() @ factor).double()
+        return (factor @ weight_strengths(weight, parameter, l2).square_()).double()
 
     def _reaching(self, layers: frozenset[int]) -> list[int]:
         weights = {c.weight for c in self._wiring.connections if c.target in layers}
@@ -218,7 +219,7 @@ class HiddenScales:
 
 def _add_into(total: Tensor, groups: Tensor, values: Tensor) -> None:
     """Add values up by group, those of group -1 into the last place."""
-    total.index_add_(0, (groups % len(total)).to(total.device), values)
+    total.index_add_(0, groups % len(total), values)
 
 
 class _Places:
@@ -260,12 +261,13 @@ class _Places:
 
     def scaled(self, tied: Ties, facts: Homogeneity) -> tuple[list[_Scaled], list[_Norm]]:
         """Return the weights and batch norms with the groups of their inputs and outputs."""
+        device = next(self.model.parameters()).device
         table = np.full(int(self.groups.max()) + 1, -1)
         table[self.groups[: len(tied.groups)]] = tied.groups.numpy()
 
         def of(key: tuple[str, str]) -> Tensor:
             first = self.first[key]
-            return torch.from_numpy(table[self.groups[first : first + self.size[key]]])
+            return torch.from_numpy(table[self.groups[first : first + self.size[key]]]).to(device)
 
         pieces = torch.split(tied.groups, [layer.n_neurons for layer in self.wiring.layers])
         weights = []
@@ -276,15 +278,16 @@ class _Places:
                 inputs = picks(connection.inputs, n_inputs)
                 read[inputs >= 0] = pieces[connection.source][inputs[inputs >= 0]]
             key = ("weight", weight.name)
-            made = of(key) if key in self.first else torch.full((n_outputs,), -1)
-            weights.append(_Scaled(weight, read, made, facts.biases.get(weight.name)))
+            made = of(key) if key in self.first else torch.full((n_outputs,), -1, device=device)
+            bias = facts.biases.get(weight.name)
+            weights.append(_Scaled(weight, read.to(device), made, bias))
         numbers = {scaled.weight.name: i for i, scaled in enumerate(weights)}
         norms = [
             _Norm(
                 norm,
                 of(("norm", name)),
                 facts.biases.get(name),
-                tuple((numbers[w], outputs, entries) for w, outputs, entries in self.feeds[name]),
+                tuple((numbers[w], a.to(device), b.to(device)) for w, a, b in self.feeds[name]),
             )
             for name, norm in self.norms.items()
         ]
