@@ -25,6 +25,7 @@ def run(network, **choices):
     return measure(network, **{"n_clusters": 3, "n_shuffles": 4} | choices)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", ["hidden", "hidden+outputs"])
 def test_the_ends_of_a_chain_are_left_out(layers):
     graph = neuron_graph(mlp())

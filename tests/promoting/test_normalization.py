@@ -212,6 +212,7 @@ def test_algorithm_2_is_followed():
         torch.testing.assert_close(part.bias.detach(), bias)
 
 
+@pytest.mark.slow
 def test_norms_of_channels_with_batch_norm():
     model = made(norm_before_relu)
     normalize_(model, target=3.0, input_shape=model.shape)

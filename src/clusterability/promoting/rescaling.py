@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
@@ -293,7 +294,7 @@ class _Places:
         ]
         return weights, norms
 
-    def _route(self, connection: Connection, route: Route) -> np.ndarray[Any, Any]:
+    def _route(self, connection: Connection, route: Route) -> NDArray[np.int64]:
         """Return pairs of a place that scales, and the neuron that it scales."""
         weight = connection.weight.name
         n_outputs = parameter_sizes(self.model, connection.weight)[1]
@@ -308,17 +309,28 @@ class _Places:
                     f"{quoted(scale.name)} scales differently; such neurons cannot be scaled"
                 )
             if isinstance(scale, BatchNorm):
-                assert scale.weight is not None, "homogeneity refuses those without"
                 self._pinned.update(dict.fromkeys(places.tolist(), weight))
-                n_channels = len(Effective(self.model)[scale.weight])
-                channels = picks(entries, n_channels)
-                places = self._place(("norm", scale.weight), n_channels) + channels.numpy()
-                self.norms[scale.weight] = scale
-                found = self.feeds.setdefault(scale.weight, [])
-                feed = (weight, outputs, channels)
-                if not any(_same_feed(feed, other) for other in found):
-                    found.append(feed)
+                channels = picks(entries, len(neurons))
+                places = self._after_norm(scale, channels)
+                if scale.weight is not None:
+                    self._feed(scale.weight, (weight, outputs, channels))
         return np.stack([places, neurons])
+
+    def _after_norm(self, scale: BatchNorm, channels: Tensor) -> NDArray[np.int64]:
+        """Return the places of a batch norm's channels; nothing scales those without a weight."""
+        name = scale.weight or scale.running_var
+        first = self._place(("norm", name), len(Effective(self.model)[name]))
+        places: NDArray[np.int64] = first + channels.numpy()
+        if scale.weight is None:
+            self._pinned.update(dict.fromkeys(places.tolist(), scale.name))
+        else:
+            self.norms[name] = scale
+        return places
+
+    def _feed(self, name: str, feed: tuple[str, Tensor, Tensor]) -> None:
+        found = self.feeds.setdefault(name, [])
+        if not any(_same_feed(feed, other) for other in found):
+            found.append(feed)
 
     def _place(self, key: tuple[str, str], size: int) -> int:
         if key not in self.first:
