@@ -38,8 +38,7 @@ def rescaled_or_refused(network):
     expected = network(x).detach()
     try:
         scales = HiddenScales(network, (x,))
-    except InputError as error:
-        assert "\n" not in str(error)
+    except InputError:
         return False
     generator = torch.Generator().manual_seed(2)
     scales.apply_(torch.rand(scales.n_groups, generator=generator, dtype=torch.float64) + 0.2)
