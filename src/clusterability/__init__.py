@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from clusterability.errors import ClusterabilityError, InputError, RunError
     from clusterability.graph import Block, Layer, NeuronGraph
     from clusterability.measuring import measure
-    from clusterability.promoting import EigenvaluePenalty
+    from clusterability.promoting import (
+        EigenvaluePenalty,
+        balance_,
+        clusterable_init_,
+        normalize_,
+    )
     from clusterability.result import Clusterability
     from clusterability.settings import Settings
     from clusterability.sources import neuron_graph
@@ -30,8 +35,11 @@ _HOMES = {
     "NeuronGraph": "graph",
     "RunError": "errors",
     "Settings": "settings",
+    "balance_": "promoting",
+    "clusterable_init_": "promoting",
     "measure": "measuring",
     "neuron_graph": "sources",
+    "normalize_": "promoting",
     "normalized_cut": "clustering",
 }
 
@@ -48,8 +56,11 @@ __all__ = [
     "RunError",
     "Settings",
     "__version__",
+    "balance_",
+    "clusterable_init_",
     "measure",
     "neuron_graph",
+    "normalize_",
     "normalized_cut",
     "toy",
 ]

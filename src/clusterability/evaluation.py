@@ -23,6 +23,8 @@ from clusterability.clustering.kmeans_batch import kmeans_batch
 from clusterability.clustering.refinement import Refined, offset_ncut, refine_from
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
+from clusterability.graph.canonical import canonical, ties
+from clusterability.graph.ends import only_layers
 from clusterability.graph.packed import pack
 from clusterability.registries import NULLS
 from clusterability.settings import Settings
@@ -83,12 +85,12 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
     """
     timer = _Timer()
     shuffle_rng, eigenvector_rng, kmeans_rng, weighted_rng = draw.generators()
-    drawn = _draw_shuffle(graph, settings.null, shuffle_rng) if draw.shuffled else graph
+    drawn = _drawn(graph, settings, draw, shuffle_rng)
     timer.lap("shuffle")
     embedding = spectral_embedding(drawn, settings.n_clusters - 1, [eigenvector_rng])
     timer.lap("eigenvectors")
     alive = (embedding.degrees > 0).numpy()
-    labels = np.full(graph.n_neurons, -1, np.int32)
+    labels = np.full(drawn.n_neurons, -1, np.int32)
     weighted_labels = labels.copy()
     points, degrees = embedding.vectors.numpy()[alive], embedding.degrees.numpy()
     starts = draw_starts(kmeans_rng, _n_init(settings), settings.n_clusters)
@@ -99,6 +101,16 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
     refined = _refine(drawn, degrees, (labels, weighted_labels), settings)
     timer.lap("refinement")
     return Evaluation(labels, refined, timer.seconds)
+
+
+def _drawn(
+    graph: NeuronGraph, settings: Settings, draw: Draw, rng: np.random.Generator
+) -> NeuronGraph:
+    """Return the graph or a shuffle of it, made what is clustered: scaled, if it is to be."""
+    drawn = _draw_shuffle(graph, settings.null, rng) if draw.shuffled else graph
+    if settings.scaling == "raw":
+        return drawn
+    return only_layers(canonical(drawn, ties(graph)), settings.layers)
 
 
 def evaluate_batch(
@@ -155,15 +167,13 @@ def _evaluate_together(
     timer = _Timer()
     generators = [draw.generators() for draw in draws]
     drawn = parallel_map(
-        lambda i: (
-            _draw_shuffle(graph, settings.null, generators[i][0]) if draws[i].shuffled else graph
-        ),
+        lambda i: _drawn(graph, settings, draws[i], generators[i][0]),
         range(len(draws)),
         n_workers,
     )
     timer.lap("shuffle")
     stacked = torch.stack([g.flat_strengths() for g in drawn]).to(device)
-    batch = graph.with_flat_strengths(stacked)
+    batch = drawn[0].with_flat_strengths(stacked)
     embedding = spectral_embedding(batch, settings.n_clusters - 1, [g[1] for g in generators])
     timer.lap("eigenvectors")
     k = settings.n_clusters

@@ -16,6 +16,7 @@ from clusterability._version import __version__
 from clusterability.arguments import find_device, whole
 from clusterability.caveats import caveats
 from clusterability.conventions import CONVENTIONS
+from clusterability.errors import InputError
 from clusterability.evaluation import Draw, Evaluation, evaluate, evaluate_batch
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
@@ -26,6 +27,7 @@ from clusterability.sources import trace
 from clusterability.sources.network import AnyNetwork
 from clusterability.spectral.bound import Spectrum, spectrum
 from clusterability.summary import number_by_volume, summarize
+from clusterability.tracing.chains.chain import LEFT_OUT
 from clusterability.workers import available_workers, parallel_map, single_threaded_libraries
 
 EXTRA_EIGENVALUES = 8
@@ -75,8 +77,9 @@ def measure(
         progress: show a progress bar if standard error is a terminal.
         name: name of the network in the result; by default the file's name or the type.
         choices: the other fields of :class:`clusterability.settings.Settings`: ``conventions``,
-            ``null``, ``isolated``, ``ties``, ``kernel_norm``, ``include``, ``n_init`` and
-            ``volume_offset``. To pass a record, call ``measure(network, **settings.choices())``.
+            ``null``, ``isolated``, ``ties``, ``kernel_norm``, ``include``, ``scaling``,
+            ``layers``, ``n_init`` and ``volume_offset``. Pass a record as
+            ``measure(network, **settings.choices())``.
 
     Raises:
         InputError: if the network or an argument cannot be used.
@@ -98,6 +101,7 @@ def measure(
         example_inputs=example_inputs,
         input_shape=input_shape,
     )
+    _check_layers(settings, traced.notes)
     notes, n_outputs = traced.notes, traced.n_outputs
     name = name or traced.name
     with single_threaded_libraries(), torch.no_grad():
@@ -107,10 +111,10 @@ def measure(
         offset = min(settings.volume_offset / prepared.scale, LARGEST_OFFSET)
         applied = replace(settings, n_init=n_init, volume_offset=offset)
         seconds = {"reading": time.perf_counter() - started}
-        found, evaluations = _evaluate_all(prepared.working, applied, machine)
+        found, evaluations = _evaluate_all(prepared, applied, machine)
         for step in evaluations[0].seconds:
             seconds[step] = sum(evaluation.seconds[step] for evaluation in evaluations)
-        n_components = count_components(pack(prepared.working))
+        n_components = count_components(pack(prepared.observed))
         plain, refined = _clusterings(prepared, offset, evaluations)
     seconds["total"] = time.perf_counter() - started
     result = Clusterability(
@@ -147,6 +151,15 @@ def _machine(workers: int | None, device: str, progress: bool) -> _Machine:
     return _Machine(find_device(device), n_workers, progress)
 
 
+def _check_layers(settings: Settings, notes: Sequence[str]) -> None:
+    """Refuse to leave out the ends of a CNN's graph that is without its inputs or outputs."""
+    if settings.layers != "all" and any(note.startswith(LEFT_OUT) for note in notes):
+        raise InputError(
+            f"layers is {settings.layers!r}, but the graph of a CNN has its hidden channels alone; "
+            "leave it out, or pass include=('input', 'dense') too"
+        )
+
+
 def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int, str]:
     """Return the number of starts of k-means, and the policy that set it."""
     if settings.n_init is not None:
@@ -156,9 +169,10 @@ def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int
 
 
 def _evaluate_all(
-    graph: NeuronGraph, settings: Settings, machine: _Machine
+    prepared: Prepared, settings: Settings, machine: _Machine
 ) -> tuple[Spectrum, list[Evaluation]]:
     """Return the spectrum of the network, and the evaluations of the network and its shuffles."""
+    graph = prepared.working
     spectrum_seed, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.n_shuffles + 2)
     draws = [Draw(seed, shuffled=i > 0) for i, seed in enumerate(seeds)]
     title = "graphs" if machine.progress else None
@@ -167,7 +181,7 @@ def _evaluate_all(
     def find_spectrum() -> Spectrum:
         n_eigenvalues = settings.n_clusters + EXTRA_EIGENVALUES
         rng = np.random.default_rng(spectrum_seed)
-        return spectrum(graph.to(machine.device), n_eigenvalues, rng)
+        return spectrum(prepared.observed.to(machine.device), n_eigenvalues, rng)
 
     if machine.device.type != "cpu":
         batch = evaluate_batch(graph, settings, draws, machine.device, n_workers, title)
@@ -184,7 +198,7 @@ def _clusterings(
     """Return the plain and the refined clustering, numbered by volume in the plain one."""
     observed, *shuffles = evaluations
     # With drop-first, the working graph lacks the isolated neurons; they keep the label -1.
-    numbers = number_by_volume(prepared.working, observed.labels)
+    numbers = number_by_volume(prepared.observed, observed.labels)
     pairs = [
         (observed.labels, observed.refined.ncut, [s.refined.ncut for s in shuffles]),
         (

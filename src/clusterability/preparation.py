@@ -13,6 +13,8 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.graph.blocks import block_name
+from clusterability.graph.canonical import canonical, ties
+from clusterability.graph.ends import only_layers
 from clusterability.nulls.isolated import without_isolated
 from clusterability.nulls.ties import check_copies, untie
 from clusterability.settings import Settings
@@ -29,14 +31,17 @@ class Prepared:
     """A graph, ready to be measured.
 
     Attributes:
-        graph: the whole graph, on the CPU, in float32, its strengths lying flat.
-        working: the part of the graph to shuffle, with the ties that its shuffles keep.
+        graph: the whole graph, on the CPU, in float32, its strengths lying flat, and scaled.
+        working: the part of the graph to shuffle, with the ties that its shuffles keep, not scaled
+            and, if it is to be scaled, with all layers.
+        observed: the same part, scaled, of the layers that are clustered.
         alive: (n_neurons,) bool, True for neurons of ``graph`` with any connection.
         scale: strengths of the network divided by those of ``graph``.
     """
 
     graph: NeuronGraph
     working: NeuronGraph
+    observed: NeuronGraph
     alive: NDArray[np.bool_]
     scale: float
 
@@ -52,10 +57,25 @@ def prepare(graph: NeuronGraph, settings: Settings) -> Prepared:
         InputError: if a strength is negative or not finite, a layer has no connection, fewer
             neurons are connected than ``n_clusters``, or copies cannot be tied.
     """
+    if settings.scaling == "raw":
+        graph = only_layers(graph, settings.layers)
     flat, scale = _flatten(graph)
     alive = (flat.degrees(torch.float64) > 0).numpy()
-    _check_size(int(alive.sum()), settings.n_clusters)
-    return Prepared(flat, _shuffled_part(flat, alive, settings), alive, scale)
+    _check_size(int(alive.sum()), settings.n_clusters, "with non-zero weights")
+    working = _shuffled_part(flat, alive, settings)
+    if settings.scaling == "raw":
+        return Prepared(flat, working, working, alive, scale)
+    scaled, observed = (
+        only_layers(canonical(part, ties(like)), settings.layers)
+        for part, like in (
+            (flat, flat if settings.ties == "tied" else untie(flat)),
+            (working, working),
+        )
+    )
+    alive = (scaled.degrees(torch.float64) > 0).numpy()
+    n_alive, where = int(alive.sum()), "on a path of non-zero weights from inputs to outputs"
+    _check_size(n_alive, settings.n_clusters, where)
+    return Prepared(scaled, working, observed, alive, scale)
 
 
 def _flatten(graph: NeuronGraph) -> tuple[NeuronGraph, float]:
@@ -113,11 +133,11 @@ def _check_touched(graph: NeuronGraph) -> None:
             )
 
 
-def _check_size(n_live: int, n_clusters: int) -> None:
+def _check_size(n_live: int, n_clusters: int, where: str) -> None:
     if n_live < n_clusters:
         remedy = f"pass n_clusters <= {n_live}" if n_live >= 2 else "measure a larger one"
         raise InputError(
-            f"the network has {n_live} neurons with non-zero weights, fewer than "
+            f"the network has {n_live} neurons {where}, fewer than "
             f"n_clusters={n_clusters}; {remedy}"
         )
 

@@ -36,5 +36,11 @@ ISOLATED = ("drop-first", "drop-after")
 TIES = ("independent", "tied")
 """Policies for copies of one kernel's block: shuffle each by itself, or all alike."""
 
+SCALINGS = ("raw", "canonical")
+"""Scales of hidden neurons: as they are, or such that strengths in and out of each agree."""
+
+LAYERS = ("all", "hidden", "hidden+outputs")
+"""Layers of the graph: all, or without the inputs, or without both ends."""
+
 INCLUDABLE = ("input", "dense")
 """Parts that the graph of a CNN has only if the setting ``include`` names them."""

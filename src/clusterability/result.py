@@ -246,7 +246,13 @@ class Clusterability:
         return result
 
 
-_BEFORE = {"conventions": "default", "ties": "independent", "volume_offset": 0.0}
+_BEFORE = {
+    "conventions": "default",
+    "ties": "independent",
+    "volume_offset": 0.0,
+    "scaling": "raw",
+    "layers": "all",
+}
 """Settings missing from older results, with the values that then applied."""
 
 

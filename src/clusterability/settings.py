@@ -11,7 +11,15 @@ from clusterability.arguments import number, some_of, whole
 from clusterability.conventions import CONVENTIONS, Conventions
 from clusterability.errors import InputError
 from clusterability.records import Record, choice, parse_names, parse_number
-from clusterability.registries import INCLUDABLE, ISOLATED, KERNEL_NORMS, NULLS, TIES
+from clusterability.registries import (
+    INCLUDABLE,
+    ISOLATED,
+    KERNEL_NORMS,
+    LAYERS,
+    NULLS,
+    SCALINGS,
+    TIES,
+)
 
 BY_CONVENTIONS = "by the conventions"
 
@@ -134,6 +142,22 @@ class Settings(Record):
         parse=parse_names,
         metavar="PARTS",
         help="of a CNN, also its input, dense, or input,dense",
+    )
+    scaling: str = choice(
+        "raw",
+        names=SCALINGS,
+        flag="--scaling",
+        metavar="NAME",
+        help="strengths as they are (raw), or after every hidden neuron of the network and of each "
+        "shuffle is rescaled such that its strengths in and out agree (canonical), which changes "
+        "no function of a ReLU network",
+    )
+    layers: str = choice(
+        "all",
+        names=LAYERS,
+        flag="--layers",
+        metavar="NAME",
+        help="layers of the graph: all, hidden or hidden+outputs; for a CNN see --include",
     )
     n_init: int | None = choice(
         None,

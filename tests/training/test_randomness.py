@@ -43,6 +43,6 @@ def test_streams_are_uncorrelated():
 
 
 def test_the_values_are_part_of_what_a_seed_means():
-    assert [use.value for use in Use] == [0, 1, 2, 3]
+    assert [use.value for use in Use] == [0, 1, 2, 3, 4]
     expected = np.random.SeedSequence(5, spawn_key=(2, 1, 0, 9)).generate_state(4)
     assert np.array_equal(Randomness(5, 2).sequence(Use.ORDER, 0, 9).generate_state(4), expected)

@@ -63,6 +63,9 @@ def test_other_fields_change_the_name_each_in_its_own_way():
     specs += [
         TrainingSpec("mlp", "mnist", l2=1e-5, mixed_l2=True),
         TrainingSpec("mlp", "mnist", eigenvalue_penalty=0.1, eigenvalues=range(2, 8)),
+        TrainingSpec("mlp", "mnist", clusterable_init=True),
+        TrainingSpec("mlp", "mnist", clusterable_init=True, tags=8),
+        TrainingSpec("mlp", "mnist", clusterable_init=True, beta=0.8),
         TrainingSpec("mlp", "mnist", stack=(0, 1)),
         TrainingSpec("mlp", "mnist", stack=(1, 0)),
         TrainingSpec("small-cnn", "mnist", augment=True),
@@ -72,7 +75,9 @@ def test_other_fields_change_the_name_each_in_its_own_way():
     for (field, value), spec in zip(OTHERS.items(), specs, strict=False):
         assert spec.choices()[field] == value
     untested = {f.name for f in dataclasses.fields(plain)} - OTHERS.keys()
-    assert untested == {"mixed_l2", "eigenvalues", "augment", "stack"}
+    assert untested == {
+        *("mixed_l2", "eigenvalues", "clusterable_init", "tags", "beta", "augment", "stack"),
+    }
 
 
 def test_names_tell_what_it_is():

@@ -1,5 +1,8 @@
-"""Clusterability promoted in training: for any PyTorch module, in anyone's loop."""
+"""Training for clusterability: section 4 of Filan et al. (2021), for any module, in any loop."""
 
+from clusterability.promoting.initialization import clusterable_init_
+from clusterability.promoting.normalization import balance_, normalize_
 from clusterability.promoting.penalties import EigenvaluePenalty
+from clusterability.promoting.rescaling import HiddenScales
 
-__all__ = ["EigenvaluePenalty"]
+__all__ = ["EigenvaluePenalty", "HiddenScales", "balance_", "clusterable_init_", "normalize_"]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.shown import listed
+from clusterability.tracing.chains.chain import LEFT_OUT
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.provenance import INPUT
 from clusterability.tracing.reading import Arrivals, Indices, Reading, read, read_output
@@ -268,4 +269,4 @@ def _left_out_notes(
             parts.append(f"the image and the convolution that reads it ({listed(first)})")
     if left_out:
         parts.append(f"the dense part ({listed([names[i] for i in sorted(left_out)])})")
-    return (f"left out, as in the paper: {' and '.join(parts)}",) if parts else ()
+    return (f"{LEFT_OUT}: {' and '.join(parts)}",) if parts else ()

@@ -17,7 +17,7 @@ from clusterability.tracing.effective import effective_parameter, has_unread_hoo
 from clusterability.tracing.examples import inferred_inputs
 from clusterability.tracing.exporting import exported
 from clusterability.tracing.naming import split_name
-from clusterability.tracing.walking import Computed, walk
+from clusterability.tracing.walking import Computed, Walked, walk
 from clusterability.wiring.wiring import Wiring
 
 
@@ -62,14 +62,25 @@ def trace_module(
             raise InputError(f"{error} ({note}; give example_inputs if that is wrong)") from None
         return replace(traced, notes=(note, *traced.notes))
     notes = []
-    program = exported(module, example_inputs)
-    walked = walk(program, _Effective(module), _owners(module))
+    program, walked = walked_program(module, example_inputs)
     wiring, more = assemble(walked, include)
     hooked = [path or "the network" for path, m in module.named_modules() if has_unread_hooks(m)]
     if hooked:
         notes.append(f"forward hooks are not taken into account: those of {listed(hooked)}")
-    parameters = _Effective(module, walked.computed)
+    parameters = Effective(module, walked.computed)
     return TracedModule(wiring, parameters, (*notes, *more), _n_outputs(program))
+
+
+def walked_program(
+    module: nn.Module, example_inputs: tuple[Any, ...]
+) -> tuple[torch.export.ExportedProgram, Walked]:
+    """Return a module's forward pass as a program, and what a walk through it finds.
+
+    Raises:
+        InputError: if the module cannot be traced, or an operation cannot be followed.
+    """
+    program = exported(module, example_inputs)
+    return program, walk(program, Effective(module), _owners(module))
 
 
 def _n_outputs(program: torch.export.ExportedProgram) -> int | None:
@@ -90,7 +101,7 @@ def _owners(module: nn.Module) -> dict[str, frozenset[str]]:
     }
 
 
-class _Effective(Mapping[str, Tensor]):
+class Effective(Mapping[str, Tensor]):
     """The effective parameters of a module, and the tensors that it computes from these alone.
 
     A pruned, normalized or parametrized weight is the one that acts in evaluation, not the tensors

@@ -190,7 +190,7 @@ class _Walker:
         meta = node.meta.get("val")
         if not isinstance(meta, Tensor):
             return _Opaque(node)
-        if _operation_name(node) in _SAME:
+        if operation_name(node) in _SAME:
             same = self.known[node.args[0]]  # type: ignore[index]
             if isinstance(same, Constant) and same.dtype == meta.dtype:
                 return same
@@ -219,17 +219,18 @@ class _Walker:
         return isinstance(arg, fx.Node) and isinstance(self.known[arg], _Opaque)
 
     def _ruled(self, node: fx.Node) -> Any:
-        name = _operation_name(node)
+        name = operation_name(node)
         if name in _CONTEXTS:
             return self._inside(node)
         call = Call(
             operation=name,
             arguments={
-                key: fx.map_arg(arg, lambda n: self.known[n]) for key, arg in _bound(node).items()
+                key: fx.map_arg(arg, lambda n: self.known[n])
+                for key, arg in bound_arguments(node).items()
             },
             shape=_shapes(node)[0],
             shapes=_shapes(node),
-            module=_module_path(node),
+            module=module_path(node),
             run=self._runner(node, name),
             findings=self.findings,
         )
@@ -258,7 +259,7 @@ class _Walker:
                 known = self.known[n]
                 return next(given) if isinstance(known, Value | Constant) else known
 
-            bound = {key: fx.map_arg(arg, replaced) for key, arg in _bound(node).items()}
+            bound = {key: fx.map_arg(arg, replaced) for key, arg in bound_arguments(node).items()}
             bound.update(changed)
             assert isinstance(node.target, torch._ops.OpOverload)
             flags = {a.name for a in node.target._schema.arguments if a.kwarg_only}
@@ -268,7 +269,7 @@ class _Walker:
         return run
 
 
-def _bound(node: fx.Node) -> dict[str, Any]:
+def bound_arguments(node: fx.Node) -> dict[str, Any]:
     """Return all arguments by name, in the schema's order, with defaults filled in."""
     if not isinstance(node.target, torch._ops.OpOverload):
         return {str(i): arg for i, arg in enumerate(node.args)} | dict(node.kwargs)
@@ -291,7 +292,8 @@ def _holds_value(known: Any) -> bool:
     return isinstance(known, Value)
 
 
-def _operation_name(node: fx.Node) -> str:
+def operation_name(node: fx.Node) -> str:
+    """Return an operation's name as the registry of rules has it."""
     if isinstance(node.target, torch._ops.OpOverload):
         namespace, _, name = node.target._schema.name.partition("::")
         return f"{namespace}.{name if name.endswith('__') else name.removesuffix('_')}"
@@ -304,7 +306,8 @@ def _shapes(node: fx.Node) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(p.shape) if isinstance(p, Tensor) else () for p in parts)
 
 
-def _module_path(node: fx.Node) -> str:
+def module_path(node: fx.Node) -> str:
+    """Return the path of the innermost module that calls a node; empty for the network itself."""
     stack = node.meta.get("nn_module_stack") or {}
     path = list(stack.values())[-1][0] if stack else ""
     return str(path)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from clusterability.promoting.initialization import init_with
+from clusterability.tracing.examples import inputs_of_shape
 from clusterability.training.augmentation import draw_transformations
 from clusterability.training.autograd_network import AutogradNetwork
 from clusterability.training.mlp_stack import MLPStack
@@ -23,20 +25,25 @@ Place = tuple[int, int]
 
 def draw_networks(spec: TrainingSpec, data: Data, randomness: Sequence[Randomness]) -> Trainable:
     """Return a new network for each run, on the device of the data."""
-    modules = [
-        build(
-            spec.network,
-            data.shape,
-            data.n_outputs,
-            dropout=spec.dropout,
-            generator=of_run.numpy(Use.INITIALIZATION),
-        )
-        for of_run in randomness
-    ]
+    modules = [_draw_network(spec, data, of_run) for of_run in randomness]
     if NETWORKS[spec.network].is_mlp:
         return MLPStack(modules, spec.learning_rate, data.device)
     (module,) = modules
     return AutogradNetwork(module, spec.learning_rate, data.device)
+
+
+def _draw_network(spec: TrainingSpec, data: Data, randomness: Randomness) -> nn.Sequential:
+    module = build(
+        spec.network,
+        data.shape,
+        data.n_outputs,
+        dropout=spec.dropout,
+        generator=randomness.numpy(Use.INITIALIZATION),
+    )
+    if spec.clusterable_init:
+        inputs = inputs_of_shape(module, data.shape)
+        init_with(module, spec.tags, spec.beta, randomness.numpy(Use.TAGS), inputs)
+    return module
 
 
 def draw_order(data: Data, randomness: Sequence[Randomness], place: Place) -> Tensor:

@@ -21,6 +21,7 @@ class Use(IntEnum):
     ORDER = 1
     DROPOUT = 2
     AUGMENTATION = 3
+    TAGS = 4
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,30 @@ class TrainingSpec(Record):
         default_text="2-4",
         help="which eigenvalues the penalty is of, from 2 on, such as 2-4,7",
     )
+    clusterable_init: bool = choice(
+        False,
+        check=yes_or_no,
+        flag="--clusterable-init",
+        parse=None,
+        help="multiply the first weights by BETA between neurons of different tags, and by "
+        "1 + (1 - BETA) (TAGS - 1) between those of one (section 4.2)",
+    )
+    tags: int = choice(
+        10,
+        check=partial(whole, lowest=2, highest=10**6),
+        flag="--tags",
+        parse=parse_number,
+        metavar="TAGS",
+        help="number of tags, with --clusterable-init",
+    )
+    beta: float = choice(
+        0.6,
+        check=partial(number, above=True, below=1),
+        flag="--beta",
+        parse=parse_number,
+        metavar="BETA",
+        help="factor between different tags, with --clusterable-init; 0.8 in the paper's CNNs",
+    )
     epochs: int | None = choice(
         None,
         check=partial(whole, lowest=1, highest=10**6),
@@ -221,6 +245,11 @@ class TrainingSpec(Record):
             )
         if self.mixed_l2 and not self.l2:
             raise InputError("mixed_l2 is asked for without l2; give the weight l2 too")
+        if not self.clusterable_init and (self.tags, self.beta) != (10, 0.6):
+            raise InputError(
+                f"tags are {self.tags} and beta is {self.beta}, but clusterable_init is not asked "
+                "for; give it too"
+            )
         if self.augment and self._network.is_mlp:
             raise InputError(
                 f"augment is asked for, but network {self.network!r} takes images flattened; "
@@ -279,4 +308,5 @@ class TrainingSpec(Record):
         parts += ["l1"] if self.l1 else []
         parts += ["l2"] if self.l2 else []
         parts += ["eigenvalues"] if self.eigenvalue_penalty else []
+        parts += ["init"] if self.clusterable_init else []
         return "-".join([*parts, f"seed{self.seed}", self.digest])

@@ -24,6 +24,9 @@ from clusterability.wiring.scales import BatchNorm
 from clusterability.wiring.weights import Layout, Weight
 from clusterability.wiring.wiring import Wiring
 
+LEFT_OUT = "left out, as in the paper"
+"""How the note on the parts of a CNN begins that are not in its graph."""
+
 Kind = Literal["dense", "conv"]
 
 
@@ -113,7 +116,7 @@ def left_out_notes(
         parts.append(f"the image and the convolution that reads it ({operations[0].name})")
     if dense and "dense" not in include:
         parts.append(f"the dense part ({listed(dense)})")
-    return (f"left out, as in the paper: {' and '.join(parts)}",) if parts else ()
+    return (f"{LEFT_OUT}: {' and '.join(parts)}",) if parts else ()
 
 
 def check_include(include: Collection[str]) -> None:

@@ -1,0 +1,147 @@
+"""The parameters of a module that can be changed in place, and factors laid out as they lie."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clusterability.errors import InputError
+from clusterability.shown import quoted
+from clusterability.tracing.effective import effective_parameter, hook_made_parameters
+from clusterability.tracing.examples import (
+    check_example_inputs,
+    check_input_shape,
+    inferred_inputs,
+    inputs_of_shape,
+)
+from clusterability.tracing.naming import split_name
+from clusterability.wiring import Wiring
+from clusterability.wiring.connections import Connection
+from clusterability.wiring.weights import Weight
+
+
+def inputs_to_trace(
+    model: nn.Module, example_inputs: Any, input_shape: Sequence[int] | None
+) -> tuple[Any, ...]:
+    """Return the arguments with which a module is traced: given, of a given shape, or guessed.
+
+    Raises:
+        InputError: if both are given, one cannot be used, or no guess fits.
+    """
+    if example_inputs is not None and input_shape is not None:
+        raise InputError("example_inputs and input_shape both tell the input; give one of them")
+    if example_inputs is not None:
+        return check_example_inputs(example_inputs)
+    if input_shape is not None:
+        return inputs_of_shape(model, check_input_shape(input_shape))
+    return inferred_inputs(model)[0]
+
+
+def own_parameter(model: nn.Module, name: str) -> Tensor:
+    """Return the tensor to change in place so that an effective parameter changes by a factor.
+
+    It is the parameter itself, or where :mod:`torch.nn.utils.prune` masks it, what is masked.
+
+    Raises:
+        InputError: if the module computes the parameter in another way.
+    """
+    path, attribute = split_name(name)
+    part: nn.Module | None = None
+    try:
+        part = model.get_submodule(path)
+    except AttributeError:
+        path = ""
+    if part is not None:
+        masked = attribute in hook_made_parameters(part) and hasattr(part, f"{attribute}_mask")
+        held = dict(part.named_parameters(recurse=False)) | dict(part.named_buffers(recurse=False))
+        found = held.get(f"{attribute}_orig" if masked else attribute)
+        if isinstance(found, Tensor):
+            return found
+    raise InputError(
+        f"{quoted(name)} is computed from other parameters, so that it cannot be scaled in place; "
+        "make it a plain parameter first, as torch.nn.utils.parametrize.remove_parametrizations "
+        "does"
+    )
+
+
+def check_not_shared(model: nn.Module, wiring: Wiring) -> None:
+    """Refuse a weight that the network uses in several places.
+
+    Raises:
+        InputError: that names it.
+    """
+    reads: dict[tuple[str, int], tuple[int, int]] = {}
+    for connection in wiring.connections:
+        name = connection.weight.name
+        for i, neuron in enumerate(_inputs(connection, wiring)):
+            place = (connection.source, neuron)
+            if neuron >= 0 and reads.setdefault((name, i), place) != place:
+                raise InputError(_shared(name))
+    names = dict.fromkeys(connection.weight.name for connection in wiring.connections)
+    kept: dict[int, str] = {}
+    for name in names:
+        if kept.setdefault(own_parameter(model, name).data_ptr(), name) != name:
+            raise InputError(_shared(name))
+
+
+def _inputs(connection: Connection, wiring: Wiring) -> Iterable[int]:
+    if connection.inputs is not None:
+        return connection.inputs
+    return range(wiring.layers[connection.source].n_neurons)
+
+
+def _shared(name: str) -> str:
+    return (
+        f"{quoted(name)} is used in several places of the network, expected a weight for each; "
+        "make a copy of its module for every place"
+    )
+
+
+def connections_by_weight(wiring: Wiring) -> dict[Weight, list[Connection]]:
+    """Return the connections of each weight, in the order of the weights."""
+    found: defaultdict[Weight, list[Connection]] = defaultdict(list)
+    for connection in wiring.connections:
+        found[connection.weight].append(connection)
+    return found
+
+
+def spread(weight: Weight, factors: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return factors of a weight's connections so that they multiply its parameter.
+
+    Args:
+        weight: how the parameter lies.
+        factors: (n_inputs, n_outputs), in the order of :meth:`Weight.sizes`.
+        shape: of the parameter.
+
+    >>> spread(Weight("w"), torch.tensor([[1.0, 2.0, 3.0]]), (3, 1, 5, 5)).shape
+    torch.Size([3, 1, 1, 1])
+    """
+    if len(shape) == 2:
+        return factors if weight.layout == "in-out" else factors.mT
+    n_windows = len(shape) - 2
+    if weight.groups > 1:
+        n_in, n_out = factors.shape[0] // weight.groups, factors.shape[1] // weight.groups
+        parts = factors.reshape(weight.groups, n_in, weight.groups, n_out)
+        inside = parts.diagonal(dim1=0, dim2=2)  # (inputs, outputs, group)
+        factors = inside.permute(2, 0, 1) if weight.transposed else inside.permute(0, 2, 1)
+        factors = factors.flatten(0, 1) if weight.transposed else factors.flatten(1)
+    if weight.layout == "in-out":
+        return factors.reshape(*[1] * n_windows, *factors.shape)
+    factors = factors if weight.transposed else factors.mT
+    return factors.reshape(*factors.shape, *[1] * n_windows)
+
+
+def parameter_sizes(model: nn.Module, weight: Weight) -> tuple[int, int]:
+    """Return the number of inputs and of outputs of a weight of the module."""
+    path, attribute = split_name(weight.name)
+    shape = effective_parameter(model.get_submodule(path), attribute).shape
+    return weight.sizes(shape)
+
+
+def picks(entries: Sequence[int] | None, n: int) -> Tensor:
+    """Return indices as a tensor; None stands for 0, 1, ... n - 1."""
+    return torch.arange(n) if entries is None else torch.tensor(entries)

@@ -1,0 +1,57 @@
+"""Random networks are either refused, or compute the same after any rescaling."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from clusterability.errors import InputError
+from clusterability.promoting import HiddenScales
+from random_networks import KINDS, random_networks
+
+REFUSED = {"gate", "squeeze_excite"}
+"""Steps that are not homogeneous."""
+
+
+def draw_networks(kind, n_examples):
+    drawn = []
+
+    @settings(
+        max_examples=n_examples,
+        deadline=None,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def draw(data):
+        drawn.append(data.draw(random_networks(kind)))
+
+    draw()
+    return drawn
+
+
+def rescaled_or_refused(network):
+    """Whether the network was rescaled; its function must be the same then."""
+    x = network.example()
+    expected = network(x).detach()
+    try:
+        scales = HiddenScales(network, (x,))
+    except InputError:
+        return False
+    generator = torch.Generator().manual_seed(2)
+    scales.apply_(torch.rand(scales.n_groups, generator=generator, dtype=torch.float64) + 0.2)
+    size = float(expected.abs().max())
+    torch.testing.assert_close(network(x).detach(), expected, rtol=0, atol=1e-10 * max(1, size))
+    scales.balance_()
+    torch.testing.assert_close(network(x).detach(), expected, rtol=0, atol=1e-9 * max(1, size))
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_function_stays(kind):
+    networks = draw_networks(kind, 12)
+    n_rescaled = sum(rescaled_or_refused(network) for network in networks)
+    assert n_rescaled or kind in REFUSED
