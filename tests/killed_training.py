@@ -12,7 +12,7 @@ import time
 from clusterability.training import TrainingSpec, train
 from training_cases import few_digits
 
-SPEC = TrainingSpec("small-mlp", "few", epochs=3, pruning_epochs=3, dropout=True, l1=1e-4)
+SPEC = TrainingSpec("small-mlp", "few", epochs=2, pruning_epochs=2, dropout=True, l1=1e-4)
 
 
 def train_in_child(spec, data, out):

@@ -55,7 +55,7 @@ def test_real_networks(name):
     folder = os.environ.get("CLUSTERABILITY_NETWORKS")
     if not folder:
         pytest.skip("CLUSTERABILITY_NETWORKS names no folder with real networks")
-    ours, plain, null, plain_null = compare(neuron_graph(Path(folder) / name), 30)
+    ours, plain, null, plain_null = compare(neuron_graph(Path(folder) / name), 15)
     assert ours < plain + 0.02
     assert abs(null - plain_null) < 0.03
 

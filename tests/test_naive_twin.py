@@ -36,7 +36,7 @@ def test_published_block_counts(depth, n_blocks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("include", [(), ("input",), ("dense",), EVERYTHING])
+@pytest.mark.parametrize("include", [("dense",), EVERYTHING])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_twin_counts_as_by_hand(name, include):
     architecture = ARCHITECTURES[name]
@@ -59,7 +59,7 @@ def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
     drawn = []
 
     @settings(
-        max_examples=4,
+        max_examples=2,
         deadline=None,
         phases=[Phase.generate],
         derandomize=True,

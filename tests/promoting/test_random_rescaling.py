@@ -52,6 +52,6 @@ def rescaled_or_refused(network):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_function_stays(kind):
-    networks = draw_networks(kind, 12)
+    networks = draw_networks(kind, 4)
     n_rescaled = sum(rescaled_or_refused(network) for network in networks)
     assert n_rescaled or kind in REFUSED

@@ -187,7 +187,7 @@ def test_numbers_do_not_depend_on_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "is_worth_processes", lambda *_: True)
     spec = small_spec(dropout=True, seed=3)
     found = []
-    for workers in (1, 3):
+    for workers in (1, 2):
         out = tmp_path / str(workers)
         runs = train_many(spec, 3, data=few_digits(), out=out, workers=workers)
         assert [run.spec.seed for run in runs] == [3, 4, 5]
