@@ -6,7 +6,7 @@ import torch
 from clusterability.training import folders
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def one_thread():
     """Of torch: on small tensors more are slower, much so on a busy machine."""
     threads = torch.get_num_threads()

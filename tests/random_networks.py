@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from hypothesis import assume
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -300,3 +300,24 @@ def generic(network: RandomNetwork) -> RandomNetwork:
             if name.endswith(("running_mean", "running_var")):
                 buffer.uniform_(0.5, 2, generator=generator)
     return network
+
+
+def each_drawn(n_examples, *arguments, **how):
+    """Networks drawn by hypothesis, the same in every run."""
+    drawn = []
+
+    @settings(
+        max_examples=n_examples,
+        deadline=None,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def draw(data):
+        drawn.append(data.draw(random_networks(*arguments, **how)))
+
+    draw()
+    assert drawn
+    return drawn

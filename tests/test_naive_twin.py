@@ -6,15 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 import hand_counts
 from architectures import ARCHITECTURES
 from clusterability.experiments import architectures as networks
 from naive_twin import naive_twin
 from perturbation import influences
-from random_networks import KINDS, random_networks
+from random_networks import KINDS, each_drawn
 
 EVERYTHING = ("input", "dense")
 
@@ -36,12 +34,13 @@ def test_published_block_counts(depth, n_blocks):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("include", [(), ("input",), ("dense",), EVERYTHING])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_twin_counts_as_by_hand(name):
+def test_the_twin_counts_as_by_hand(name, include):
     architecture = ARCHITECTURES[name]
-    twin = naive_twin(architecture.narrow(), architecture.narrow_image(), EVERYTHING)
+    twin = naive_twin(architecture.narrow(), architecture.narrow_image(), include)
     operations = architecture.operations(divisor=16, n_classes=7)
-    assert twin.counts() == hand_counts.counts(operations, EVERYTHING)
+    assert twin.counts() == hand_counts.counts(operations, include)
 
 
 def test_published_weights_fit_mobilenet():
@@ -55,25 +54,9 @@ def test_published_weights_fit_mobilenet():
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
-    drawn = []
-
-    @settings(
-        max_examples=1,
-        deadline=None,
-        phases=[Phase.generate],
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.data())
-    def check(data):
-        network = data.draw(random_networks(kind))
-        drawn.append(kind in network.kinds)
+    for network in each_drawn(8, kind):
+        assert kind in network.kinds
         found = influences(network)
         twin = naive_twin(network, network.example(), EVERYTHING)
         np.testing.assert_array_equal(twin.adjacency() > 0, found.pattern)
         assert len(twin.layers) == found.n_layers
-
-    check()
-    assert drawn
-    assert all(drawn)

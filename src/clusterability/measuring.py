@@ -23,11 +23,10 @@ from clusterability.graph.packed import count_components, pack
 from clusterability.preparation import Prepared, prepare
 from clusterability.result import GIVEN, Clusterability, Clustering, LayerSummary
 from clusterability.settings import Settings
-from clusterability.sources import trace
+from clusterability.sources import Traced, trace
 from clusterability.sources.network import AnyNetwork
 from clusterability.spectral.bound import Spectrum, spectrum
 from clusterability.summary import number_by_volume, summarize
-from clusterability.tracing.chains.chain import LEFT_OUT
 from clusterability.workers import available_workers, parallel_map, single_threaded_libraries
 
 EXTRA_EIGENVALUES = 8
@@ -101,7 +100,7 @@ def measure(
         example_inputs=example_inputs,
         input_shape=input_shape,
     )
-    _check_layers(settings, traced.notes)
+    _check_layers(settings, traced)
     notes, n_outputs = traced.notes, traced.n_outputs
     name = name or traced.name
     with single_threaded_libraries(), torch.no_grad():
@@ -151,9 +150,9 @@ def _machine(workers: int | None, device: str, progress: bool) -> _Machine:
     return _Machine(find_device(device), n_workers, progress)
 
 
-def _check_layers(settings: Settings, notes: Sequence[str]) -> None:
+def _check_layers(settings: Settings, traced: Traced) -> None:
     """Refuse to leave out the ends of a CNN's graph that is without its inputs or outputs."""
-    if settings.layers != "all" and any(note.startswith(LEFT_OUT) for note in notes):
+    if settings.layers != "all" and traced.left_out:
         raise InputError(
             f"layers is {settings.layers!r}, but the graph of a CNN has its hidden channels alone; "
             "leave it out, or pass include=('input', 'dense') too"

@@ -65,13 +65,10 @@ def prepare(graph: NeuronGraph, settings: Settings) -> Prepared:
     working = _shuffled_part(flat, alive, settings)
     if settings.scaling == "raw":
         return Prepared(flat, working, working, alive, scale)
-    scaled, observed = (
-        only_layers(canonical(part, ties(like)), settings.layers)
-        for part, like in (
-            (flat, flat if settings.ties == "tied" else untie(flat)),
-            (working, working),
-        )
-    )
+    scaled = observed = only_layers(canonical(working, ties(working)), settings.layers)
+    if working.n_neurons < flat.n_neurons:
+        like = flat if settings.ties == "tied" else untie(flat)
+        scaled = only_layers(canonical(flat, ties(like)), settings.layers)
     alive = (scaled.degrees(torch.float64) > 0).numpy()
     n_alive, where = int(alive.sum()), "on a path of non-zero weights from inputs to outputs"
     _check_size(n_alive, settings.n_clusters, where)

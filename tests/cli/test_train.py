@@ -20,8 +20,6 @@ from clusterability.settings import Settings
 from clusterability.training import NETWORKS, TrainingSpec, measured, train
 from training_cases import change_checkpoint, make_infinite, stop_after, weights_of
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 DIGITS = ("--network", "small-mlp", "--dataset", "digits")
 FAST = (*DIGITS, "--epochs", "1", "--pruning-epochs", "1", "--batch-size", "400")
 SPEC = TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=1, batch_size=400)

@@ -13,8 +13,6 @@ from clusterability.penalties import Eigenvalues, MeanEigenvalue
 from clusterability.spectral.following import Follower
 from clusterability.tracing.modules import trace_module
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 DENSE, FOLLOWED = 64, 0
 
 

@@ -239,7 +239,11 @@ def test_bad_input():
         ((model,), {"every": 0}, "every is 0, expected a whole number of at least 1"),
         ((model,), {"kernel_norm": "l3"}, "expected one of"),
         ((model,), {"example_inputs": 3}, "expected a tensor"),
-        ((model,), {"input_shape": (20,), "example_inputs": torch.zeros(1, 20)}, "leave out one"),
+        (
+            (model,),
+            {"input_shape": (20,), "example_inputs": torch.zeros(1, 20)},
+            "give one of them",
+        ),
         ((nn.ReLU(),), {}, "there is no weight layer"),
     ]
     for arguments, options, message in bad:

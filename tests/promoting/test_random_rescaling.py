@@ -2,34 +2,13 @@
 
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from clusterability.errors import InputError
 from clusterability.promoting import HiddenScales
-from random_networks import KINDS, random_networks
+from random_networks import KINDS, each_drawn
 
 REFUSED = {"gate", "squeeze_excite"}
 """Steps that are not homogeneous."""
-
-
-def draw_networks(kind, n_examples):
-    drawn = []
-
-    @settings(
-        max_examples=n_examples,
-        deadline=None,
-        phases=[Phase.generate],
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.data())
-    def draw(data):
-        drawn.append(data.draw(random_networks(kind)))
-
-    draw()
-    return drawn
 
 
 def rescaled_or_refused(network):
@@ -52,6 +31,6 @@ def rescaled_or_refused(network):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_function_stays(kind):
-    networks = draw_networks(kind, 4)
+    networks = each_drawn(12, kind)
     n_rescaled = sum(rescaled_or_refused(network) for network in networks)
     assert n_rescaled or kind in REFUSED

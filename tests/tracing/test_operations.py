@@ -5,8 +5,6 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from clusterability.errors import InputError
@@ -16,7 +14,7 @@ from naive_twin import naive_twin
 from operation_table import OPERATIONS
 from operation_table.refusals import REFUSALS
 from perturbation import influences
-from random_networks import KINDS, MORE_KINDS, random_networks
+from random_networks import KINDS, MORE_KINDS, each_drawn
 from small_modules import Forward
 
 EVERYTHING = ("input", "dense")
@@ -26,27 +24,6 @@ A_GROUP = 5
 
 TABLE = MORE_KINDS | {f"aten.{name}": entry.kind(name) for name, entry in OPERATIONS.items()}
 GROUPS = [tuple(TABLE)[i : i + A_GROUP] for i in range(0, len(TABLE), A_GROUP)]
-
-
-def each_drawn(n_examples, *arguments, **how):
-    """Networks drawn by hypothesis, the same in every run."""
-    drawn = []
-
-    @settings(
-        max_examples=n_examples,
-        deadline=None,
-        phases=[Phase.generate],
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.data())
-    def draw(data):
-        drawn.append(data.draw(random_networks(*arguments, **how)))
-
-    draw()
-    assert drawn
-    return drawn
 
 
 def assert_strengths_are_influences(network):
@@ -59,7 +36,7 @@ def assert_strengths_are_influences(network):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
-    for network in each_drawn(2, kind):
+    for network in each_drawn(3, kind):
         assert kind in network.kinds
         adjacency = assert_strengths_are_influences(network)
         if not GATES & set(network.kinds):
@@ -82,7 +59,7 @@ def rules_followed(group):
 
         return run
 
-    networks = each_drawn(1, group, (2, 5), TABLE)
+    networks = each_drawn(2, group, (2, 5), TABLE)
     with pytest.MonkeyPatch.context() as patch:
         for name, rule in RULES.items():
             patch.setitem(RULES, name, recorded(name, rule))

@@ -9,8 +9,6 @@ from clusterability.training.autograd_network import AutogradNetwork
 from clusterability.training.samples import Samples
 from training_cases import PlainTraining, weight_penalties
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CPU = torch.device("cpu")
 N = 19
 

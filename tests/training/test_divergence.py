@@ -8,8 +8,6 @@ from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.record import EpochScores
 from training_cases import small_mlp
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 ROW = EpochScores("unpruned", 1, 1.0, None, None, None, 0.0, 0.0, 1.5)
 
 

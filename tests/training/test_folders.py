@@ -10,7 +10,7 @@ from clusterability.training import train
 from clusterability.training.folders import RunFolder
 from training_cases import few_digits, small_spec, weights_of
 
-pytestmark = pytest.mark.usefixtures("no_figures", "one_thread")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 SPEC = small_spec(epochs=1, pruning_epochs=0)
 

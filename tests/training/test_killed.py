@@ -12,7 +12,7 @@ from clusterability.training import TrainingSpec, train
 from killed_training import SPEC
 from training_cases import few_digits, weights_of
 
-pytestmark = pytest.mark.usefixtures("no_figures", "one_thread")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 TESTS = Path(__file__).parents[1]
 

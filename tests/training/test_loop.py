@@ -5,9 +5,6 @@ from clusterability.training.loop import train_epoch
 from clusterability.training.pruning import PruningSchedule
 from clusterability.training.samples import Samples
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 N = 23
 
 

@@ -12,7 +12,7 @@ from clusterability.training.measured import measure_runs, measurement
 from clusterability.training.table import runs_table
 from training_cases import few_digits, small_spec
 
-pytestmark = pytest.mark.usefixtures("no_figures", "one_thread")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 PUBLISHED = Settings(n_shuffles=2, n_init=1, conventions="published")
 

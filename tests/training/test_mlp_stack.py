@@ -8,8 +8,6 @@ from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.samples import Samples
 from training_cases import PlainTraining, small_mlp, weight_penalties
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CPU = torch.device("cpu")
 WIDTHS = (7, 6, 5, 4)
 WEIGHTS = [(0.01, 0.0), (0.003, 0.02), (0.0, 0.05)]

@@ -9,8 +9,6 @@ from clusterability.errors import InputError
 from clusterability.training import TrainedRun, train
 from training_cases import few_digits, small_spec
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

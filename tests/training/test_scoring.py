@@ -15,8 +15,6 @@ from clusterability.training.scoring import (
 )
 from training_cases import small_mlp
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def few_samples(n):
     y = torch.arange(n) % 4

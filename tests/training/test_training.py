@@ -35,7 +35,7 @@ from training_cases import (
     weights_of,
 )
 
-pytestmark = pytest.mark.usefixtures("no_figures", "one_thread")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def trained(out, spec, **fields):

@@ -71,7 +71,7 @@ def ties(graph: NeuronGraph) -> Ties:
             n, places = block.strengths.shape[-1], (other.target, block.target)
             pairs.append([graph.offsets[place] + np.arange(n) for place in places])
     joined = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), np.int64)
-    return make_ties(graph, _grouped(joined, graph.n_neurons))
+    return make_ties(graph, group(joined, graph.n_neurons))
 
 
 def make_ties(graph: NeuronGraph, groups: NDArray[np.int64]) -> Ties:
@@ -86,7 +86,7 @@ def make_ties(graph: NeuronGraph, groups: NDArray[np.int64]) -> Ties:
     return Ties(torch.from_numpy(numbered), _bundles(graph, numbered, layer_of))
 
 
-def _grouped(pairs: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def group(pairs: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Return a group for each of n things, equal for those that pairs (2, n_pairs) join."""
     joined = coo_array((np.ones(pairs.shape[1], bool), (pairs[0], pairs[1])), shape=(n, n))
     found: NDArray[np.int64] = connected_components(joined, directed=False)[1].astype(np.int64)
@@ -99,7 +99,7 @@ def _bundles(
     held = groups >= 0
     n = len(graph.layers)
     pairs = np.stack([layer_of[held], groups[held] + n])
-    labels = _grouped(pairs, n + int(groups.max(initial=-1)) + 1)[:n]
+    labels = group(pairs, n + int(groups.max(initial=-1)) + 1)[:n]
     bundles = []
     for label in dict.fromkeys(labels[np.unique(layer_of[held])].tolist()):
         layers = frozenset(np.flatnonzero(labels == label).tolist())

@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
 from clusterability.arguments import number, whole
 from clusterability.errors import InputError
+from clusterability.graph.canonical import group
 from clusterability.promoting.parameters import (
     check_not_shared,
     connections_by_weight,
-    inputs_to_trace,
     own_parameter,
     parameter_sizes,
     picks,
@@ -30,6 +28,7 @@ from clusterability.promoting.parameters import (
 )
 from clusterability.shown import quoted
 from clusterability.tracing.assembling import assemble
+from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.modules import Effective, unwrapped, walked_program
 from clusterability.wiring import Wiring
 from clusterability.wiring.connections import Connection
@@ -89,7 +88,7 @@ def init_with(
     n_tags: int,
     beta: float,
     rng: np.random.Generator,
-    inputs: tuple[Any, ...],
+    inputs: tuple[Any, ...] | None,
 ) -> dict[str, Tensor]:
     """Do what :func:`clusterable_init_` does, with tags drawn by a generator."""
     model = unwrapped(model)
@@ -158,14 +157,14 @@ def _draw_tags(
     for i in ends.outputs:
         of_group[groups[i]] = np.arange(groups[i].size) % n_tags
     free = np.concatenate(
-        [group for i, group in enumerate(groups) if i not in ends.inputs] or [groups[0][:0]]
+        [mine for i, mine in enumerate(groups) if i not in ends.inputs] or [groups[0][:0]]
     )
     free = free[of_group[free] < 0]
     unique, first = np.unique(free, return_index=True)
     of_group[unique[np.argsort(first)]] = rng.integers(0, n_tags, unique.size)
     for i in ends.inputs:
         groups[i] = np.full_like(groups[i], -1)
-    return [torch.from_numpy(np.where(group < 0, -1, of_group[group])) for group in groups]
+    return [torch.from_numpy(np.where(mine < 0, -1, of_group[mine])) for mine in groups]
 
 
 def _tied_neurons(model: nn.Module, wiring: Wiring) -> list[NDArray[np.int64]]:
@@ -182,9 +181,7 @@ def _tied_neurons(model: nn.Module, wiring: Wiring) -> list[NDArray[np.int64]]:
             channels = firsts[connection.weight.name] + picks(route.channels, n_outputs).numpy()
             neurons = offsets[connection.target] + picks(route.neurons, n_target).numpy()
             pairs.append(np.stack([channels, neurons]))
-    rows, columns = np.concatenate(pairs, axis=1)
-    joined = coo_array((np.ones(rows.size, bool), (rows, columns)), shape=(n, n))
-    groups = connected_components(joined, directed=False)[1].astype(np.int64)
+    groups = group(np.concatenate(pairs, axis=1), n)
     return [groups[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
 
 

@@ -10,11 +10,7 @@ from torch import Tensor, nn
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.shown import described, quoted
-from clusterability.tracing.examples import (
-    check_example_inputs,
-    check_input_shape,
-    inputs_of_shape,
-)
+from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.modules import trace_module, unwrapped
 from clusterability.wiring.kernels import find_kernel_norm
 
@@ -42,7 +38,7 @@ class LiveGraph:
             raise InputError(f"model is {described(model)}, expected a torch.nn.Module")
         self._norm = find_kernel_norm(kernel_norm)
         self._model = unwrapped(model)
-        inputs = _inputs(self._model, example_inputs, input_shape)
+        inputs = inputs_to_trace(self._model, example_inputs, input_shape)
         traced = trace_module(self._model, inputs, include)
         self._wiring, self._parameters = traced.wiring, _Unchanged(traced.parameters)
         self._wiring.check(self._parameters)
@@ -110,13 +106,3 @@ class _Unchanged(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._parameters)
-
-
-def _inputs(
-    model: nn.Module, example_inputs: Any, input_shape: Sequence[int] | None
-) -> tuple[Any, ...] | None:
-    if example_inputs is not None and input_shape is not None:
-        raise InputError("both example_inputs and input_shape are given; leave out one of them")
-    if example_inputs is not None:
-        return check_example_inputs(example_inputs)
-    return None if input_shape is None else inputs_of_shape(model, check_input_shape(input_shape))

@@ -12,8 +12,8 @@ from typing import Any
 from torch import nn
 
 from clusterability.arguments import number, yes_or_no
-from clusterability.promoting.parameters import inputs_to_trace
 from clusterability.promoting.rescaling import HiddenScales
+from clusterability.tracing.examples import inputs_to_trace
 
 
 def normalize_(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,33 +11,10 @@ from torch import Tensor, nn
 from clusterability.errors import InputError
 from clusterability.shown import quoted
 from clusterability.tracing.effective import effective_parameter, hook_made_parameters
-from clusterability.tracing.examples import (
-    check_example_inputs,
-    check_input_shape,
-    inferred_inputs,
-    inputs_of_shape,
-)
 from clusterability.tracing.naming import split_name
 from clusterability.wiring import Wiring
 from clusterability.wiring.connections import Connection
 from clusterability.wiring.weights import Weight
-
-
-def inputs_to_trace(
-    model: nn.Module, example_inputs: Any, input_shape: Sequence[int] | None
-) -> tuple[Any, ...]:
-    """Return the arguments with which a module is traced: given, of a given shape, or guessed.
-
-    Raises:
-        InputError: if both are given, one cannot be used, or no guess fits.
-    """
-    if example_inputs is not None and input_shape is not None:
-        raise InputError("example_inputs and input_shape both tell the input; give one of them")
-    if example_inputs is not None:
-        return check_example_inputs(example_inputs)
-    if input_shape is not None:
-        return inputs_of_shape(model, check_input_shape(input_shape))
-    return inferred_inputs(model)[0]
 
 
 def own_parameter(model: nn.Module, name: str) -> Tensor:

@@ -8,12 +8,10 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
 from clusterability.errors import InputError
-from clusterability.graph.canonical import Ties, make_ties
+from clusterability.graph.canonical import Ties, group, make_ties
 from clusterability.promoting.homogeneity import Homogeneity
 from clusterability.promoting.parameters import (
     connections_by_weight,
@@ -77,9 +75,7 @@ class Places:
             for connection in wiring.connections
             for route in connection.routes
         ]
-        rows, columns = np.concatenate(pairs, axis=1)
-        joined = coo_array((np.ones(rows.size, bool), (rows, columns)), shape=(self.n, self.n))
-        self.groups = connected_components(joined, directed=False)[1].astype(np.int64)
+        self.groups = group(np.concatenate(pairs, axis=1), self.n)
 
     def ties(self) -> Ties:
         """Return the groups of the neurons; refuse one that a batch norm reads beside a weight."""

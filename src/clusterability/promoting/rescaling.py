@@ -14,13 +14,13 @@ from clusterability.graph.canonical import Ties, connected_through, log_factors
 from clusterability.promoting.homogeneity import Homogeneity, homogeneity
 from clusterability.promoting.parameters import (
     check_not_shared,
-    inputs_to_trace,
     own_parameter,
     spread,
 )
 from clusterability.promoting.places import Norm, Places, Scaled
 from clusterability.shown import listed, quoted
 from clusterability.tracing.assembling import assemble
+from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.modules import Effective, unwrapped, walked_program
 from clusterability.wiring import Wiring
 from clusterability.wiring.kernels import l2

@@ -39,7 +39,7 @@ class Traced:
     """A network's graph, with a name and notes on how it was read.
 
     ``n_outputs`` is the network's number of outputs; None for weights and graphs, since only a
-    forward pass shows it.
+    forward pass shows it. ``left_out`` names the parts of a CNN that the graph has not.
 
     >>> from clusterability import toy
     >>> from clusterability.sources import trace
@@ -51,6 +51,7 @@ class Traced:
     graph: NeuronGraph
     notes: tuple[str, ...] = ()
     n_outputs: int | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def _read_module(network: nn.Module, arguments: Arguments) -> Traced:
         inputs = inputs_of_shape(network, arguments.input_shape)
     traced = trace_module(network, inputs, arguments.include)
     graph = traced.wiring.graph(traced.parameters, arguments.kernel_norm)
-    return Traced(type(network).__name__, graph, traced.notes, traced.n_outputs)
+    name = type(network).__name__
+    return Traced(name, graph, traced.notes, traced.n_outputs, traced.wiring.left_out)
 
 
 def _read_keras_model(network: Any, arguments: Arguments) -> Traced:
@@ -158,7 +160,8 @@ def _read_keras_model(network: Any, arguments: Arguments) -> Traced:
 
 def _read_state_dict(network: Mapping[str, Any], arguments: Arguments) -> Traced:
     wiring, parameters, notes = state_dict_wiring(network, arguments.include, arguments.order)
-    return Traced("state dict", wiring.graph(parameters, arguments.kernel_norm), notes)
+    graph = wiring.graph(parameters, arguments.kernel_norm)
+    return Traced("state dict", graph, notes, left_out=wiring.left_out)
 
 
 def _model_file(
@@ -180,7 +183,8 @@ def _trace_loaded(name: str, loaded: Loaded, arguments: Arguments) -> Traced:
     traced = trace_module(loaded.module, inputs, arguments.include)
     with torch.no_grad():
         graph = traced.wiring.graph(traced.parameters, arguments.kernel_norm)
-    return Traced(name, graph, (*loaded.notes, *traced.notes), traced.n_outputs)
+    notes = (*loaded.notes, *traced.notes)
+    return Traced(name, graph, notes, traced.n_outputs, traced.wiring.left_out)
 
 
 def _read_weights_file(network: str | os.PathLike[str], arguments: Arguments) -> Traced:
@@ -196,7 +200,7 @@ def _read_weights_file(network: str | os.PathLike[str], arguments: Arguments) ->
             wiring.check_strengths(graph)
     except InputError as error:
         raise InputError(_name_file(path, str(error))) from None
-    return Traced(shown(path.name), graph, notes)
+    return Traced(shown(path.name), graph, notes, left_out=wiring.left_out)
 
 
 def _name_file(path: Path, message: str) -> str:

@@ -9,13 +9,12 @@ from typing import Any
 
 from torch import nn
 
-from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.sources.kinds import Arguments, Traced, check_applies, find_kind
 from clusterability.sources.names import example, exists
 from clusterability.tracing.chains.chain import check_include
 from clusterability.tracing.chains.statedict import checked_order
-from clusterability.tracing.examples import check_example_inputs, check_input_shape
+from clusterability.tracing.examples import check_inputs
 from clusterability.tracing.modules import unwrapped
 from clusterability.wiring.kernels import find_kernel_norm
 
@@ -59,15 +58,8 @@ def trace(
     """
     find_kernel_norm(kernel_norm)
     check_include(include)
-    arguments = Arguments(
-        kernel_norm,
-        include,
-        checked_order(order),
-        None if example_inputs is None else check_example_inputs(example_inputs),
-        None if input_shape is None else check_input_shape(input_shape),
-    )
-    if arguments.input_shape is not None and arguments.example_inputs is not None:
-        raise InputError("example_inputs and input_shape both tell the input; give one of them")
+    inputs = check_inputs(example_inputs, input_shape)
+    arguments = Arguments(kernel_norm, include, checked_order(order), *inputs)
     if _is_example(network):
         path = example(network.removeprefix("example:"))
         return replace(_read(path, arguments), name=network)

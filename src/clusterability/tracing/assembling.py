@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 
 from clusterability.errors import InputError
 from clusterability.graph import Layer
-from clusterability.shown import listed
-from clusterability.tracing.chains.chain import LEFT_OUT
+from clusterability.tracing.chains.chain import dense_part, image_part
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.provenance import INPUT
 from clusterability.tracing.reading import Arrivals, Indices, Reading, read, read_output
 from clusterability.tracing.walking import Walked
 from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.index_maps import Entries
-from clusterability.wiring.wiring import Wiring
+from clusterability.wiring.wiring import Wiring, left_out_notes
 
 
 @dataclass(frozen=True, order=True)
@@ -66,7 +65,8 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
         is_image = readings[source.reader].producers[source.segment] == {INPUT}
         if source.reader not in left_out and not (no_input and is_image):
             joins.append((source, target))
-    notes = (*walked.notes, *_left_out_notes(names, readings, left_out, no_input))
+    missing = _missing_parts(names, readings, left_out, no_input)
+    notes = (*walked.notes, *left_out_notes(missing))
     if not joins:
         raise InputError(
             "no two layers are left to join; "
@@ -83,7 +83,7 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
     connections = [
         _connection(source, target, operations, readings, numbers) for source, target in joins
     ]
-    return Wiring(layers, tuple(_with_kernels(connections))), notes
+    return Wiring(layers, tuple(_with_kernels(connections)), missing), notes
 
 
 def _all_joins(
@@ -255,9 +255,10 @@ def _unique(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _left_out_notes(
+def _missing_parts(
     names: Sequence[str], readings: Sequence[Reading], left_out: set[int], no_input: bool
 ) -> tuple[str, ...]:
+    """Return the parts of a CNN that are left out, in words."""
     parts = []
     if no_input:
         first = [
@@ -266,7 +267,7 @@ def _left_out_notes(
             if {INPUT} in reading.producers
         ]
         if first:
-            parts.append(f"the image and the convolution that reads it ({listed(first)})")
+            parts.append(image_part(first))
     if left_out:
-        parts.append(f"the dense part ({listed([names[i] for i in sorted(left_out)])})")
-    return (f"{LEFT_OUT}: {' and '.join(parts)}",) if parts else ()
+        parts.append(dense_part([names[i] for i in sorted(left_out)]))
+    return tuple(parts)

@@ -73,6 +73,33 @@ def check_input_shape(shape: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
+def check_inputs(
+    example_inputs: Any, input_shape: Any
+) -> tuple[tuple[Any, ...] | None, tuple[int, ...] | None]:
+    """Return both, checked, of which at most one is not None.
+
+    Raises:
+        InputError: if one cannot be used, or both are given.
+    """
+    shape = None if input_shape is None else check_input_shape(input_shape)
+    inputs = None if example_inputs is None else check_example_inputs(example_inputs)
+    if shape is not None and inputs is not None:
+        raise InputError("example_inputs and input_shape both tell the input; give one of them")
+    return inputs, shape
+
+
+def inputs_to_trace(
+    module: nn.Module, example_inputs: Any, input_shape: Any
+) -> tuple[Any, ...] | None:
+    """Return the arguments with which a module is traced; None if they are to be guessed.
+
+    Raises:
+        InputError: if one cannot be used, or both are given.
+    """
+    inputs, shape = check_inputs(example_inputs, input_shape)
+    return inputs if shape is None else inputs_of_shape(module, shape)
+
+
 def inputs_of_shape(module: nn.Module, shape: Sequence[int]) -> tuple[Tensor, ...]:
     """Return a batch of one example, all zeros, in the module's precision and on its device."""
     parameters = [t for t in module.parameters() if t.is_floating_point()]

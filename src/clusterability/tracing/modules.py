@@ -72,14 +72,17 @@ def trace_module(
 
 
 def walked_program(
-    module: nn.Module, example_inputs: tuple[Any, ...]
+    module: nn.Module, example_inputs: tuple[Any, ...] | None
 ) -> tuple[torch.export.ExportedProgram, Walked]:
     """Return a module's forward pass as a program, and what a walk through it finds.
+
+    Without inputs they are guessed.
 
     Raises:
         InputError: if the module cannot be traced, or an operation cannot be followed.
     """
-    program = exported(module, example_inputs)
+    inputs = inferred_inputs(module)[0] if example_inputs is None else example_inputs
+    program = exported(module, inputs)
     return program, walk(program, Effective(module), _owners(module))
 
 

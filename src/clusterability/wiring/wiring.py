@@ -7,8 +7,8 @@ graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, reduce
 from itertools import groupby
 from typing import Any
@@ -25,9 +25,19 @@ from clusterability.wiring.parameters import find_parameter
 from clusterability.wiring.weights import Weight, check_weight, weight_strengths
 
 
+def left_out_notes(parts: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence that names parts of a network that are left out, if there are any."""
+    return (f"left out, as in the paper: {' and '.join(parts)}",) if parts else ()
+
+
 @dataclass(frozen=True)
 class Wiring:
     """Layers of a network and the parameters that join them; holds no weights.
+
+    Attributes:
+        layers: the layers.
+        connections: what joins them.
+        left_out: the parts of the network that the wiring has not, in words.
 
     >>> from clusterability import toy
     >>> layers = (Layer("input", 4), Layer("stem", 4))
@@ -38,6 +48,12 @@ class Wiring:
 
     layers: tuple[Layer, ...]
     connections: tuple[Connection, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence that names what is left out, if anything is."""
+        return left_out_notes(self.left_out)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -61,7 +77,7 @@ class Wiring:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the joints out of copies and pickles: they hold tensors on a device."""
-        return {"layers": self.layers, "connections": self.connections}
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def graph(self, parameters: Mapping[str, Tensor], kernel_norm: str = "l1") -> NeuronGraph:
         """Return the graph of these parameters, differentiable in them, on their device.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusterability.errors import InputError
-from clusterability.tracing.chains.chain import Operation, chain_wiring, left_out_notes
+from clusterability.tracing.chains.chain import Operation, chain_wiring
 from clusterability.wiring.scales import BatchNorm
 
 
@@ -35,7 +35,7 @@ def test_an_mlp_has_a_layer_more_than_weights(sizes):
     ends = [(c.source, c.target, c.inputs) for c in wiring.connections]
     assert ends == [(i, i + 1, None) for i in range(len(operations))]
     assert chain_wiring(operations, ("input", "dense")) == wiring
-    assert left_out_notes(operations) == ()
+    assert wiring.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_batch_norms_scale_what_their_operation_gives():
 
 
 def test_notes_say_what_is_left_out():
-    assert left_out_notes(CNN) == (
+    assert chain_wiring(CNN).notes == (
         "left out, as in the paper: the image and the convolution that reads it (c1) and the "
         "dense part (d1, d2)",
     )
-    assert left_out_notes(CNN, ("input", "dense")) == ()
+    assert chain_wiring(CNN, ("input", "dense")).notes == ()
 
 
 def test_one_convolution_alone_leaves_no_block():

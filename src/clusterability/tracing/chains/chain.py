@@ -9,7 +9,7 @@ part are left out unless included.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -23,9 +23,6 @@ from clusterability.wiring.index_maps import Entries
 from clusterability.wiring.scales import BatchNorm
 from clusterability.wiring.weights import Layout, Weight
 from clusterability.wiring.wiring import Wiring
-
-LEFT_OUT = "left out, as in the paper"
-"""How the note on the parts of a CNN begins that are not in its graph."""
 
 Kind = Literal["dense", "conv"]
 
@@ -77,8 +74,10 @@ def chain_wiring(operations: Sequence[Operation], include: Collection[str] = ())
                 "on the command line --include"
             )
         first = [Layer(kept[0].name, kept[0].n_out)]
-        return _joined(first, kept[0], kept[1:])
-    return _joined([Layer("input", kept[0].n_in)], None, kept)
+        wiring = _joined(first, kept[0], kept[1:])
+    else:
+        wiring = _joined([Layer("input", kept[0].n_in)], None, kept)
+    return replace(wiring, left_out=_left_out(operations, include))
 
 
 def n_pixels(previous: Operation, following: Operation) -> int | None:
@@ -104,19 +103,27 @@ def why_not(previous: Operation, following: Operation) -> str:
     return f"{first} gives {previous.n_out} but {second} takes {following.n_in}"
 
 
-def left_out_notes(
-    operations: Sequence[Operation], include: Collection[str] = ()
-) -> tuple[str, ...]:
-    """What :func:`chain_wiring` leaves out of a CNN, in words."""
+def _left_out(operations: Sequence[Operation], include: Collection[str]) -> tuple[str, ...]:
+    """Return the parts of a CNN that are left out, in words."""
     if not _is_cnn(operations):
         return ()
     dense = [operation.name for operation in operations if operation.kind == "dense"]
     parts = []
     if "input" not in include:
-        parts.append(f"the image and the convolution that reads it ({operations[0].name})")
+        parts.append(image_part([operations[0].name]))
     if dense and "dense" not in include:
-        parts.append(f"the dense part ({listed(dense)})")
-    return (f"{LEFT_OUT}: {' and '.join(parts)}",) if parts else ()
+        parts.append(dense_part(dense))
+    return tuple(parts)
+
+
+def image_part(names: Sequence[str]) -> str:
+    """Name the part of a CNN that is in its graph only with ``include=("input",)``."""
+    return f"the image and the convolution that reads it ({listed(names)})"
+
+
+def dense_part(names: Sequence[str]) -> str:
+    """Name the part of a CNN that is in its graph only with ``include=("dense",)``."""
+    return f"the dense part ({listed(names)})"
 
 
 def check_include(include: Collection[str]) -> None:

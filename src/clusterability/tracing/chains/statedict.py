@@ -17,7 +17,6 @@ from clusterability.tracing.chains.chain import (
     Operation,
     chain_wiring,
     check_include,
-    left_out_notes,
 )
 from clusterability.tracing.chains.checkpoints import plain_parameters, stripped_name
 from clusterability.tracing.chains.ordering import NamedShape, as_operations, chain_operations
@@ -58,7 +57,7 @@ def state_dict_wiring(
     everything = [*operations, *as_operations(others, operations[0].layout)]
     operations, norm_notes = _with_batch_norms(operations, everything, parameters)
     wiring = chain_wiring(operations, include)
-    notes = [*chain_notes, *notes, *norm_notes, *left_out_notes(operations, include)]
+    notes = [*chain_notes, *notes, *norm_notes, *wiring.notes]
     return wiring, {name: parameters[name] for name in wiring.parameter_names}, tuple(notes)
 
 

@@ -1,0 +1,150 @@
+"""Strengths of a wiring with every kind of index and scale: in batches, steps, devices, copies."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clusterability.graph import Layer, NeuronGraph
+from clusterability.wiring.connections import Connection, Route
+from clusterability.wiring.kernels import l1
+from clusterability.wiring.scales import BatchNorm, Multiplier, Total
+from clusterability.wiring.weights import Weight
+from clusterability.wiring.wiring import Wiring
+from naive_blocks import drawn, naive_block
+
+NORM = BatchNorm("bn", "var", 0.1, "gamma")
+
+EVERYTHING = Wiring(
+    (Layer("a", 5), Layer("b", 4), Layer("c", 4), Layer("d", 2)),
+    (
+        Connection(
+            *(0, 1, Weight("w", groups=2)),
+            inputs=(0, 1, -1, 2, 2, 3, 4, 0),
+            routes=(
+                Route((2, 0, 1), (0, 3, 1), ((NORM, None),)),
+                Route((3, 3), (3, 0), ((Multiplier("m"), (2, 0)),), 0.5),
+            ),
+        ),
+        Connection(1, 2, Weight("v"), inputs=(0, 1, 2, 3) * 3, kernel="v"),
+        Connection(0, 2, Weight("v"), inputs=(-1, 0, 1, 2, 3, 4) * 2, kernel="v"),
+        Connection(
+            *(2, 3, Weight("u")),
+            routes=(Route(scales=((Total(((2.0, ((Multiplier("m"), (2, 0)),)),)), None),)),),
+        ),
+    ),
+)
+"""Every kind of index and scale."""
+
+SHAPES = {"w": (4, 4, 3), "v": (4, 12), "u": (2, 4), "var": (3,), "gamma": (3,), "m": (3,)}
+
+
+def stacked(*leading):
+    parameters = {name: drawn(*leading, *shape) for name, shape in SHAPES.items()}
+    return {**parameters, "var": parameters["var"].abs()}
+
+
+def test_strengths_are_those_of_the_checked_graph():
+    parameters = stacked()
+    found, checked = EVERYTHING.strengths(parameters), EVERYTHING.graph(parameters)
+    assert found.layers == checked.layers
+    for block, other, connection in zip(
+        found.blocks, checked.blocks, EVERYTHING.connections, strict=True
+    ):
+        expected, support = naive_block(EVERYTHING, connection, parameters)
+        torch.testing.assert_close(block.strengths, expected)
+        assert torch.equal(block.strengths, other.strengths)
+        assert (block.source, block.target) == (connection.source, connection.target)
+        assert block.kernel == other.kernel == connection.kernel
+        assert block.support is other.support
+        assert block.support is None or torch.equal(block.support, support)
+    checked.check_strengths()
+    torch.testing.assert_close(found.degrees(), NeuronGraph(found.layers, found.blocks).degrees())
+
+
+@pytest.mark.parametrize("leading", [(3,), (2, 2)])
+def test_strengths_of_stacked_parameters_are_a_batch_equal_to_a_loop(leading):
+    n_leading = len(leading)
+    parameters = {name: p.requires_grad_() for name, p in stacked(*leading).items()}
+    batch = EVERYTHING.strengths(parameters, l1, n_leading)
+    assert batch.batch_shape == leading
+    flat = {name: p.flatten(0, n_leading - 1) for name, p in parameters.items()}
+    graphs = [
+        EVERYTHING.strengths({name: p[i] for name, p in flat.items()})
+        for i in range(math.prod(leading))
+    ]
+    expected = torch.stack([graph.flat_strengths() for graph in graphs])
+    torch.testing.assert_close(batch.flat_strengths().flatten(0, n_leading - 1), expected)
+    given = list(parameters.values())
+    gradients = torch.autograd.grad((batch.flat_strengths() ** 2).sum(), given)
+    looped = torch.autograd.grad((expected**2).sum(), given)
+    for gradient, other in zip(gradients, looped, strict=True):
+        torch.testing.assert_close(gradient, other)
+
+
+class Operations(TorchDispatchMode):
+    """Names of the operations of torch that run."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.add(function.overloadpacket.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+WAITING = {"_local_scalar_dense", "equal", "is_nonzero", "item", "nonzero"}
+"""Operations whose results Python waits for."""
+
+ANEW = {"arange", "eye", "lift_fresh", "ones"}
+"""Operations that make a constant tensor."""
+
+
+def test_a_later_step_waits_for_nothing_and_makes_no_index_anew():
+    parameters = stacked()
+    EVERYTHING.strengths(parameters)
+    with Operations() as later:
+        EVERYTHING.strengths(parameters)
+    assert later.names.isdisjoint(WAITING | ANEW), later.names
+    assert {"abs", "index_select", "index_add", "sum"} <= later.names
+    with Operations() as checked:
+        EVERYTHING.graph(parameters)
+    assert "_local_scalar_dense" in checked.names
+    fresh = copy.deepcopy(EVERYTHING)
+    with Operations() as first:
+        fresh.strengths(parameters)
+    assert "lift_fresh" in first.names
+
+
+def test_a_first_step_in_inference_mode_spoils_no_later_one():
+    fresh = copy.deepcopy(EVERYTHING)
+    with torch.inference_mode():
+        fresh.strengths(stacked())
+    parameters = {name: p.requires_grad_() for name, p in stacked().items()}
+    graph = fresh.strengths(parameters)
+    masked = graph.blocks[0].strengths * graph.blocks[0].support
+    (masked.sum() + graph.flat_strengths().sum()).backward()
+    assert all(p.grad.abs().sum() > 0 for p in parameters.values())
+
+
+def test_strengths_follow_the_parameters_to_another_device():
+    for device in ("cpu", "meta", "cpu"):
+        parameters = {name: p.to(device) for name, p in stacked().items()}
+        graph = EVERYTHING.strengths(parameters)
+        assert {block.strengths.device.type for block in graph.blocks} == {device}
+        assert graph.blocks[0].support.device.type == device
+
+
+def test_copies_and_pickles_hold_no_tensors():
+    used = copy.copy(EVERYTHING)
+    before = used.strengths(stacked()).flat_strengths()
+    content = pickle.dumps(used)
+    assert b"torch" not in content
+    for other in (pickle.loads(content), copy.deepcopy(used)):
+        assert other == used == EVERYTHING
+        assert hash(other) == hash(used)
+        assert torch.equal(other.strengths(stacked()).flat_strengths(), before)
