@@ -13,6 +13,7 @@ from clusterability.datasets import load_dataset
 
 weight = float(sys.argv[1]) if len(sys.argv) > 1 else 0.1
 torch.manual_seed(0)
+torch.set_num_threads(1)  # more round differently
 digits = load_dataset("digits")
 x, test_x = (torch.from_numpy(part.x).flatten(1) / 255 for part in (digits.train, digits.test))
 y, test_y = (torch.from_numpy(part.y) for part in (digits.train, digits.test))

@@ -77,7 +77,7 @@ def test_batches_may_be_cut_into_pieces(monkeypatch):
     graph, draws = flat(GRAPH), draws_of(5)
     settings = Settings(n_clusters=3, n_init=4)
     whole = evaluate_batch(graph, settings, draws, torch.device("cpu"), 2)
-    monkeypatch.setattr("clusterability.evaluation._batch_size", lambda *_: 2)
+    monkeypatch.setattr("clusterability.evaluation.batch_size", lambda *_: 2)
     pieces = evaluate_batch(graph, settings, draws, torch.device("cpu"), 1)
     assert len(pieces) == 5
     for one, other in zip(whole, pieces, strict=True):

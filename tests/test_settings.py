@@ -120,7 +120,9 @@ def test_conventions_that_choose_what_is_not_there_are_refused(monkeypatch):
 
 def test_conventions_in_words():
     assert Settings().conventions_text == "default"
-    assert Settings(n_clusters=3, seed=4, include=("input",)).conventions_text == "default"
+    assert Settings(n_clusters=3, seed=4, include=("input",)).conventions_text == (
+        "default, include input"
+    )
     departing = Settings(conventions="paper", ties="independent", n_init=5)
     assert departing.conventions_text == "paper, ties independent, n_init 5"
     elsewhere = Settings.restore({**Settings().to_dict(), "conventions": "theirs"})

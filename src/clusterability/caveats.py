@@ -31,6 +31,7 @@ def caveats(result: Clusterability) -> list[str]:
     """
     return [
         *_isolated(result),
+        *_canonical(result),
         *_separate_parts(result),
         *_few_eigenvalues(result),
         *_same_shuffles(result),
@@ -43,11 +44,24 @@ def caveats(result: Clusterability) -> list[str]:
 def _isolated(result: Clusterability) -> Iterator[str]:
     n_isolated = sum(layer.n_isolated for layer in result.layers)
     if n_isolated:
-        text = f"{n_isolated} of {result.labels.size} neurons have no connection and are left out"
+        raw = result.settings.scaling == "raw"
+        why = "have no connection" if raw else "lie on no path from inputs to outputs"
+        text = f"{n_isolated} of {result.labels.size} neurons {why} and are left out"
         if result.settings.isolated == "drop-first" and result.settings.n_shuffles:
             text += (
                 " (drop-first); dropping them before the shuffles, as published, makes small "
                 "p-values too common in small, very sparse networks; drop-after does not"
+            )
+        yield text
+
+
+def _canonical(result: Clusterability) -> Iterator[str]:
+    if result.settings.scaling == "canonical":
+        text = "canonical scaling keeps the function only between ReLUs, pools and the like"
+        if result.settings.n_shuffles:
+            text += (
+                "; shuffles are drawn from the strengths as they are, so that p, Z and effect "
+                "depend on the scale of hidden neurons, which the n-cut does not"
             )
         yield text
 

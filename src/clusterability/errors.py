@@ -6,6 +6,9 @@ class ClusterabilityError(Exception):
 
     The message states the failure and the remedy in one sentence. The command prints it without a
     traceback.
+
+    >>> issubclass(InputError, ClusterabilityError), issubclass(RunError, ClusterabilityError)
+    (True, True)
     """
 
 
@@ -26,4 +29,7 @@ class RunError(ClusterabilityError):
     """A computation failed although its input is valid; the command exits with code 1.
 
     Memory ran out, a process died, or the loss of a training became infinite.
+
+    >>> issubclass(RunError, InputError)
+    False
     """

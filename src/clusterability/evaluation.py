@@ -127,7 +127,7 @@ def evaluate_batch(
     numbers are those of :func:`evaluate`.
     """
     evaluations: list[Evaluation] = []
-    size = _batch_size(graph, len(draws), device)
+    size = batch_size(graph, len(draws), device)
     for first in range(0, len(draws), size):
         part = draws[first : first + size]
         evaluations += _evaluate_together(graph, settings, part, device, n_workers, progress)
@@ -229,7 +229,7 @@ def _refine(
     )
 
 
-def _batch_size(graph: NeuronGraph, n_draws: int, device: torch.device) -> int:
+def batch_size(graph: NeuronGraph, n_draws: int, device: torch.device) -> int:
     """Return the number of graphs that fit on the device at once."""
     if device.type != "cuda":
         return n_draws

@@ -100,7 +100,7 @@ def measure(
         example_inputs=example_inputs,
         input_shape=input_shape,
     )
-    _check_layers(settings, traced)
+    _check_whole(settings, traced)
     notes, n_outputs = traced.notes, traced.n_outputs
     name = name or traced.name
     with single_threaded_libraries(), torch.no_grad():
@@ -150,13 +150,15 @@ def _machine(workers: int | None, device: str, progress: bool) -> _Machine:
     return _Machine(find_device(device), n_workers, progress)
 
 
-def _check_layers(settings: Settings, traced: Traced) -> None:
-    """Refuse to leave out the ends of a CNN's graph that is without its inputs or outputs."""
-    if settings.layers != "all" and traced.left_out:
-        raise InputError(
-            f"layers is {settings.layers!r}, but the graph of a CNN has its hidden channels alone; "
-            "leave it out, or pass include=('input', 'dense') too"
-        )
+def _check_whole(settings: Settings, traced: Traced) -> None:
+    """Refuse choices that are about a network's inputs and outputs where the graph lacks them."""
+    for name, default in (("layers", "all"), ("scaling", "raw")):
+        chosen = getattr(settings, name)
+        if traced.left_out and chosen != default:
+            raise InputError(
+                f"{name} is {chosen!r}, but the graph of a CNN has its hidden channels alone; "
+                "leave it out, or pass include=('input', 'dense') too"
+            )
 
 
 def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -150,7 +150,7 @@ class Settings(Record):
         metavar="NAME",
         help="strengths as they are (raw), or after every hidden neuron of the network and of each "
         "shuffle is rescaled such that its strengths in and out agree (canonical), which changes "
-        "no function of a ReLU network",
+        "no function of a ReLU network; for a CNN with --include input,dense",
     )
     layers: str = choice(
         "all",
@@ -181,13 +181,17 @@ class Settings(Record):
 
     @property
     def conventions_text(self) -> str:
-        """The set of conventions, and the choices that depart from it.
+        """The set of conventions, and the choices that depart from it or change the graph.
 
-        >>> Settings(conventions="published", ties="tied", n_clusters=7).conventions_text
-        'published, ties tied'
+        >>> Settings(conventions="published", ties="tied", layers="hidden").conventions_text
+        'published, ties tied, layers hidden'
         """
         if self.conventions not in CONVENTIONS:  # the set of a package that is not installed
             return self.conventions
-        made_by_set = {*(f.name for f in fields(Conventions)), "n_init"}
-        departing = {k: v for k, v in self.choices().items() if k in made_by_set}
-        return ", ".join([self.conventions, *(f"{k} {v}" for k, v in departing.items())])
+        others = ("conventions", "n_clusters", "n_shuffles", "seed")
+        departing = {k: v for k, v in self.choices().items() if k not in others}
+        return ", ".join([self.conventions, *(f"{k} {_text(v)}" for k, v in departing.items())])
+
+
+def _text(value: Any) -> str:
+    return "+".join(value) if isinstance(value, tuple) else str(value)

@@ -16,6 +16,11 @@ class Split:
         x: (n, channels, height, width) pixels, uint8 in 0..255 or float32 in 0..1, which enter the
             network unchanged; or (n, n_features) float32.
         y: (n,) int64 classes, or (n, n_outputs) float32 targets of a regression.
+
+    >>> from clusterability.datasets import load_dataset
+    >>> test = load_dataset("digits").test
+    >>> test.x.shape, test.y.shape
+    ((360, 1, 8, 8), (360,))
     """
 
     x: NDArray[Any]
@@ -35,6 +40,11 @@ class Dataset:
         test: test samples; None if the data set has none.
         n_classes: number of classes, which are 0 to ``n_classes - 1``; None for a regression.
         reshuffled: False if every epoch takes the samples in the same order.
+
+    >>> from clusterability.datasets import load_dataset
+    >>> digits = load_dataset("digits")
+    >>> digits.name, len(digits.train.x), digits.n_classes
+    ('digits', 1437, 10)
     """
 
     name: str

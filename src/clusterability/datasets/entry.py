@@ -59,6 +59,10 @@ class DatasetEntry:
         shipped: path of the package's own file; None if the package does not ship the data.
         regression: whether the targets are numbers instead of classes.
         reshuffled: as in :class:`Dataset`.
+
+    >>> from clusterability.datasets import DATASETS
+    >>> DATASETS["mnist"].n_train, DATASETS["mnist"].shape
+    (60000, (1, 28, 28))
     """
 
     name: str

@@ -67,6 +67,9 @@ def available(name: str, data_dir: Folder | None = None) -> Path | None:
 
     Raises:
         InputError: if the data set is unknown.
+
+    >>> available("digits").name
+    'digits.npz'
     """
     entry = _entry(name)
     if entry.files is not None:
@@ -82,6 +85,8 @@ def fetch(name: str, progress: bool = False, data_dir: Folder | None = None) -> 
 
     Raises:
         InputError: if the data set is unknown, or its files cannot be downloaded.
+
+    >>> fetch("digits")  # shipped: nothing is downloaded
     """
     entry = _entry(name)
     if entry.files is not None and _find_folder(entry.files, data_dir) is None:

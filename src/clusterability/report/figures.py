@@ -18,7 +18,15 @@ from clusterability.report.adjacency_drawing import plot_adjacency
 from clusterability.report.eigenvalue_drawing import plot_eigenvalues
 from clusterability.report.network_drawing import plot_network
 from clusterability.report.null_drawing import plot_null, say
-from clusterability.report.numerals import bound_name, effect_text, null_text, p_text, z_text
+from clusterability.report.numerals import (
+    bound_name,
+    effect_text,
+    graph_text,
+    isolated_text,
+    null_text,
+    p_text,
+    z_text,
+)
 from clusterability.result import Clusterability
 
 __all__ = [
@@ -107,7 +115,6 @@ def _headline_numbers(result: Clusterability) -> str:
     parts.append(
         f"{plain.effective_clusters:.1f} effective of {count_text(len(plain.clusters), 'cluster')}"
     )
-    n_isolated = sum(layer.n_isolated for layer in result.layers)
     neurons = count_text(sum(layer.n_neurons for layer in result.layers), "neuron")
-    parts.append(f"{neurons}, {n_isolated:,} isolated" if n_isolated else neurons)
+    parts.append(", ".join([neurons, *isolated_text(result), *graph_text(result.settings)]))
     return "   |   ".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clusterability.result import Clustering, NullDistribution
+from clusterability.result import Clusterability, Clustering, NullDistribution
 from clusterability.settings import Settings
 
 LEVEL = 0.05
@@ -69,3 +69,26 @@ def n_at_or_below(clustering: Clustering) -> int:
     if clustering.null is None or clustering.p_value is None:
         return 0
     return round(clustering.p_value * (len(clustering.null.values) + 1)) - 1
+
+
+def isolated_text(result: Clusterability) -> list[str]:
+    """Return how many neurons are left out, and why; nothing if none is.
+
+    >>> from clusterability import measure, toy
+    >>> isolated_text(measure(toy.path(), n_clusters=2, n_shuffles=0))
+    []
+    """
+    n_isolated = sum(layer.n_isolated for layer in result.layers)
+    why = "isolated" if result.settings.scaling == "raw" else "on no path from input to output"
+    return [f"{n_isolated:,} of them {why}"] if n_isolated else []
+
+
+def graph_text(settings: Settings) -> list[str]:
+    """Return in words how the graph differs from the raw one of all layers.
+
+    >>> from clusterability import Settings
+    >>> graph_text(Settings(scaling="canonical", layers="hidden"))
+    ['canonical scaling', 'layers hidden']
+    """
+    scaling = [] if settings.scaling == "raw" else [f"{settings.scaling} scaling"]
+    return scaling if settings.layers == "all" else [*scaling, f"layers {settings.layers}"]

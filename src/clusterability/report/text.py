@@ -8,6 +8,8 @@ from clusterability.display.tables import align, count_text
 from clusterability.report.numerals import (
     bound_name,
     effect_text,
+    graph_text,
+    isolated_text,
     null_text,
     p_text,
     share_text,
@@ -48,15 +50,14 @@ def table(results: Sequence[Clusterability]) -> str:
 
 
 def _heading(result: Clusterability) -> str:
-    n_isolated = sum(layer.n_isolated for layer in result.layers)
     asked, found = result.settings.n_clusters, len(result.clusters)
     sizes = [
         count_text(sum(layer.n_neurons for layer in result.layers), "neuron"),
+        *isolated_text(result),
         count_text(len(result.layers), "layer"),
         count_text(found, "cluster") + ("" if found == asked else f" ({asked} were asked for)"),
+        *graph_text(result.settings),
     ]
-    if n_isolated:
-        sizes.insert(1, f"{n_isolated:,} of them isolated")
     return f"{shown(result.network)}: {', '.join(sizes)}"
 
 

@@ -72,6 +72,10 @@ def build(
 
     Raises:
         InputError: if there is no such network, or the input is too small for its pools.
+
+    >>> network = build("small-mlp", (1, 7, 7), 10)
+    >>> [tuple(p.shape) for p in network.parameters() if p.ndim == 2]
+    [(64, 49), (64, 64), (64, 64), (10, 64)]
     """
     import numpy as np
 

@@ -102,6 +102,15 @@ class TrainedRun:
         data_digest: SHA-256 of the data.
         shape: of one input.
         n_outputs: classes, or targets of a regression.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from clusterability.training import train
+    >>> spec = TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=0)
+    >>> with TemporaryDirectory() as folder:
+    ...     run = train(spec, out=folder, device="cpu")
+    ...     network = run.network("unpruned")
+    >>> run.shape, run.n_outputs, network[-1].out_features
+    ((1, 8, 8), 10, 10)
     """
 
     spec: TrainingSpec

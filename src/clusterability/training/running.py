@@ -29,6 +29,15 @@ class DivergedError(RunError):
 
     Args:
         runs: all of them.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> spec = TrainingSpec("small-mlp", "digits", learning_rate=1e30, epochs=1)
+    >>> with TemporaryDirectory() as folder:
+    ...     try:
+    ...         train(spec, out=folder, device="cpu")
+    ...     except DivergedError as error:
+    ...         print(error.runs[0].diverged)
+    unpruned, epoch 1
     """
 
     def __init__(self, runs: Sequence[TrainedRun]) -> None:
@@ -75,6 +84,13 @@ def train(
         InputError: if the spec does not fit the data, or the folder cannot be used.
         DivergedError: if the loss became NaN or infinite.
         RunError: if there is not enough memory.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> spec = TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=0)
+    >>> with TemporaryDirectory() as folder:
+    ...     run = train(spec, out=folder, device="cpu")
+    >>> list(run.phases), run.shape, run.n_outputs
+    (['unpruned'], (1, 8, 8), 10)
     """
     machine = Machine.from_arguments(device, threads, 1, progress)
     seeds = spec.stack or (spec.seed,)
@@ -122,6 +138,13 @@ def train_many(
         InputError: as :func:`train`.
         DivergedError: if the loss of any became NaN or infinite; the others are finished.
         RunError: if there is not enough memory, or a process died.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> spec = TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=0)
+    >>> with TemporaryDirectory() as folder:
+    ...     runs = train_many(spec, 2, out=folder, device="cpu", workers=1)
+    >>> [run.spec.seed for run in runs]
+    [0, 1]
     """
     n_runs = whole("runs", n_runs, 1, 10**5)
     if spec.stack:
