@@ -1,9 +1,16 @@
 """Fixtures of several folders."""
 
+import signal
+
 import pytest
 import torch
 
 from clusterability.training import folders
+
+
+# A shell that starts the tests in the background lets them ignore interrupts, and so the processes
+# that they start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
