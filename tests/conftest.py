@@ -7,7 +7,6 @@ import torch
 
 from clusterability.training import folders
 
-
 # A shell that starts the tests in the background lets them ignore interrupts, and so the processes
 # that they start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
