@@ -22,6 +22,7 @@ OTHERS = {
     "l1": 1e-5,
     "l2": 1e-5,
     "eigenvalue_penalty": 0.1,
+    "normalize": True,
     "epochs": 21,
     "pruning_epochs": 0,
     "initial_sparsity": 0.0,
@@ -63,6 +64,8 @@ def test_other_fields_change_the_name_each_in_its_own_way():
     specs += [
         TrainingSpec("mlp", "mnist", l2=1e-5, mixed_l2=True),
         TrainingSpec("mlp", "mnist", eigenvalue_penalty=0.1, eigenvalues=range(2, 8)),
+        TrainingSpec("mlp", "mnist", eigenvalue_penalty=0.1, eigenvalue_every=4),
+        TrainingSpec("mlp", "mnist", normalize=True, pruned_norm="threshold"),
         TrainingSpec("mlp", "mnist", clusterable_init=True),
         TrainingSpec("mlp", "mnist", clusterable_init=True, tags=8),
         TrainingSpec("mlp", "mnist", clusterable_init=True, beta=0.8),
@@ -76,7 +79,8 @@ def test_other_fields_change_the_name_each_in_its_own_way():
         assert spec.choices()[field] == value
     untested = {f.name for f in dataclasses.fields(plain)} - OTHERS.keys()
     assert untested == {
-        *("mixed_l2", "eigenvalues", "clusterable_init", "tags", "beta", "augment", "stack"),
+        *("mixed_l2", "eigenvalues", "eigenvalue_every", "pruned_norm", "clusterable_init"),
+        *("tags", "beta", "augment", "stack"),
     }
 
 
@@ -144,6 +148,11 @@ BAD = [
     ("eigenvalues", (1, 2), "always zero"),
     ("eigenvalues", (2, 3), "without eigenvalue_penalty"),
     ("eigenvalues", "2-x", "expected indices"),
+    ("eigenvalue_every", 4, "without eigenvalue_penalty"),
+    ("eigenvalue_every", 0, "at least 1"),
+    ("normalize", 1, "True or False"),
+    ("pruned_norm", "mask", "expected one of weights, threshold"),
+    ("pruned_norm", "threshold", "normalize is not asked for"),
     ("augment", 0, "True or False"),
     ("augment", True, "takes images flattened"),
     ("l1", -1e-9, "at least 0"),
@@ -214,6 +223,11 @@ def test_bad_records(data, words):
     with pytest.raises(InputError, match=words) as error:
         TrainingSpec.from_dict(data)
     assert "\n" not in str(error.value)
+
+
+def test_the_published_slip_is_of_mlps():
+    with pytest.raises(InputError, match="network 'vgg' is no MLP"):
+        TrainingSpec("vgg", "cifar-10", normalize=True, pruned_norm="threshold")
 
 
 def test_the_eigenvalue_penalty_is_of_mlps():

@@ -3,7 +3,8 @@
     python -m clusterability.experiments.training_conditions --out RUNS [--runs 5] [--only WORD]
     python -m clusterability.experiments.training_conditions --out RUNS --runs 5 --json PATH
 
-Trains each condition of tables A.5 to A.9 and A.18 to A.21 with seeds 0, 1, ..., measures each
+Trains each condition of tables A.5 to A.7 and A.18 to A.21 (with --group cnn those of A.8 and A.9,
+with --group promoting those of section 4 of the paper) with seeds 0, 1, ..., measures each
 network against 50 shuffles with the published and with the default conventions, and sets the means
 beside the published ones. All seeds are listed. What is finished in RUNS is not done again; with
 --json nothing is trained or measured, and what there is is written down.
@@ -20,7 +21,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from clusterability.experiments.conditions import Condition, cnn_conditions, mlp_conditions
+from clusterability.experiments.conditions import (
+    Condition,
+    cnn_conditions,
+    mlp_conditions,
+    promoting_conditions,
+)
 from clusterability.experiments.environment import environment
 from clusterability.experiments.published import published_row
 from clusterability.files.writing import write_whole
@@ -29,6 +35,8 @@ from clusterability.result import Clusterability
 from clusterability.settings import Settings
 from clusterability.training.record import TrainedRun
 from clusterability.training.running import train_many
+
+GROUPS = {"mlp": mlp_conditions, "cnn": cnn_conditions, "promoting": promoting_conditions}
 
 CONVENTIONS = ("published", "default")
 
@@ -40,11 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", default="", help="conditions whose name has this word")
-    parser.add_argument("--cnn", action="store_true", help="the small CNN, not the MLPs")
+    parser.add_argument("--group", choices=GROUPS, default="mlp")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(arguments)
-    conditions = cnn_conditions() if args.cnn else mlp_conditions()
-    conditions = [c for c in conditions if args.only in c.name]
+    conditions = [c for c in GROUPS[args.group]() if args.only in c.name]
     if args.json is None:
         for condition in conditions:
             print(condition.name, flush=True)

@@ -133,6 +133,7 @@ class Eigenvalues:
         kernel_names: of the kernels, (n_runs, out, in) each, in the order of the layers.
         weight: factor of the mean.
         eigenvalues: as of :class:`MeanEigenvalue`.
+        every: the gradient is computed at every so many steps, and kept for the others.
 
     >>> penalty = Eigenvalues(["fc1.weight", "fc2.weight"], 0.5, [2])
     >>> kernels = {"fc1.weight": torch.ones(1, 2, 1), "fc2.weight": torch.ones(1, 1, 2)}
@@ -141,10 +142,16 @@ class Eigenvalues:
     """
 
     def __init__(
-        self, kernel_names: Sequence[str], weight: float, eigenvalues: Collection[int]
+        self,
+        kernel_names: Sequence[str],
+        weight: float,
+        eigenvalues: Collection[int],
+        every: int = 1,
     ) -> None:
         self.kernel_names, self.weight = tuple(kernel_names), weight
-        self.mean = MeanEigenvalue(eigenvalues)
+        self.mean, self.every = MeanEigenvalue(eigenvalues), every
+        self._n_steps = 0
+        self._kept: list[Tensor] = []
 
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the penalty of each run, (n_runs,)."""
@@ -154,10 +161,21 @@ class Eigenvalues:
         self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
     ) -> None:
         """Add the gradient to ``gradients`` in place; that of ``|w|`` at 0 is 0."""
-        slope = self.mean.slope(self._graph(parameters))
-        for i, name in enumerate(self.kernel_names):
-            of_strengths = slope.right[i + 1].mT @ slope.left[i]
-            gradients[name].addcmul_(of_strengths, parameters[name].sign(), value=self.weight)
+        if self.every == 1:
+            slope = self.mean.slope(self._graph(parameters))
+            for i, name in enumerate(self.kernel_names):
+                of_strengths = slope.right[i + 1].mT @ slope.left[i]
+                gradients[name].addcmul_(of_strengths, parameters[name].sign(), value=self.weight)
+            return
+        if self._n_steps % self.every == 0:
+            slope = self.mean.slope(self._graph(parameters))
+            self._kept = [
+                (slope.right[i + 1].mT @ slope.left[i]).mul_(parameters[name].sign())
+                for i, name in enumerate(self.kernel_names)
+            ]
+        self._n_steps += 1
+        for name, kept in zip(self.kernel_names, self._kept, strict=True):
+            gradients[name].add_(kept, alpha=self.weight)
 
     def _graph(self, parameters: Mapping[str, Tensor]) -> NeuronGraph:
         strengths = [parameters[name].abs().mT for name in self.kernel_names]

@@ -5,20 +5,20 @@ Source: appendix A.10 of Filan et al. (2021), and its algorithm 2.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
 from clusterability.arguments import number, yes_or_no
+from clusterability.promoting.chain import TARGET
 from clusterability.promoting.rescaling import HiddenScales
 from clusterability.tracing.examples import inputs_to_trace
 
 
 def normalize_(
     model: nn.Module,
-    target: float = math.sqrt(2),
+    target: float = TARGET,
     *,
     with_bias: bool = True,
     example_inputs: Any = None,

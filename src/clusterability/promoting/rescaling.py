@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from clusterability.errors import InputError
 from clusterability.graph.canonical import Ties, connected_through, log_factors
+from clusterability.promoting.chain import TARGET, Chain
 from clusterability.promoting.homogeneity import Homogeneity, homogeneity
 from clusterability.promoting.parameters import (
     check_not_shared,
@@ -62,6 +63,8 @@ class HiddenScales:
         self._weights, self._norms = places.scaled(self._ties, facts)
         self._own = _own_parameters(model, self._weights, self._norms, facts)
         self._order: list[tuple[Tensor, list[int]]] | None = None
+        self._are_chained = not self._norms and _are_chained(self._weights, self._own)
+        self._kept: tuple[list[int], Chain] | None = None
 
     @property
     def n_groups(self) -> int:
@@ -69,12 +72,16 @@ class HiddenScales:
         return self._ties.n_groups
 
     @torch.no_grad()
-    def normalize_(self, target: float = math.sqrt(2), *, with_bias: bool = True) -> None:
+    def normalize_(self, target: float = TARGET, *, with_bias: bool = True) -> None:
         """Do what :func:`clusterability.normalize_` does, without tracing again.
 
         Raises:
             InputError: if a skip connection gives neurons of several layers one scale.
         """
+        chain = self._chain()
+        if chain is not None:
+            chain.normalize_(target, with_bias=with_bias)
+            return
         if self._order is None:
             order = _forward_order(self._wiring, self._ties)
             self._order = [(self._of_layers(x), self._reaching(x)) for x in order]
@@ -134,6 +141,21 @@ class HiddenScales:
                     own = self._own[name]
                     padded = torch.cat([factors, factors.new_ones(1)]).to(own)
                     own.mul_(padded[norm.channels])
+
+    def _chain(self) -> Chain | None:
+        """Return the module's weights if they are a chain that is changed faster as one."""
+        if not self._are_chained:
+            return None
+        kernels = [self._own[scaled.weight.name] for scaled in self._weights]
+        biases = [self._own.get(scaled.bias or "") for scaled in self._weights]
+        made = [self._parameters[scaled.weight.name] for scaled in self._weights]
+        if not Chain.can_compile(kernels, biases) or any(map(_is_other, made, kernels)):
+            return None
+        key = [t.data_ptr() for t in (*kernels, *biases) if t is not None]
+        if self._kept is None or self._kept[0] != key:
+            runs = [None if bias is None else bias[None] for bias in biases]
+            self._kept = key, Chain([kernel[None] for kernel in kernels], runs)
+        return self._kept[1]
 
     def _ones(self) -> Tensor:
         like = next(iter(self._own.values()))
@@ -218,6 +240,28 @@ def _own_parameters(
         if not bool(own[name].isfinite().all()):
             raise InputError(f"{quoted(name)} holds NaN or infinite values; expected finite ones")
     return own
+
+
+def _are_chained(weights: Sequence[Scaled], own: Mapping[str, Tensor]) -> bool:
+    """Whether each weight is a matrix that reads every output of the one before, in order."""
+    return (
+        all(
+            own[scaled.weight.name].ndim == 2 and scaled.weight.layout == "out-in"
+            for scaled in weights
+        )
+        and all(
+            torch.equal(before.outputs, after.inputs)
+            and bool((before.outputs >= 0).all())
+            and bool((before.outputs.sort().values.diff() > 0).all())
+            for before, after in pairwise(weights)
+        )
+        and not weights[0].scales_inputs
+        and not weights[-1].scales_outputs
+    )
+
+
+def _is_other(first: Tensor, second: Tensor) -> bool:
+    return first.data_ptr() != second.data_ptr()
 
 
 def _forward_order(wiring: Wiring, tied: Ties) -> list[frozenset[int]]:

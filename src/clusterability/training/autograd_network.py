@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from clusterability.promoting.rescaling import HiddenScales
+from clusterability.tracing.examples import inputs_to_trace
 from clusterability.training.augmentation import transform
 from clusterability.training.dropout import drop_
+from clusterability.training.networks import Shape
 from clusterability.training.objective import loss_and_gradient
 from clusterability.training.optimizer import adam
 from clusterability.training.penalty import Penalty
@@ -25,12 +28,20 @@ class AutogradNetwork:
         network: a sequence of modules; the linear layers and convolutions hold the kernels.
         learning_rate: Adam's.
         device: holds the network.
+        shape: of one input, (channels, height, width); guessed where it is needed and not given.
     """
 
     n_runs = 1
 
-    def __init__(self, network: nn.Sequential, learning_rate: float, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: nn.Sequential,
+        learning_rate: float,
+        device: torch.device,
+        shape: Shape | None = None,
+    ) -> None:
         self.network = network.to(device)
+        self.shape = shape
         for parameter in network.parameters():
             # Convolutions on a CPU are faster with the channels last in memory.
             parameter.data = _channels_last(parameter.data)
@@ -42,6 +53,7 @@ class AutogradNetwork:
         # Views, which see each change, since parameters and statistics are changed in place.
         self.parameters = {name: value.unsqueeze(0) for name, value in state.items()}
         self.masks: list[Tensor] = []
+        self.scales: HiddenScales | None = None
         self.generators: Sequence[torch.Generator] = ()
         self.transformations: Tensor | None = None
         self.penalties: Sequence[Penalty] = ()
@@ -96,6 +108,14 @@ class AutogradNetwork:
                 ones = torch.ones_like(x).unsqueeze(0)
                 x = x * drop_(ones, module.p, self.generators)[0]
         return x
+
+    def normalize(self, norm: str) -> None:
+        """Scale each hidden neuron's weights to one norm; see :meth:`Trainable.normalize`."""
+        assert norm == "weights", "the other norm is of MLPs only"
+        if self.scales is None:
+            inputs = inputs_to_trace(self.network, None, self.shape)
+            self.scales = HiddenScales(self.network, inputs)
+        self.scales.normalize_()
 
     @torch.no_grad()
     def prune(self, sparsity: float) -> None:

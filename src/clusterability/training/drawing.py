@@ -29,7 +29,7 @@ def draw_networks(spec: TrainingSpec, data: Data, randomness: Sequence[Randomnes
     if NETWORKS[spec.network].is_mlp:
         return MLPStack(modules, spec.learning_rate, data.device)
     (module,) = modules
-    return AutogradNetwork(module, spec.learning_rate, data.device)
+    return AutogradNetwork(module, spec.learning_rate, data.device, data.shape)
 
 
 def _draw_network(spec: TrainingSpec, data: Data, randomness: Randomness) -> nn.Sequential:

@@ -19,6 +19,7 @@ def train_epoch(
     batch_size: int,
     *,
     schedule: PruningSchedule | None = None,
+    norm: str | None = None,
     first_step: int = 0,
     bar: tqdm[None] | None = None,
 ) -> Scores:
@@ -30,6 +31,7 @@ def train_epoch(
         order: (n_runs, n), the order in which each network sees the samples.
         batch_size: the last batch may be smaller.
         schedule: of pruning; None for none.
+        norm: of each hidden neuron's weights, made equal before each step; None for as they are.
         first_step: of this epoch, in the schedule.
         bar: told of each step.
 
@@ -39,6 +41,8 @@ def train_epoch(
     losses = torch.zeros(networks.n_runs, dtype=torch.float64, device=samples.x.device)
     n_right = torch.zeros_like(losses)
     for step, indices in enumerate(torch.split(order, batch_size, dim=1), first_step):
+        if norm is not None:
+            networks.normalize(norm)
         if schedule is not None and schedule.is_update(step):
             networks.prune(schedule.sparsity(step))
         batch_losses, batch_right = networks.step(samples, indices)

@@ -22,6 +22,7 @@ from itertools import chain, pairwise
 import torch
 from torch import Tensor, nn
 
+from clusterability.promoting.chain import Chain
 from clusterability.training.dropout import drop_
 from clusterability.training.objective import loss_and_gradient
 from clusterability.training.optimizer import Adam
@@ -58,6 +59,8 @@ class MLPStack:
         self.kernels, self.biases = self._by_layer(self.parameters)
         self.kernel_gradients, self.bias_gradients = self._by_layer(self.gradients)
         self.n_kernel_weights = sum(kernels.numel() for kernels in self.kernels)
+        self.chain = Chain(self.kernels, [biases.squeeze(1) for biases in self.biases])
+        self.thresholds: Tensor | None = None
         self.mask: Tensor | None = None
         self.buffers = cache(self._make_buffers)
         self.generators: Sequence[torch.Generator] = ()
@@ -152,10 +155,20 @@ class MLPStack:
                 if self.rates[i - 1]:
                     gradient.mul_(1 / (1 - self.rates[i - 1]))
 
+    def normalize(self, norm: str) -> None:
+        """Scale each hidden neuron's weights to one norm; see :meth:`Trainable.normalize`."""
+        if norm == "threshold" and self.thresholds is None:
+            self.thresholds = self.flat.new_zeros(self.n_runs, len(self.kernels))
+        self.chain.normalize_(thresholds=self.thresholds if norm == "threshold" else None)
+
     @torch.no_grad()
     def prune(self, sparsity: float) -> None:
         """Make the masks anew; see :meth:`Trainable.prune`."""
         masks = [prune(kernels, sparsity) for kernels in self.kernels]
+        if self.thresholds is not None:
+            for i, (kernels, mask) in enumerate(zip(self.kernels, masks, strict=True)):
+                kept = kernels.abs().masked_fill_(mask == 0, torch.inf)
+                self.thresholds[:, i] = kept.flatten(1).amin(1)
         self.mask = torch.cat([mask.flatten() for mask in masks])
         self._apply_mask()
 
@@ -178,6 +191,8 @@ class MLPStack:
         held = {"parameter": self.flat, **self.adam.state}
         if self.mask is not None:
             held["mask"] = self.mask
+        if self.thresholds is not None:
+            held["thresholds"] = self.thresholds
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in held.items()}
 
     @torch.no_grad()
@@ -191,6 +206,8 @@ class MLPStack:
                 self.adam.state[name] = torch.empty_like(self.flat).copy_(state[name])
         mask, kept = state.get("mask"), self.flat.new_empty(self.n_kernel_weights)
         self.mask = None if mask is None else kept.copy_(mask)
+        thresholds = state.get("thresholds")
+        self.thresholds = None if thresholds is None else thresholds.clone().to(self.flat.device)
 
     def weights(self, run: int) -> dict[str, Tensor]:
         """Return the state dict of one network, on the CPU."""

@@ -53,7 +53,8 @@ def penalties_of(spec: TrainingSpec, kernel_names: Sequence[str]) -> list[Penalt
     asked = ((kind, _nonzero(weights)) for kind, weights in ((L1, l1), (L2, l2)))
     penalties: list[Penalty] = [kind(weights) for kind, weights in asked if weights]
     if spec.eigenvalue_penalty:
-        penalties.append(Eigenvalues(kernel_names, spec.eigenvalue_penalty, spec.eigenvalues))
+        choices = (spec.eigenvalue_penalty, spec.eigenvalues, spec.eigenvalue_every)
+        penalties.append(Eigenvalues(kernel_names, *choices))
     return penalties
 
 

@@ -33,6 +33,8 @@ _check_share = partial(number, below=1, noun="a share of zeros")
 
 PAPERS = "the paper's"
 
+PRUNED_NORMS = ("weights", "threshold")
+
 EIGENVALUES = (2, 3, 4)
 """Those that the paper's penalty is of."""
 
@@ -106,6 +108,30 @@ class TrainingSpec(Record):
         metavar="LIST",
         default_text="2-4",
         help="which eigenvalues the penalty is of, from 2 on, such as 2-4,7",
+    )
+    eigenvalue_every: int = choice(
+        1,
+        check=partial(whole, lowest=1, highest=10**6),
+        flag="--eigenvalue-every",
+        parse=parse_number,
+        metavar="N",
+        help="compute the penalty's gradient at every so many steps, and keep it for the others",
+    )
+    normalize: bool = choice(
+        False,
+        check=yes_or_no,
+        flag="--normalize",
+        parse=None,
+        help="before each step, scale each hidden neuron's weights and bias to norm sqrt(2), and "
+        "the weights that read it such that the function stays (algorithm 2)",
+    )
+    pruned_norm: str = choice(
+        "weights",
+        names=PRUNED_NORMS,
+        flag="--pruned-norm",
+        metavar="NAME",
+        help="with --normalize, the norm while pruning: of the weights (weights), or by the "
+        "published runs' slip of the weights times the threshold of pruning (threshold)",
     )
     clusterable_init: bool = choice(
         False,
@@ -256,6 +282,7 @@ class TrainingSpec(Record):
                 "leave it out, or train a CNN"
             )
         self._check_eigenvalues()
+        self._check_normalization()
         self._check_stacked()
 
     def _check_eigenvalues(self) -> None:
@@ -264,10 +291,25 @@ class TrainingSpec(Record):
                 f"eigenvalue_penalty is asked for, but network {self.network!r} is no MLP; leave "
                 "it out, or train an MLP"
             )
-        if self.eigenvalues != EIGENVALUES and not self.eigenvalue_penalty:
+        defaults = {"eigenvalues": EIGENVALUES, "eigenvalue_every": 1}
+        for name, default in defaults.items():
+            if getattr(self, name) != default and not self.eigenvalue_penalty:
+                raise InputError(
+                    f"{name} is chosen without eigenvalue_penalty; give the weight "
+                    "eigenvalue_penalty too"
+                )
+
+    def _check_normalization(self) -> None:
+        if self.pruned_norm == "weights":
+            return
+        if not self.normalize:
             raise InputError(
-                "eigenvalues are chosen without eigenvalue_penalty; give the weight "
-                "eigenvalue_penalty too"
+                f"pruned_norm is {self.pruned_norm!r}, but normalize is not asked for; give it too"
+            )
+        if not self._network.is_mlp:
+            raise InputError(
+                f"pruned_norm is {self.pruned_norm!r}, but network {self.network!r} is no MLP; "
+                "leave it out, or train an MLP"
             )
 
     def _check_stacked(self) -> None:
@@ -308,5 +350,6 @@ class TrainingSpec(Record):
         parts += ["l1"] if self.l1 else []
         parts += ["l2"] if self.l2 else []
         parts += ["eigenvalues"] if self.eigenvalue_penalty else []
+        parts += ["normalized"] if self.normalize else []
         parts += ["init"] if self.clusterable_init else []
         return "-".join([*parts, f"seed{self.seed}", self.digest])

@@ -57,6 +57,13 @@ class Trainable(Protocol):
             (n_runs,) each.
         """
 
+    def normalize(self, norm: str) -> None:
+        """Scale each hidden neuron's weights to one norm, such that the function stays.
+
+        Args:
+            norm: ``"weights"``, or ``"threshold"``; see :attr:`TrainingSpec.pruned_norm`.
+        """
+
     def prune(self, sparsity: float) -> None:
         """Make the masks anew, and set the weights that they drop to 0, now and after each step."""
 

@@ -161,6 +161,12 @@ class Training:
             n_steps, spec.initial_sparsity, spec.final_sparsity, spec.pruning_interval
         )
 
+    @property
+    def _norm(self) -> str | None:
+        if not self.spec.normalize:
+            return None
+        return self.spec.pruned_norm if self._phase_name == "pruned" else "weights"
+
     def _bar(self, n_epochs: int) -> tqdm[None]:
         return tqdm(
             total=n_epochs * self._steps_per_epoch,
@@ -185,6 +191,7 @@ class Training:
             draw_order(*drawn),
             self._batch_size,
             schedule=schedule,
+            norm=self._norm,
             first_step=self.progress.epoch * self._steps_per_epoch,
             bar=bar,
         )
