@@ -23,15 +23,17 @@ OUTSTANDING = 5
 """A gap is reported if it is at least this many times the gap after the k-th eigenvalue."""
 
 
-def caveats(result: Clusterability) -> list[str]:
+def caveats(result: Clusterability, rescalable: bool | None = None) -> list[str]:
     """Return a sentence for each reason to be careful about a result.
 
     Args:
         result: must have its graph; the warnings that it already has are ignored.
+        rescalable: whether the network keeps its function when hidden neurons are scaled; None if
+            that is not known.
     """
     return [
         *_isolated(result),
-        *_canonical(result),
+        *_canonical(result, rescalable),
         *_separate_parts(result),
         *_few_eigenvalues(result),
         *_same_shuffles(result),
@@ -55,15 +57,22 @@ def _isolated(result: Clusterability) -> Iterator[str]:
         yield text
 
 
-def _canonical(result: Clusterability) -> Iterator[str]:
-    if result.settings.scaling == "canonical":
-        text = "canonical scaling keeps the function only between ReLUs, pools and the like"
-        if result.settings.n_shuffles:
-            text += (
-                "; shuffles are drawn from the strengths as they are, so that p, Z and effect "
-                "depend on the scale of hidden neurons, which the n-cut does not"
-            )
-        yield text
+def _canonical(result: Clusterability, rescalable: bool | None) -> Iterator[str]:
+    if result.settings.scaling != "canonical":
+        return
+    if rescalable is None:
+        yield "canonical scaling keeps the function only between ReLUs, pools and the like"
+    elif not rescalable:
+        yield (
+            "canonical scaling does not keep the function of this network, whose hidden neurons "
+            "are not all between ReLUs, pools and the like; its canonical n-cut says nothing that "
+            "the raw one does not"
+        )
+    if result.settings.n_shuffles:
+        yield (
+            "shuffles are drawn from the strengths as they are, so that p, Z and effect depend on "
+            "the scale of hidden neurons, which the n-cut does not"
+        )
 
 
 def _separate_parts(result: Clusterability) -> Iterator[str]:

@@ -21,7 +21,7 @@ from clusterability.evaluation import Draw, Evaluation, evaluate, evaluate_batch
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
 from clusterability.preparation import Prepared, prepare
-from clusterability.result import GIVEN, Clusterability, Clustering, LayerSummary
+from clusterability.result import GIVEN, Canonical, Clusterability, Clustering, LayerSummary
 from clusterability.settings import Settings
 from clusterability.sources import Traced, trace
 from clusterability.sources.network import AnyNetwork
@@ -101,16 +101,17 @@ def measure(
         input_shape=input_shape,
     )
     _check_whole(settings, traced)
-    notes, n_outputs = traced.notes, traced.n_outputs
+    notes, n_outputs, rescalable = traced.notes, traced.n_outputs, traced.rescalable
     name = name or traced.name
     with single_threaded_libraries(), torch.no_grad():
         prepared = prepare(traced.graph, settings)
+        rescaled = _prepare_canonical(traced, settings)
         del traced  # memory would hold a large network's strengths twice
         n_init, n_init_policy = _starts(settings, prepared.n_live, n_outputs)
         offset = min(settings.volume_offset / prepared.scale, LARGEST_OFFSET)
         applied = replace(settings, n_init=n_init, volume_offset=offset)
         seconds = {"reading": time.perf_counter() - started}
-        found, evaluations = _evaluate_all(prepared, applied, machine)
+        found, evaluations, beside = _evaluate_all(prepared, rescaled, applied, machine)
         for step in evaluations[0].seconds:
             seconds[step] = sum(evaluation.seconds[step] for evaluation in evaluations)
         n_components = count_components(pack(prepared.observed))
@@ -132,8 +133,9 @@ def measure(
         device=_device_name(machine.device),
         seconds=seconds,
         graph=prepared.graph,
+        canonical=_canonical(rescaled, beside),
     )
-    return replace(result, warnings=(*notes, *caveats(result)))
+    return replace(result, warnings=(*notes, *caveats(result, rescalable)))
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,23 @@ def _check_whole(settings: Settings, traced: Traced) -> None:
             )
 
 
+def _prepare_canonical(traced: Traced, settings: Settings) -> Prepared | None:
+    """Return the graph in canonical scaling if it is shown beside the one that is measured."""
+    if settings.scaling != "raw" or traced.canonical is None:
+        return None
+    try:
+        return prepare(traced.canonical(), settings)
+    except InputError:  # too few neurons lie on a path from inputs to outputs
+        return None
+
+
+def _canonical(rescaled: Prepared | None, found: Evaluation | None) -> Canonical | None:
+    if rescaled is None or found is None:
+        return None
+    plain, refined = _clusterings(rescaled, 0.0, [found])
+    return Canonical(plain.ncut, refined.ncut, plain.effective_clusters)
+
+
 def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int, str]:
     """Return the number of starts of k-means, and the policy that set it."""
     if settings.n_init is not None:
@@ -170,11 +189,15 @@ def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int
 
 
 def _evaluate_all(
-    prepared: Prepared, settings: Settings, machine: _Machine
-) -> tuple[Spectrum, list[Evaluation]]:
-    """Return the spectrum of the network, and the evaluations of the network and its shuffles."""
+    prepared: Prepared, rescaled: Prepared | None, settings: Settings, machine: _Machine
+) -> tuple[Spectrum, list[Evaluation], Evaluation | None]:
+    """Return the spectrum of the network, and the evaluations of the network and its shuffles.
+
+    The last of these is that of the graph in canonical scaling, if it is given.
+    """
     graph = prepared.working
-    spectrum_seed, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.n_shuffles + 2)
+    seeds = np.random.SeedSequence(settings.seed).spawn(settings.n_shuffles + 3)
+    spectrum_seed, *seeds, canonical_seed = seeds
     draws = [Draw(seed, shuffled=i > 0) for i, seed in enumerate(seeds)]
     title = "graphs" if machine.progress else None
     n_workers = min(machine.n_workers, 2 + SPARE_MEMORY // (4 * graph.n_strengths))
@@ -184,13 +207,19 @@ def _evaluate_all(
         rng = np.random.default_rng(spectrum_seed)
         return spectrum(prepared.observed.to(machine.device), n_eigenvalues, rng)
 
+    def find_canonical() -> Evaluation | None:
+        if rescaled is None:
+            return None
+        as_it_is = replace(settings, volume_offset=0.0)
+        return evaluate(rescaled.working, as_it_is, Draw(canonical_seed, shuffled=False))
+
     if machine.device.type != "cpu":
         batch = evaluate_batch(graph, settings, draws, machine.device, n_workers, title)
-        return find_spectrum(), batch
-    tasks: list[Callable[[], Any]] = [find_spectrum]
+        return find_spectrum(), batch, find_canonical()
+    tasks: list[Callable[[], Any]] = [find_spectrum, find_canonical]
     tasks += [partial(evaluate, graph, settings, draw) for draw in draws]
-    found, *evaluations = parallel_map(lambda task: task(), tasks, n_workers, title)
-    return found, evaluations
+    found, beside, *evaluations = parallel_map(lambda task: task(), tasks, n_workers, title)
+    return found, evaluations, beside
 
 
 def _clusterings(

@@ -104,6 +104,24 @@ class LayerSummary:
     n_isolated: int
 
 
+@dataclass(frozen=True)
+class Canonical:
+    """The n-cut of a network whose hidden neurons are rescaled, which changes no ReLU network.
+
+    Every hidden neuron's incoming strength then equals its outgoing one, and the n-cut is the same
+    whatever the scale of the hidden neurons was.
+
+    Attributes:
+        ncut: of k-means.
+        refined_ncut: after local search.
+        effective_clusters: of k-means, as of :class:`Clustering`.
+    """
+
+    ncut: float
+    refined_ncut: float
+    effective_clusters: float
+
+
 @dataclass(frozen=True, eq=False)
 class Clusterability:
     """A network's n-cut, its comparison with chance, and the clusters of neurons.
@@ -111,7 +129,8 @@ class Clusterability:
     The properties give the paper's measure (Algorithm 1 with k-means); :attr:`refined` holds the
     clustering after local search. :attr:`lower_bound` is below the n-cut of every partition into as
     many parts, if the settings' ``volume_offset`` is 0. ``n_init`` is the number of starts of
-    k-means, set by ``n_init_policy``.
+    k-means, set by ``n_init_policy``. :attr:`canonical` is None where scaling a hidden neuron may
+    change the network's function, and where the whole result is of canonical scaling.
 
     >>> from clusterability import measure, toy
     >>> result = measure(toy.path(), n_clusters=2, n_shuffles=0)
@@ -134,6 +153,7 @@ class Clusterability:
     device: str
     seconds: Mapping[str, float]
     graph: NeuronGraph | None = field(default=None, repr=False)
+    canonical: Canonical | None = None
 
     @property
     def ncut(self) -> float:
@@ -188,6 +208,7 @@ class Clusterability:
             "eigenvalues": list(self.eigenvalues),
             **plain,
             "refined": _clustering_to_dict(self.refined),
+            "canonical": self.canonical and asdict(self.canonical),
             "layers": [asdict(layer) for layer in self.layers],
             "n_components": self.n_components,
             "warnings": list(self.warnings),
@@ -235,12 +256,15 @@ class Clusterability:
                 version=data["version"],
                 device=data["device"],
                 seconds=data["seconds"],
+                canonical=data.get("canonical") and Canonical(**data["canonical"]),
             )
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise InputError(f"the JSON is no result of schema_version 1: {error!r}") from None
         for clustering in (result.plain, result.refined):
             _check_labels(clustering, result.layers)
             _check_numbers(clustering)
+        if result.canonical is not None:
+            _check_are_numbers(*vars(result.canonical).values())
         _check_are_numbers(result.lower_bound, result.n_components, *result.eigenvalues)
         _check_are_numbers(*result.seconds.values())
         return result

@@ -120,8 +120,7 @@ def _ends(wiring: Wiring, whole_wiring: Wiring) -> _Ends:
 
     Its connections are among those of the whole one, in their order.
     """
-    known = {_key(connection) for connection in wiring.connections}
-    same = [connection for connection in whole_wiring.connections if _key(connection) in known]
+    same = [whole_wiring.connections[i] for i in wiring.places_in(whole_wiring)]
     numbers: dict[int, int] = {}
     for mine, other in zip(wiring.connections, same, strict=True):
         numbers[mine.source], numbers[mine.target] = other.source, other.target
@@ -132,10 +131,6 @@ def _ends(wiring: Wiring, whole_wiring: Wiring) -> _Ends:
         {i for i in layers if numbers[i] not in targets},
         {i for i in layers if numbers[i] not in sources},
     )
-
-
-def _key(connection: Connection) -> tuple[object, ...]:
-    return connection.weight, connection.inputs, connection.routes
 
 
 def _check_widths(wiring: Wiring, ends: _Ends, n_tags: int) -> None:

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from clusterability.errors import InputError
 from clusterability.graph.canonical import Ties, group, make_ties
-from clusterability.promoting.homogeneity import Homogeneity
 from clusterability.promoting.parameters import (
     connections_by_weight,
     parameter_sizes,
     picks,
 )
 from clusterability.shown import quoted
+from clusterability.tracing.homogeneity import Homogeneity
 from clusterability.tracing.modules import Effective
 from clusterability.wiring import Wiring
 from clusterability.wiring.connections import Connection, Route

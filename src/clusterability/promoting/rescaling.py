@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from clusterability.errors import InputError
 from clusterability.graph.canonical import Ties, connected_through, log_factors
 from clusterability.promoting.chain import TARGET, Chain
-from clusterability.promoting.homogeneity import Homogeneity, homogeneity
 from clusterability.promoting.parameters import (
     check_not_shared,
     own_parameter,
@@ -22,6 +21,7 @@ from clusterability.promoting.places import Norm, Places, Scaled
 from clusterability.shown import listed, quoted
 from clusterability.tracing.assembling import assemble
 from clusterability.tracing.examples import inputs_to_trace
+from clusterability.tracing.homogeneity import Homogeneity, homogeneity
 from clusterability.tracing.modules import Effective, unwrapped, walked_program
 from clusterability.wiring import Wiring
 from clusterability.wiring.kernels import l2
@@ -206,19 +206,13 @@ def _add_into(total: Tensor, groups: Tensor, values: Tensor) -> None:
 
 def _check_homogeneous(wiring: Wiring, facts: Homogeneity) -> None:
     """Refuse a network in which scaling a hidden neuron would change the function."""
-    targets = {connection.target for connection in wiring.connections}
-    for connection in wiring.connections:
+    for connection, reason in facts.refusals(wiring):
         name, layer = connection.weight.name, wiring.layers[connection.source].name
-        if connection.source not in targets:
-            continue
-        reason = facts.reasons.get(name, f"how {quoted(name)} is applied is not followed")
-        if reason:
-            raise InputError(
-                f"the neurons of layer {quoted(layer)} cannot be scaled without a change of the "
-                f"function: before {quoted(name)}, {reason}; expected ReLUs, pools, sums and batch "
-                "norms between weights; measure with scaling='raw' and leave such a network as it "
-                "is"
-            )
+        raise InputError(
+            f"the neurons of layer {quoted(layer)} cannot be scaled without a change of the "
+            f"function: before {quoted(name)}, {reason}; expected ReLUs, pools, sums and batch "
+            "norms between weights; measure with scaling='raw' and leave such a network as it is"
+        )
 
 
 def _own_parameters(

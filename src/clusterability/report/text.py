@@ -72,8 +72,16 @@ def _numbers(result: Clusterability) -> str:
         ("p", _p(plain), _p(refined)),
         ("effective clusters", *(f"{c.effective_clusters:.1f}" for c in (plain, refined))),
         (bound_name(result.settings), f"{result.lower_bound:.3f}", ""),
+        *_canonical(result),
     ]
     return align(rows, left=[0])
+
+
+def _canonical(result: Clusterability) -> list[tuple[str, str, str]]:
+    found = result.canonical
+    if found is None:
+        return []
+    return [("n-cut, canonical scaling", f"{found.ncut:.3f}", f"{found.refined_ncut:.3f}")]
 
 
 def _shuffles(result: Clusterability) -> str:

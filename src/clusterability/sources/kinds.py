@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
+from clusterability.graph.canonical import canonical, ties
 from clusterability.reading.graphs import (
     is_foreign_graph,
     is_graph_file,
@@ -30,8 +32,12 @@ from clusterability.reading.weights.weight_files import read_weights
 from clusterability.shown import show_path, shown
 from clusterability.tracing.chains.statedict import state_dict_wiring
 from clusterability.tracing.examples import inputs_of_shape
-from clusterability.tracing.modules import trace_module
+from clusterability.tracing.modules import TracedModule, trace_module
 from clusterability.wiring.kernels import find_kernel_norm
+
+MOST_RESCALED = 10_000_000
+"""Graphs of more strengths than this are not brought to canonical scaling unless that is asked for,
+since it takes as long as several graphs and much memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +46,9 @@ class Traced:
 
     ``n_outputs`` is the network's number of outputs; None for weights and graphs, since only a
     forward pass shows it. ``left_out`` names the parts of a CNN that the graph has not.
+    ``rescalable`` says whether hidden neurons can be scaled such that the function stays; None for
+    weights and graphs, which do not tell. ``canonical`` returns the graph in canonical scaling,
+    that of the network with nothing left out; None if it is large or not rescalable.
 
     >>> from clusterability import toy
     >>> from clusterability.sources import trace
@@ -52,6 +61,8 @@ class Traced:
     notes: tuple[str, ...] = ()
     n_outputs: int | None = None
     left_out: tuple[str, ...] = ()
+    rescalable: bool | None = None
+    canonical: Callable[[], NeuronGraph] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,9 +156,7 @@ def _read_module(network: nn.Module, arguments: Arguments) -> Traced:
     if arguments.input_shape is not None:
         inputs = inputs_of_shape(network, arguments.input_shape)
     traced = trace_module(network, inputs, arguments.include)
-    graph = traced.wiring.graph(traced.parameters, arguments.kernel_norm)
-    name = type(network).__name__
-    return Traced(name, graph, traced.notes, traced.n_outputs, traced.wiring.left_out)
+    return _traced(type(network).__name__, traced, arguments)
 
 
 def _read_keras_model(network: Any, arguments: Arguments) -> Traced:
@@ -182,9 +191,43 @@ def _trace_loaded(name: str, loaded: Loaded, arguments: Arguments) -> Traced:
     inputs = arguments.example_inputs or loaded.example_inputs
     traced = trace_module(loaded.module, inputs, arguments.include)
     with torch.no_grad():
-        graph = traced.wiring.graph(traced.parameters, arguments.kernel_norm)
-    notes = (*loaded.notes, *traced.notes)
-    return Traced(name, graph, notes, traced.n_outputs, traced.wiring.left_out)
+        return _traced(name, replace(traced, notes=(*loaded.notes, *traced.notes)), arguments)
+
+
+def _traced(name: str, traced: TracedModule, arguments: Arguments) -> Traced:
+    graph = traced.wiring.graph(traced.parameters, arguments.kernel_norm)
+    rescalable = traced.rescalable is not None
+    return Traced(
+        name,
+        graph,
+        traced.notes,
+        traced.n_outputs,
+        traced.wiring.left_out,
+        rescalable,
+        partial(_canonical, traced, graph, arguments.kernel_norm)
+        if rescalable and graph.n_strengths <= MOST_RESCALED
+        else None,
+    )
+
+
+@torch.no_grad()
+def _canonical(traced: TracedModule, graph: NeuronGraph, kernel_norm: str) -> NeuronGraph:
+    """Return the graph with the strengths of the whole network in canonical scaling."""
+    assert traced.rescalable is not None
+    if traced.rescalable is traced.wiring:
+        return canonical_scaling(graph)
+    whole = traced.rescalable.graph(traced.parameters, kernel_norm)
+    blocks = canonical_scaling(whole).blocks
+    places = traced.wiring.places_in(traced.rescalable)
+    return graph.with_flat_strengths(torch.cat([blocks[i].strengths.flatten() for i in places]))
+
+
+@torch.no_grad()
+def canonical_scaling(graph: NeuronGraph) -> NeuronGraph:
+    """Return a whole network's graph in canonical scaling, on the CPU and lying flat."""
+    flat = graph.to("cpu")
+    flat = flat.with_flat_strengths(flat.flat_strengths().detach())
+    return canonical(flat, ties(flat))
 
 
 def _read_weights_file(network: str | os.PathLike[str], arguments: Arguments) -> Traced:

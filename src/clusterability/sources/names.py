@@ -71,6 +71,11 @@ def example(name: str) -> Path:
     return Path(str(files("clusterability") / "data" / f"{name}.npz"))
 
 
+def is_shipped(network: object) -> bool:
+    """Whether this is the path of a network that the package ships."""
+    return isinstance(network, Path) and network in [example(name) for name in examples()]
+
+
 def _call(module_name: str, attribute: str) -> nn.Module:
     """Import a module, from the current folder too, and call its attribute without arguments."""
     from torch import nn

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from clusterability.graph import NeuronGraph
-from clusterability.sources.kinds import Arguments, Traced, check_applies, find_kind
-from clusterability.sources.names import example, exists
+from clusterability.sources.kinds import (
+    Arguments,
+    Traced,
+    canonical_scaling,
+    check_applies,
+    find_kind,
+)
+from clusterability.sources.names import example, exists, is_shipped
 from clusterability.tracing.chains.chain import check_include
 from clusterability.tracing.chains.statedict import checked_order
 from clusterability.tracing.examples import check_inputs
@@ -69,7 +76,11 @@ def trace(
 def _read(network: AnyNetwork, arguments: Arguments) -> Traced:
     kind = find_kind(network)
     check_applies(kind, arguments)
-    return kind.read(network, arguments)
+    traced = kind.read(network, arguments)
+    if is_shipped(network):  # its hidden layers are ReLUs, which its file does not tell
+        canonical = partial(canonical_scaling, traced.graph)
+        return replace(traced, rescalable=True, canonical=canonical)
+    return traced
 
 
 def neuron_graph(

@@ -16,6 +16,7 @@ from clusterability.tracing.chains.chain import check_include
 from clusterability.tracing.effective import effective_parameter, has_unread_hooks
 from clusterability.tracing.examples import inferred_inputs
 from clusterability.tracing.exporting import exported
+from clusterability.tracing.homogeneity import homogeneity
 from clusterability.tracing.naming import split_name
 from clusterability.tracing.walking import Computed, Walked, walk
 from clusterability.wiring.wiring import Wiring
@@ -27,12 +28,15 @@ class TracedModule:
 
     ``wiring.graph(parameters)`` reads the parameters when it is called, so it follows training.
     ``n_outputs`` is the width of a single output (batch, width); None for outputs of other forms.
+    ``rescalable`` is the wiring with nothing left out if hidden neurons can be scaled such that the
+    function stays, else None.
     """
 
     wiring: Wiring
     parameters: Mapping[str, Tensor]
     notes: tuple[str, ...]
     n_outputs: int | None = None
+    rescalable: Wiring | None = None
 
 
 def trace_module(
@@ -68,7 +72,21 @@ def trace_module(
     if hooked:
         notes.append(f"forward hooks are not taken into account: those of {listed(hooked)}")
     parameters = Effective(module, walked.computed)
-    return TracedModule(wiring, parameters, (*notes, *more), _n_outputs(program))
+    rescalable = _rescalable(program, walked, wiring)
+    return TracedModule(wiring, parameters, (*notes, *more), _n_outputs(program), rescalable)
+
+
+def _rescalable(
+    program: torch.export.ExportedProgram, walked: Walked, wiring: Wiring
+) -> Wiring | None:
+    """Return the wiring with nothing left out if every hidden neuron can be scaled."""
+    whole = wiring
+    if wiring.left_out:
+        try:
+            whole, _ = assemble(walked, ("dense", "input"))
+        except InputError:
+            return None
+    return whole if homogeneity(program).allows_scaling(whole) else None
 
 
 def walked_program(

@@ -66,6 +66,20 @@ class Wiring:
                     names.update(dict.fromkeys(scale.parameter_names))
         return tuple(names)
 
+    def places_in(self, whole: Wiring) -> list[int]:
+        """Return the number of each connection in a wiring of the same network with more parts.
+
+        >>> part = Wiring((Layer("a", 2), Layer("b", 2)), (Connection(0, 1, Weight("b.weight")),))
+        >>> layers = (Layer("input", 3), *part.layers)
+        >>> joined = (Connection(0, 1, Weight("a.weight")), Connection(1, 2, Weight("b.weight")))
+        >>> part.places_in(Wiring(layers, joined))
+        [1]
+        """
+        known = {_key(connection) for connection in self.connections}
+        found = [i for i, c in enumerate(whole.connections) if _key(c) in known]
+        assert len(found) == len(self.connections), "the whole lacks connections of the part"
+        return found
+
     @cached_property
     def _joints(self) -> tuple[tuple[Weight, tuple[Joint, ...]], ...]:
         """The weights, each with its connections; connections in a row share one entry."""
@@ -159,6 +173,10 @@ class Wiring:
         for target, connection in missed.items():
             if target not in reached:
                 raise InputError(_why_zero(connection))
+
+
+def _key(connection: Connection) -> tuple[object, ...]:
+    return connection.weight, connection.inputs, connection.routes
 
 
 def _why_zero(connection: Connection) -> str:

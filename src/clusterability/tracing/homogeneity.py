@@ -18,6 +18,8 @@ from torch import fx
 
 from clusterability.shown import quoted
 from clusterability.tracing.walking import bound_arguments, module_path, operation_name
+from clusterability.wiring.connections import Connection
+from clusterability.wiring.wiring import Wiring
 
 _WEIGHTS = {
     *("aten.linear", "aten.mm", "aten.matmul", "aten.addmm", "aten.convolution"),
@@ -84,6 +86,22 @@ class Homogeneity:
     biases: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
+
+    def refusals(self, wiring: Wiring) -> Iterator[tuple[Connection, str]]:
+        """Yield the connections whose source cannot be scaled, each with the reason."""
+        targets = {connection.target for connection in wiring.connections}
+        for connection in wiring.connections:
+            name = connection.weight.name
+            reason = self.reasons.get(name, f"how {quoted(name)} is applied is not followed")
+            if connection.source in targets and reason:
+                yield connection, reason
+
+    def allows_scaling(self, wiring: Wiring) -> bool:
+        """Whether every hidden neuron of the wiring can be scaled, each weight used once."""
+        names = {connection.weight.name for connection in wiring.connections}
+        names |= {bias for name, bias in self.biases.items() if name in names}
+        used_once = all(self.uses.get(name) == 1 for name in names)
+        return used_once and next(self.refusals(wiring), None) is None
 
 
 def homogeneity(program: torch.export.ExportedProgram) -> Homogeneity:
