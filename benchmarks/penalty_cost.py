@@ -1,9 +1,10 @@
-"""What does the eigenvalue penalty cost over a plain step, and how near are its eigenvalues?
+"""What do the eigenvalue penalty and normalization cost over a plain step?
 
     python benchmarks/penalty_cost.py [--rounds 20] [--steps 20] [--json PATH]
 
 MLP 784-256-256-256-256-10, batches of 128 random inputs, Adam, one thread, eigenvalues 2 to 12 of
-the whole graph. Two loops: plain torch with ``EigenvaluePenalty``, and the package's own. The
+the whole graph, or algorithm 2 before each step. Two loops: plain torch with ``EigenvaluePenalty``
+and ``HiddenScales``, and the package's own. The
 variants take turns in one run, by the processor's time; of each the shortest round counts, and the
 median is beside it.
 The network is trained all the while, so that the eigenvalues are those of moving weights; their
@@ -23,6 +24,7 @@ from torch import nn
 from clusterability import EigenvaluePenalty, NeuronGraph
 from clusterability.experiments.environment import environment
 from clusterability.penalties import Eigenvalues
+from clusterability.promoting import HiddenScales
 from clusterability.spectral.following import Follower
 from clusterability.training import build
 from clusterability.training.mlp_stack import MLPStack
@@ -41,16 +43,19 @@ def batches(n_samples: int = 4096) -> tuple[torch.Tensor, torch.Tensor]:
     return x, torch.randint(10, (n_samples,), generator=generator)
 
 
-def plain_loop(every: int | None) -> Step:
+def plain_loop(every: int | None = None, is_normalized: bool = False) -> Step:
     """A step of a plain torch loop, with the penalty unless ``every`` is None."""
     model = build("mlp", (1, 28, 28), 10)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     penalty = None
     if every is not None:
         penalty = EigenvaluePenalty(model, EIGENVALUES, input_shape=(1, 28, 28), every=every)
+    scales = HiddenScales(model, torch.zeros(1, 1, 28, 28)) if is_normalized else None
     x, y = batches()
 
     def step() -> None:
+        if scales is not None:
+            scales.normalize_()
         chosen = torch.randint(len(x), (BATCH,))
         loss = nn.functional.cross_entropy(model(x[chosen]), y[chosen])
         if penalty is not None:
@@ -62,19 +67,27 @@ def plain_loop(every: int | None) -> Step:
     return step
 
 
-def own_loop(is_penalized: bool) -> tuple[Step, MLPStack]:
+def own_loop(every: int | None = None, is_normalized: bool = False) -> tuple[Step, MLPStack]:
     """A step of the package's own loop."""
     stack = MLPStack([build("mlp", (1, 28, 28), 10)], 1e-3, torch.device("cpu"))
-    penalty = Eigenvalues(stack.kernel_names, WEIGHT, EIGENVALUES)
-    stack.start_epoch((), None, [penalty] if is_penalized else [])
+    penalties = []
+    if every is not None:
+        penalties = [Eigenvalues(stack.kernel_names, WEIGHT, EIGENVALUES, every)]
+    stack.start_epoch((), None, penalties)
     x, y = batches()
     samples = Samples(x, nn.functional.one_hot(y, 10).float(), False)
-    return lambda: stack.step(samples, torch.randint(len(x), (1, BATCH))), stack
+
+    def step() -> None:
+        if is_normalized:
+            stack.normalize("weights")
+        stack.step(samples, torch.randint(len(x), (1, BATCH)))
+
+    return step, stack
 
 
 def errors_of_following(n_prunings: int = 10) -> dict[str, float]:
     """Largest error of an eigenvalue, of weights that are trained and pruned every ten steps."""
-    step, stack = own_loop(True)
+    step, stack = own_loop(every=1)
     follower, found = Follower(EIGENVALUES[-1]), {"between_prunings": 0.0, "after_pruning": 0.0}
     for i in range(10 * n_prunings):
         is_pruned = i % 10 == 0 and i > 0
@@ -108,11 +121,14 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     steps = {
-        "plain_torch": plain_loop(None),
-        "plain_torch_every_1": plain_loop(1),
-        "plain_torch_every_4": plain_loop(4),
-        "own_loop": own_loop(False)[0],
-        "own_loop_penalized": own_loop(True)[0],
+        "plain_torch": plain_loop(),
+        "plain_torch_every_1": plain_loop(every=1),
+        "plain_torch_every_4": plain_loop(every=4),
+        "plain_torch_normalized": plain_loop(is_normalized=True),
+        "own_loop": own_loop()[0],
+        "own_loop_every_1": own_loop(every=1)[0],
+        "own_loop_every_4": own_loop(every=4)[0],
+        "own_loop_normalized": own_loop(is_normalized=True)[0],
     }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(args.rounds):
@@ -120,13 +136,10 @@ def main() -> None:
             seconds[name].append(timed(step, args.steps))
     best = {name: min(values) for name, values in seconds.items()}
     middle = {name: median(values) for name, values in seconds.items()}
-    pairs = [
-        ("plain_torch_every_1", "plain_torch"),
-        ("plain_torch_every_4", "plain_torch"),
-        ("own_loop_penalized", "own_loop"),
-    ]
+    bases = ("plain_torch", "own_loop")
+    pairs = [(name, base) for base in bases for name in steps if name.startswith(f"{base}_")]
     report = {
-        "question": "What does the eigenvalue penalty cost over a plain step?",
+        "question": "What do the eigenvalue penalty and normalization cost over a plain step?",
         "eigenvalues": EIGENVALUES,
         "best_seconds": best,
         "median_seconds": middle,

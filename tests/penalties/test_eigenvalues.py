@@ -236,7 +236,7 @@ def test_eigenvalues_are_followed_where_masks_change():
             weights = [w * (w.abs() > w.abs().quantile(share)) for w in weights]
         graph = NeuronGraph.chain([w.abs() for w in weights])
         exact = eigenvalues(graph)[:12].float()
-        assert torch.allclose(follower(graph).values, exact, atol=1e-3, rtol=0), step
+        assert torch.allclose(follower(graph).values, exact[1:], atol=1e-3, rtol=0), step
 
 
 @pytest.mark.parametrize(

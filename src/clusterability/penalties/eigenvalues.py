@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from clusterability.arguments import eigenvalue_indices
+from clusterability.compiling import compiled
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.spectral.following import DENSE_SIDE, Eigenpairs, Follower
 
@@ -48,13 +50,16 @@ class MeanEigenvalue:
 
     def slope(self, graph: NeuronGraph) -> Slope:
         """Return the mean with what its gradient is made of."""
+        return Slope.of(self.eigenpairs(graph), graph.layer_sizes)
+
+    def eigenpairs(self, graph: NeuronGraph) -> Eigenpairs:
+        """Return the chosen eigenvalues and their eigenvectors."""
         found = self.follower(graph)
-        chosen = [index - 1 for index in self.eigenvalues]
+        chosen = [index - 2 for index in self.eigenvalues]
         first, last = chosen[0], chosen[-1] + 1
         # A slice is a view; an index makes a copy.
         which = slice(first, last) if last - first == len(chosen) else chosen
-        pairs = Eigenpairs(found.values[..., which], found.rows[..., which, :])
-        return Slope.of(pairs, graph.layer_sizes)
+        return Eigenpairs(found.values[..., which], found.rows[..., which, :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +156,7 @@ class Eigenvalues:
         self.kernel_names, self.weight = tuple(kernel_names), weight
         self.mean, self.every = MeanEigenvalue(eigenvalues), every
         self._n_steps = 0
-        self._kept: list[Tensor] = []
+        self._kept: dict[str, Tensor] = {}
 
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the penalty of each run, (n_runs,)."""
@@ -162,20 +167,29 @@ class Eigenvalues:
     ) -> None:
         """Add the gradient to ``gradients`` in place; that of ``|w|`` at 0 is 0."""
         if self.every == 1:
-            slope = self.mean.slope(self._graph(parameters))
-            for i, name in enumerate(self.kernel_names):
-                of_strengths = slope.right[i + 1].mT @ slope.left[i]
-                gradients[name].addcmul_(of_strengths, parameters[name].sign(), value=self.weight)
+            self._add_slope(parameters, gradients)
             return
         if self._n_steps % self.every == 0:
-            slope = self.mean.slope(self._graph(parameters))
-            self._kept = [
-                (slope.right[i + 1].mT @ slope.left[i]).mul_(parameters[name].sign())
-                for i, name in enumerate(self.kernel_names)
-            ]
+            self._kept = {name: torch.zeros_like(parameters[name]) for name in self.kernel_names}
+            self._add_slope(parameters, self._kept)
         self._n_steps += 1
-        for name, kept in zip(self.kernel_names, self._kept, strict=True):
-            gradients[name].add_(kept, alpha=self.weight)
+        for name, kept in self._kept.items():
+            gradients[name].add_(kept)
+
+    def _add_slope(self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
+        graph = self._graph(parameters)
+        kernels = [parameters[name] for name in self.kernel_names]
+        into = [gradients[name] for name in self.kernel_names]
+        if all(_can_compile(tensor) for tensor in (*kernels, *into)):
+            found, offsets = self.mean.eigenpairs(graph), graph.offsets
+            terms = _Terms.of(found)
+            for i, pair in enumerate(zip(kernels, into, strict=True)):
+                terms.add_gradient(*pair, int(offsets[i]), int(offsets[i + 1]), self.weight)
+            return
+        slope = self.mean.slope(graph)
+        for i, (kernel, gradient) in enumerate(zip(kernels, into, strict=True)):
+            of_strengths = slope.right[i + 1].mT @ slope.left[i]
+            gradient.addcmul_(of_strengths, kernel.sign(), value=self.weight)
 
     def _graph(self, parameters: Mapping[str, Tensor]) -> NeuronGraph:
         strengths = [parameters[name].abs().mT for name in self.kernel_names]
@@ -183,3 +197,66 @@ class Eigenvalues:
         layers = tuple(Layer(f"layer{i}", size) for i, size in enumerate(sizes))
         blocks = tuple(Block(i, i + 1, block) for i, block in enumerate(strengths))
         return NeuronGraph.unchecked(layers, blocks)
+
+
+def _can_compile(tensor: Tensor) -> bool:
+    """Whether the compiled loop can read or change this tensor."""
+    known = tensor.dtype in (torch.float32, torch.float64)
+    return tensor.device.type == "cpu" and known and tensor.is_contiguous()
+
+
+class _Terms:
+    """What the gradient of a mean of eigenvalues is made of, for the compiled loop.
+
+    Differs from :class:`Slope` in that the sum for each weight is made in the cache and added to
+    the gradient at once, with the weight's sign.
+
+    Args:
+        squares: (n_runs, n_neurons), the mean of (1 - lambda) y^2.
+        rows: (n_runs, n, n_neurons), the eigenvectors, n a multiple of 4.
+        scaled: -2 / n_eigenvalues times these.
+    """
+
+    def __init__(self, squares: Tensor, rows: Tensor, scaled: Tensor) -> None:
+        self._arrays = (squares.numpy(), rows.numpy(), scaled.numpy())
+
+    @classmethod
+    def of(cls, found: Eigenpairs) -> _Terms:
+        n = found.rows.shape[-2]
+        rows = nn.functional.pad(found.rows, (0, 0, 0, -n % 4))
+        sigma = (1 - found.values) / n
+        squares = torch.einsum("rk,rkn->rn", sigma, found.rows.square())
+        return cls(squares, rows, rows * (-2 / n))
+
+    def add_gradient(
+        self, kernel: Tensor, gradient: Tensor, source: int, target: int, weight: float
+    ) -> None:
+        """Add that of a kernel, (n_runs, out, in), between layers that begin at these neurons."""
+        weights = kernel.numpy()
+        scale = weights.dtype.type(weight)
+        _add_terms(weights, gradient.numpy(), *self._arrays, source, target, scale)
+
+
+@compiled(reorder=True)
+def _add_terms(  # type: ignore[no-untyped-def]
+    kernels, gradients, squares, rows, scaled, source, target, scale
+):
+    n_runs, n_out, n_in = kernels.shape
+    terms = np.empty(n_in, kernels.dtype)
+    for run in range(n_runs):
+        of_inputs = squares[run, source : source + n_in]
+        for j in range(n_out):
+            o = target + j
+            for i in range(n_in):
+                terms[i] = of_inputs[i] + squares[run, o]
+            for k in range(0, rows.shape[1], 4):
+                y0, y1 = scaled[run, k, o], scaled[run, k + 1, o]
+                y2, y3 = scaled[run, k + 2, o], scaled[run, k + 3, o]
+                x0, x1 = rows[run, k, source:], rows[run, k + 1, source:]
+                x2, x3 = rows[run, k + 2, source:], rows[run, k + 3, source:]
+                for i in range(n_in):
+                    terms[i] += y0 * x0[i] + y1 * x1[i] + y2 * x2[i] + y3 * x3[i]
+            weights, added = kernels[run, j], gradients[run, j]
+            for i in range(n_in):
+                signed = terms[i] if weights[i] > 0 else -terms[i]
+                added[i] += scale * signed if weights[i] != 0 else terms[i] - terms[i]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,8 +50,8 @@ class Eigenpairs:
     """Eigenpairs of L_norm.
 
     Attributes:
-        values: (..., n) eigenvalues, ascending; NaN for a graph of a batch with a strength that is
-            not finite.
+        values: (..., n) eigenvalues, ascending from the second on; NaN for a graph of a batch
+            with a strength that is not finite.
         rows: (..., n, n_neurons), the eigenvectors y, with y' D y = 1; 0 at isolated neurons, and
             where two-colorable graphs have the eigenvalue 1.
     """
@@ -62,15 +63,17 @@ class Eigenpairs:
 class Follower:
     """The smallest eigenpairs of L_norm of a graph whose strengths change step by step.
 
+    The first, of eigenvalue 0, is known and left out.
+
     Args:
-        n_smallest: number of eigenpairs, the trivial one of eigenvalue 0 included; at least 2.
+        n_smallest: number of eigenpairs, with the first; at least 2.
         dense_side: graphs of up to this many neurons are solved as one matrix.
 
     Attributes:
         start: (..., n_vectors, size), from which the next iteration starts; None before the first.
 
     >>> from clusterability import toy
-    >>> Follower(3)(toy.barbell()).values[1:]
+    >>> Follower(3)(toy.barbell()).values
     tensor([0.1134, 1.0833])
     """
 
@@ -86,58 +89,69 @@ class Follower:
         Raises:
             InputError: if the graph has fewer neurons, or fewer eigenvalues below 1.
         """
+        self._check(graph)
+        found = self._solve(graph)
+        if found is not None:
+            return found
         degrees = graph.degrees()
         finite = torch.isfinite(degrees).all(-1)
-        if bool(finite.all()):
-            return self._follow(graph, degrees)
-        graph = _without(graph, ~finite)
-        found = self._follow(graph, graph.degrees())
+        found = self._solve(_without(graph, ~finite))
+        assert found is not None
         bad = torch.where(finite, 0.0, torch.nan).to(degrees.dtype)
         return Eigenpairs(found.values + bad[..., None], found.rows + bad[..., None, None])
 
-    def _follow(self, graph: NeuronGraph, degrees: Tensor) -> Eigenpairs:
+    def _check(self, graph: NeuronGraph) -> None:
         if graph.n_neurons < self.n_smallest:
             raise InputError(
                 f"eigenvalue {self.n_smallest} is asked for, but the graph has "
                 f"{graph.n_neurons} neurons; ask for eigenvalues up to {graph.n_neurons}"
             )
         if graph.n_neurons <= self.dense_side:
-            return _solve_densely(graph, degrees, self.n_smallest)
+            return
         if self._halves is None or not self._halves.fit(graph):
             self._halves = _Halves(graph)
-        matrix = _NormalizedMatrix(graph, degrees, self._halves)
-        n_wanted, n_most = self.n_smallest - 1, min(self._halves.sizes) - 1
-        if n_wanted > n_most:
+        n_most = min(self._halves.sizes) - 1
+        if self.n_smallest - 1 > n_most:
             raise InputError(
                 f"eigenvalue {self.n_smallest} is asked for, but only {n_most + 1} eigenvalues of "
                 f"this graph are below 1; ask for eigenvalues up to {n_most + 1}"
             )
-        n_vectors = min(8 * -(-(n_wanted + GUARDS) // 8), n_most)
-        values, halves = self._iterate(matrix, n_wanted, n_vectors)
-        trivial = tuple(half[..., None, :] for half in matrix.trivial_halves)
-        halves = [torch.cat([t, h], -2) for t, h in zip(trivial, halves, strict=True)]
-        values = torch.cat([torch.zeros_like(values[..., :1]), 1 - values], -1)
-        scaled = [h * s[..., None, :] for h, s in zip(halves, matrix.scales, strict=True)]
-        return Eigenpairs(values, self._halves.joined(scaled))
 
-    def _iterate(
-        self, matrix: _NormalizedMatrix, n_wanted: int, n_vectors: int
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return the largest eigenvalues of M but the trivial one, and the eigenvectors' halves."""
-        shape = (*matrix.trivials[0].shape[:-1], n_vectors, matrix.trivials[0].shape[-1])
-        like = matrix.trivials[0]
+    def _solve(self, graph: NeuronGraph) -> Eigenpairs | None:
+        """Return the eigenpairs; None if a strength or degree is not finite."""
+        if graph.n_neurons <= self.dense_side:
+            degrees = graph.degrees()
+            if not bool(torch.isfinite(degrees).all()):
+                return None
+            return _solve_densely(graph, degrees, self.n_smallest)
+        halves, n_wanted = self._halves, self.n_smallest - 1
+        assert halves is not None
+        # With the row of ones that gives the degrees, products take a multiple of four rows.
+        n_vectors = min(4 * -(-(n_wanted + GUARDS + 1) // 4) - 1, min(halves.sizes) - 1)
+        step = self._iterate(_Adjacency(graph, halves), n_wanted, n_vectors)
+        if step is None:
+            return None
+        rows = [half[..., :n_wanted, :] for half in step.rows]
+        return Eigenpairs(1 - step.values[..., :n_wanted], halves.joined(rows))
+
+    def _iterate(self, matrix: _Adjacency, n_wanted: int, n_vectors: int) -> _Step | None:
+        """Iterate until the eigenvalues stay; None if a strength or degree is not finite."""
+        shape, like = matrix.row_shape(n_vectors), matrix.like
         is_cold = self.start is None or self.start.shape != shape
-        vectors = _noise(shape, like) if self.start is None or is_cold else self.start.to(like)
+        rows = _noise(shape, like) if self.start is None or is_cold else self.start.to(like)
         converged = CONVERGED if like.dtype == torch.float32 else CONVERGED**2
         for i in range(COLD_ITERATIONS):
-            values, halves, vectors, before = matrix.iterate(vectors)
-            gain = float((values - before)[..., :n_wanted].abs().amax())
+            step = matrix.iterate(rows)
+            if step is None:
+                return None
+            rows = step.rows[0]
+            gain = float((step.values - step.before)[..., :n_wanted].abs().amax())
             is_cold = is_cold or (i == 0 and gain > LOST)
             enough = converged if is_cold else (CHANGED if i == 0 else CHANGED / 10)
             if gain <= enough or (not is_cold and i + 1 == WARM_ITERATIONS):
                 break
-        self.start = vectors
-        return values[..., :n_wanted], [half[..., :n_wanted, :] for half in halves]
+        self.start = rows
+        return step
 
 
 class _Halves:
@@ -165,43 +179,45 @@ class _Halves:
         """Whether they are those of this graph."""
         return self._key == _structure(graph)
 
-    def split(self, values: Tensor, layer_sizes: list[int]) -> list[Tensor]:
-        """Return the halves of values (..., n_neurons)."""
-        parts: list[list[Tensor]] = [[] for _ in self.sizes]
-        for (half, _), part in zip(self.places, torch.split(values, layer_sizes, -1), strict=True):
-            parts[half].append(part)
-        return [torch.cat(half, -1) for half in parts]
-
     def joined(self, halves: Sequence[Tensor]) -> Tensor:
         """Return the neurons of all halves in the order of the graph."""
         return torch.cat([halves[half][..., span] for half, span in self.places], -1)
 
 
-class _NormalizedMatrix:
-    """M = D^-1/2 A D^-1/2 between two halves, [[0, B], [B', 0]], or within one.
+class _Step(NamedTuple):
+    """What one step of the iteration finds.
 
     Attributes:
-        scales: of each half, (..., size), the diagonal of D^-1/2, 0 for isolated neurons.
-        trivials: of each half, the part of the eigenvector D^1/2 1 there, of length 1.
+        values: (..., n) eigenvalues of D^-1/2 A D^-1/2, descending, without the trivial one.
+        before: what they were for the rows before the step.
+        rows: of each half, (..., n, size), the eigenvectors y with y' D y = 1 over both; those of
+            the first half start the next step.
     """
 
-    def __init__(self, graph: NeuronGraph, degrees: Tensor, halves: _Halves) -> None:
+    values: Tensor
+    before: Tensor
+    rows: list[Tensor]
+
+
+class _Adjacency:
+    """A, between two halves, [[0, B], [B', 0]], or within one.
+
+    Steps are taken with y = D^-1/2 x in place of the eigenvectors x of D^-1/2 A D^-1/2, so that the
+    first product needs no degrees and, with a row of ones, gives those of the other half.
+    """
+
+    def __init__(self, graph: NeuronGraph, halves: _Halves) -> None:
         self._graph, self._halves, self._last = graph, halves, len(halves.sizes) - 1
-        sizes = graph.layer_sizes
-        self.scales = halves.split(inverse_root(degrees), sizes)
-        roots = halves.split(degrees.sqrt(), sizes)
-        lengths = (torch.linalg.vector_norm(root, dim=-1, keepdim=True) for root in roots)
-        self.trivials = [r / n.clamp_min(1e-30) for r, n in zip(roots, lengths, strict=True)]
+        self.like = graph.blocks[0].strengths
 
-    @property
-    def trivial_halves(self) -> list[Tensor]:
-        """The eigenvector of eigenvalue 1, of length 1 over all halves."""
-        return [trivial * len(self.trivials) ** -0.5 for trivial in self.trivials]
+    def row_shape(self, n_vectors: int) -> tuple[int, ...]:
+        """Return the shape of the rows from which a step starts."""
+        return (*self._graph.batch_shape, n_vectors, self._halves.sizes[0])
 
-    def multiply(self, rows: Tensor, half: int) -> Tensor:
-        """Return the products with rows (..., n, size) that lie in a half, in the other half."""
+    def multiply(self, rows: Tensor, half: int) -> tuple[Tensor, Tensor]:
+        """Return the products with rows (..., n, size) of a half, and the other half's degrees."""
         places, other = self._halves.places, self._last - half
-        scaled = rows * self.scales[half][..., None, :]
+        rows = torch.cat([rows, rows.new_ones(1).expand(*rows.shape[:-2], 1, rows.shape[-1])], -2)
         image = rows.new_zeros(*rows.shape[:-1], self._halves.sizes[other])
         for block in self._graph.blocks:
             (source_half, source), (target_half, target) = (
@@ -209,42 +225,73 @@ class _NormalizedMatrix:
                 places[block.target],
             )
             if source_half == half:
-                image[..., target] += scaled[..., source] @ block.strengths
+                image[..., target] += rows[..., source] @ block.strengths
             if target_half == half:
-                image[..., source] += scaled[..., target] @ block.strengths.mT
-        return image * self.scales[other][..., None, :]
+                image[..., source] += rows[..., target] @ block.strengths.mT
+        return image[..., :-1, :], image[..., -1, :]
 
-    def iterate(self, rows: Tensor) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
-        """Take one step of the iteration, from rows (..., n, size) in the first half.
-
-        Returns:
-            Eigenvalues of M, (..., n), descending; the eigenvectors' halves; the rows for the next
-            step; and what the eigenvalues were for the rows before the step.
-        """
-        image = self.multiply(rows, 0)
+    def iterate(self, rows: Tensor) -> _Step | None:
+        """Take one step from rows (..., n, size) of the first half; None if degrees overflow."""
+        image, degrees = self.multiply(rows, 0)
+        if not bool(torch.isfinite(degrees.sum())):
+            return None
+        large = _Scales.of(degrees)
+        image = image * large.inverse
         if not self._halves.are_two:
-            before = (rows * image).sum(-1)
-            basis = _orthonormal(self.trivials[0], image + rows)
-            product = self.multiply(basis, 0)
-            values, rotation = _descending(product @ basis.mT)
-            vectors = rotation.mT @ basis
-            return values, [vectors], vectors, before
-        before = torch.linalg.vector_norm(image, dim=-1)
-        basis = _orthonormal(self.trivials[1], image)
-        product = self.multiply(basis, 1)
+            return self._iterate_within_one(rows, image, large)
+        basis = _orthonormal(large.trivial, image)
+        product, degrees = self.multiply(basis * large.inverse, 1)
+        small = _Scales.of(degrees)
+        product = product * small.inverse
+        lengths = torch.linalg.vector_norm(rows * small.root, dim=-1)
+        before = torch.linalg.vector_norm(image, dim=-1) / lengths.clamp_min(1e-30)
         squares, rotation = _descending(product @ product.mT)
         is_known = squares > 10 * torch.finfo(squares.dtype).eps
         values = torch.where(is_known, squares, 0).sqrt()
-        inverse = torch.where(is_known, values, 1).reciprocal() * is_known
-        small = (rotation.mT @ product) * inverse[..., None]
-        large = (rotation.mT @ basis) * is_known[..., None]
-        return values, [small * 0.5**0.5, large * 0.5**0.5], small, before
+        divided = torch.where(is_known, values, 1).reciprocal() * is_known
+        found = [
+            ((rotation.mT * (divided * 0.5**0.5)[..., None]) @ product) * small.inverse,
+            ((rotation.mT * (is_known * 0.5**0.5)[..., None]) @ basis) * large.inverse,
+        ]
+        return _Step(values, before, found)
+
+    def _iterate_within_one(self, rows: Tensor, image: Tensor, scales: _Scales) -> _Step:
+        vectors = rows * scales.root
+        squared = vectors.square().sum(-1).clamp_min(1e-30)
+        before = (vectors * image).sum(-1) / squared
+        basis = _orthonormal(scales.trivial, image + vectors)
+        product = self.multiply(basis * scales.inverse, 0)[0] * scales.inverse
+        values, rotation = _descending(product @ basis.mT)
+        return _Step(values, before, [(rotation.mT @ basis) * scales.inverse])
+
+
+class _Scales(NamedTuple):
+    """Of one half, (..., 1, size) each.
+
+    Attributes:
+        root, inverse: the diagonals of D^1/2 and D^-1/2, 0 for isolated neurons.
+    """
+
+    root: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, degrees: Tensor) -> _Scales:
+        """Return those of degrees (..., size)."""
+        root = degrees[..., None, :].sqrt()
+        return cls(root, root.reciprocal().masked_fill_(root == 0, 0))
+
+    @property
+    def trivial(self) -> Tensor:
+        """D^1/2 1, of length 1."""
+        length = torch.linalg.vector_norm(self.root, dim=-1, keepdim=True)
+        trivial: Tensor = self.root / length.clamp_min_(1e-30)
+        return trivial
 
 
 def _orthonormal(unit: Tensor, rows: Tensor) -> Tensor:
-    """Return orthonormal rows that span ``rows`` less their part along ``unit``."""
-    columns = torch.cat([unit[..., None, :], rows], -2).mT
-    basis: Tensor = torch.linalg.qr(columns)[0]
+    """Return orthonormal rows that span ``rows`` less their part along ``unit`` (..., 1, size)."""
+    basis: Tensor = torch.linalg.qr(torch.cat([unit, rows], -2).mT)[0]
     return basis.mT[..., 1:, :].contiguous()
 
 
@@ -280,5 +327,5 @@ def _solve_densely(graph: NeuronGraph, degrees: Tensor, n_smallest: int) -> Eige
     adjacency = graph.product(identity.expand(*graph.batch_shape, -1, -1).contiguous())
     laplacian = identity - scale[..., None] * adjacency * scale[..., None, :]
     values, vectors = torch.linalg.eigh(laplacian)
-    rows = (vectors[..., :n_smallest] * scale[..., None]).mT.to(degrees.dtype)
-    return Eigenpairs(values[..., :n_smallest].to(degrees.dtype), rows)
+    rows = (vectors[..., 1:n_smallest] * scale[..., None]).mT.to(degrees.dtype)
+    return Eigenpairs(values[..., 1:n_smallest].to(degrees.dtype), rows)
