@@ -144,7 +144,9 @@ def _describe_run(run: TrainedRun, phase: str) -> dict[str, Any]:
 
 
 def _describe_measurement(found: Clusterability) -> dict[str, Any]:
-    return {
+    canonical = {} if found.canonical is None else vars(found.canonical)
+    scaled = {f"canonical_{name}": value for name, value in canonical.items()}
+    return scaled | {
         f"{prefix}{name}": value
         for prefix, clustering in (("", found.plain), ("refined_", found.refined))
         for name, value in (
@@ -163,7 +165,7 @@ def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
         return {
             name: statistics.fmean(part[name] for part in parts)
             for name in names
-            if all(part[name] is not None for part in parts)
+            if all(part.get(name) is not None for part in parts)
         }
 
     found: dict[str, Any] = mean_of(
@@ -175,6 +177,7 @@ def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
         found[conventions] = {
             **mean_of(parts, names),
             **mean_of(parts, [f"refined_{name}" for name in names]),
+            **mean_of(parts, ["canonical_ncut", "canonical_refined_ncut"]),
             "ncut_std": statistics.pstdev(part["ncut"] for part in parts),
             "n_significant": sum(part["p_value"] < 0.02 for part in parts),
             "refined_n_significant": sum(part["refined_p_value"] < 0.02 for part in parts),
