@@ -4,18 +4,31 @@ import pytest
 
 from clusterability import Clusterability
 from clusterability.experiments import training_conditions
-from clusterability.experiments.conditions import Condition, cnn_conditions, mlp_conditions
+from clusterability.experiments.conditions import (
+    Condition,
+    cnn_conditions,
+    mlp_conditions,
+    promoting_conditions,
+)
 from clusterability.experiments.published import published_row
 from clusterability.training.spec import TrainingSpec
 
 
 def test_every_condition_stands_in_a_table():
-    conditions = [*mlp_conditions(), *cnn_conditions()]
+    conditions = [*mlp_conditions(), *cnn_conditions(), *promoting_conditions()]
     names = [condition.name for condition in conditions]
-    assert len(set(names)) == len(names) == 29
+    assert len(set(names)) == len(names) == 40
     for condition in conditions:
         line = (condition.table, condition.dataset, condition.treatment)
-        assert published_row(*line, "pruned"), condition.name
+        assert bool(published_row(*line, "pruned")) == bool(condition.table), condition.name
+
+
+def test_section_4_has_the_penalty_and_the_initialization_of_its_tables():
+    by_name = {condition.name: condition.spec for condition in promoting_conditions()}
+    penalized = by_name["table-1-penalty"].choices()
+    assert penalized.items() >= {"eigenvalue_penalty": 0.05, "normalize": True}.items()
+    assert by_name["table-1-penalty-slip"].choices() == penalized | {"pruned_norm": "threshold"}
+    assert (by_name["mnist-init"].tags, by_name["mnist-init"].beta) == (10, 0.6)
 
 
 def test_published_numbers_are_the_papers():
@@ -34,7 +47,7 @@ def test_conditions_are_the_specs_of_the_command():
 def test_a_condition_from_training_to_the_table(tmp_path, monkeypatch, capsys):
     spec = TrainingSpec("small-mlp", "digits", dropout=True, epochs=2, pruning_epochs=1)
     tiny = Condition("tiny", spec, "A.5", "MNIST", "Dropout")
-    monkeypatch.setattr(training_conditions, "mlp_conditions", lambda: [tiny])
+    monkeypatch.setitem(training_conditions.GROUPS, "mlp", lambda: [tiny])
     runs, path = tmp_path / "runs", tmp_path / "report.json"
     arguments = ["--out", str(runs), "--runs", "2"]
     training_conditions.main(arguments)
