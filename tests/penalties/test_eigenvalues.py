@@ -275,3 +275,26 @@ def test_a_kept_gradient_is_that_of_the_step_before():
             assert torch.allclose(gradients[1][name], expected[name], atol=1e-6)
         kernels = {name: 1.5 * k + 0.1 * k.square() for name, k in kernels.items()}
     assert not torch.allclose(found[0][0]["0"], found[1][0]["0"], atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_steps_are_those_of_tensors(dtype):
+    """From one start, on blocks whose memory the compiled loops cannot take."""
+    generator = torch.Generator().manual_seed(3)
+    sizes = (90, 41, 37, 22)
+    kernels = [
+        torch.rand(2, n_out, n_in, generator=generator, dtype=dtype)
+        for n_in, n_out in zip(sizes, sizes[1:], strict=False)
+    ]
+    kernels[1][1, 5] = 0
+    compiled, plain = Follower(10), Follower(10)
+    for step in range(3):
+        strengths = [kernel.mT for kernel in kernels]
+        graph = NeuronGraph.chain(strengths)
+        apart = NeuronGraph.chain([torch.stack([s, s], -1)[..., 0] for s in strengths])
+        first, second = compiled(graph), plain(apart)
+        tolerance = 2e-5 if dtype == torch.float32 else 1e-9
+        assert torch.allclose(first.values, second.values, atol=tolerance, rtol=0), step
+        squares = [found.rows.square().sum(-2) for found in (first, second)]
+        assert torch.allclose(*squares, atol=20 * tolerance, rtol=20 * tolerance), step
+        kernels = [(k + 0.01 * k.square()).clamp_max(1) for k in kernels]

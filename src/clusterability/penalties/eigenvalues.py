@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clusterability.arguments import eigenvalue_indices
 from clusterability.compiling import compiled
 from clusterability.graph import Block, Layer, NeuronGraph
+from clusterability.spectral.degrees import add_sums, can_compile
 from clusterability.spectral.following import DENSE_SIDE, Eigenpairs, Follower
 
 
@@ -52,9 +53,9 @@ class MeanEigenvalue:
         """Return the mean with what its gradient is made of."""
         return Slope.of(self.eigenpairs(graph), graph.layer_sizes)
 
-    def eigenpairs(self, graph: NeuronGraph) -> Eigenpairs:
+    def eigenpairs(self, graph: NeuronGraph, degrees: Tensor | None = None) -> Eigenpairs:
         """Return the chosen eigenvalues and their eigenvectors."""
-        found = self.follower(graph)
+        found = self.follower(graph, degrees)
         chosen = [index - 2 for index in self.eigenvalues]
         first, last = chosen[0], chosen[-1] + 1
         # A slice is a view; an index makes a copy.
@@ -155,6 +156,7 @@ class Eigenvalues:
     ) -> None:
         self.kernel_names, self.weight = tuple(kernel_names), weight
         self.mean, self.every = MeanEigenvalue(eigenvalues), every
+        self._strengths: list[Tensor] = []
         self._n_steps = 0
         self._kept: dict[str, Tensor] = {}
 
@@ -170,63 +172,62 @@ class Eigenvalues:
             self._add_slope(parameters, gradients)
             return
         if self._n_steps % self.every == 0:
-            self._kept = {name: torch.zeros_like(parameters[name]) for name in self.kernel_names}
+            for name in self.kernel_names:
+                if name in self._kept and self._kept[name].shape == parameters[name].shape:
+                    self._kept[name].zero_()
+                else:
+                    self._kept[name] = torch.zeros_like(parameters[name])
             self._add_slope(parameters, self._kept)
         self._n_steps += 1
         for name, kept in self._kept.items():
             gradients[name].add_(kept)
 
     def _add_slope(self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
-        graph = self._graph(parameters)
         kernels = [parameters[name] for name in self.kernel_names]
         into = [gradients[name] for name in self.kernel_names]
-        if all(_can_compile(tensor) for tensor in (*kernels, *into)):
-            found, offsets = self.mean.eigenpairs(graph), graph.offsets
-            terms = _Terms.of(found)
+        if can_compile(*kernels, *into):
+            graph, degrees = self._graph_and_degrees(kernels)
+            terms, offsets = _Terms(self.mean.eigenpairs(graph, degrees)), graph.offsets
             for i, pair in enumerate(zip(kernels, into, strict=True)):
                 terms.add_gradient(*pair, int(offsets[i]), int(offsets[i + 1]), self.weight)
             return
+        graph = self._graph(parameters)
         slope = self.mean.slope(graph)
         for i, (kernel, gradient) in enumerate(zip(kernels, into, strict=True)):
             of_strengths = slope.right[i + 1].mT @ slope.left[i]
             gradient.addcmul_(of_strengths, kernel.sign(), value=self.weight)
 
+    def _graph_and_degrees(self, kernels: Sequence[Tensor]) -> tuple[NeuronGraph, Tensor]:
+        """Return the graph, its strengths in memory that is kept, made in one pass."""
+        if [k.shape for k in kernels] != [s.shape for s in self._strengths]:
+            self._strengths = [torch.empty_like(kernel) for kernel in kernels]
+        graph = _chain([strengths.mT for strengths in self._strengths])
+        degrees = kernels[0].new_zeros(len(kernels[0]), graph.n_neurons)
+        for i, pair in enumerate(zip(kernels, self._strengths, strict=True)):
+            add_sums(*pair, degrees, int(graph.offsets[i + 1]), int(graph.offsets[i]))
+        return graph, degrees
+
     def _graph(self, parameters: Mapping[str, Tensor]) -> NeuronGraph:
-        strengths = [parameters[name].abs().mT for name in self.kernel_names]
-        sizes = [strengths[0].shape[-2], *(block.shape[-1] for block in strengths)]
-        layers = tuple(Layer(f"layer{i}", size) for i, size in enumerate(sizes))
-        blocks = tuple(Block(i, i + 1, block) for i, block in enumerate(strengths))
-        return NeuronGraph.unchecked(layers, blocks)
+        return _chain([parameters[name].abs().mT for name in self.kernel_names])
 
 
-def _can_compile(tensor: Tensor) -> bool:
-    """Whether the compiled loop can read or change this tensor."""
-    known = tensor.dtype in (torch.float32, torch.float64)
-    return tensor.device.type == "cpu" and known and tensor.is_contiguous()
+def _chain(strengths: Sequence[Tensor]) -> NeuronGraph:
+    sizes = [strengths[0].shape[-2], *(block.shape[-1] for block in strengths)]
+    layers = tuple(Layer(f"layer{i}", size) for i, size in enumerate(sizes))
+    blocks = tuple(Block(i, i + 1, block) for i, block in enumerate(strengths))
+    return NeuronGraph.unchecked(layers, blocks)
 
 
 class _Terms:
-    """What the gradient of a mean of eigenvalues is made of, for the compiled loop.
+    """The eigenpairs of which the compiled loop makes the gradient of their mean.
 
     Differs from :class:`Slope` in that the sum for each weight is made in the cache and added to
     the gradient at once, with the weight's sign.
-
-    Args:
-        squares: (n_runs, n_neurons), the mean of (1 - lambda) y^2.
-        rows: (n_runs, n, n_neurons), the eigenvectors, n a multiple of 4.
-        scaled: -2 / n_eigenvalues times these.
     """
 
-    def __init__(self, squares: Tensor, rows: Tensor, scaled: Tensor) -> None:
-        self._arrays = (squares.numpy(), rows.numpy(), scaled.numpy())
-
-    @classmethod
-    def of(cls, found: Eigenpairs) -> _Terms:
-        n = found.rows.shape[-2]
-        rows = nn.functional.pad(found.rows, (0, 0, 0, -n % 4))
-        sigma = (1 - found.values) / n
-        squares = torch.einsum("rk,rkn->rn", sigma, found.rows.square())
-        return cls(squares, rows, rows * (-2 / n))
+    def __init__(self, found: Eigenpairs) -> None:
+        self._rows = found.rows.contiguous().numpy()
+        self._squares = _mean_squares(found.values.contiguous().numpy(), self._rows)
 
     def add_gradient(
         self, kernel: Tensor, gradient: Tensor, source: int, target: int, weight: float
@@ -234,28 +235,48 @@ class _Terms:
         """Add that of a kernel, (n_runs, out, in), between layers that begin at these neurons."""
         weights = kernel.numpy()
         scale = weights.dtype.type(weight)
-        _add_terms(weights, gradient.numpy(), *self._arrays, source, target, scale)
+        _add_terms(weights, gradient.numpy(), self._squares, self._rows, source, target, scale)
+
+
+@compiled(reorder=True)
+def _mean_squares(values, rows):  # type: ignore[no-untyped-def]
+    """Return the mean of (1 - lambda) y^2, (n_runs, n_neurons)."""
+    n_runs, n, n_neurons = rows.shape
+    squares = np.zeros((n_runs, n_neurons), rows.dtype)
+    one = rows.dtype.type(1)
+    for run in range(n_runs):
+        for k in range(n):
+            share = (one - values[run, k]) / rows.dtype.type(n)
+            for i in range(n_neurons):
+                squares[run, i] += share * rows[run, k, i] * rows[run, k, i]
+    return squares
 
 
 @compiled(reorder=True)
 def _add_terms(  # type: ignore[no-untyped-def]
-    kernels, gradients, squares, rows, scaled, source, target, scale
+    kernels, gradients, squares, rows, source, target, scale
 ):
     n_runs, n_out, n_in = kernels.shape
+    n = rows.shape[1]
     terms = np.empty(n_in, kernels.dtype)
+    factor = rows.dtype.type(-2) / rows.dtype.type(n)
     for run in range(n_runs):
         of_inputs = squares[run, source : source + n_in]
         for j in range(n_out):
             o = target + j
             for i in range(n_in):
                 terms[i] = of_inputs[i] + squares[run, o]
-            for k in range(0, rows.shape[1], 4):
-                y0, y1 = scaled[run, k, o], scaled[run, k + 1, o]
-                y2, y3 = scaled[run, k + 2, o], scaled[run, k + 3, o]
+            for k in range(0, n - n % 4, 4):
+                y0, y1 = factor * rows[run, k, o], factor * rows[run, k + 1, o]
+                y2, y3 = factor * rows[run, k + 2, o], factor * rows[run, k + 3, o]
                 x0, x1 = rows[run, k, source:], rows[run, k + 1, source:]
                 x2, x3 = rows[run, k + 2, source:], rows[run, k + 3, source:]
                 for i in range(n_in):
                     terms[i] += y0 * x0[i] + y1 * x1[i] + y2 * x2[i] + y3 * x3[i]
+            for k in range(n - n % 4, n):
+                y0, x0 = factor * rows[run, k, o], rows[run, k, source:]
+                for i in range(n_in):
+                    terms[i] += y0 * x0[i]
             weights, added = kernels[run, j], gradients[run, j]
             for i in range(n_in):
                 signed = terms[i] if weights[i] > 0 else -terms[i]

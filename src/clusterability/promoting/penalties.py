@@ -14,6 +14,7 @@ from clusterability.errors import InputError
 from clusterability.penalties import MeanEigenvalue
 from clusterability.promoting.live import LiveGraph
 from clusterability.shown import described, listed
+from clusterability.spectral.following import Start
 
 
 class EigenvaluePenalty:
@@ -90,9 +91,10 @@ class EigenvaluePenalty:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what changes from call to call, for a checkpoint; the model has its own."""
+        start = self._mean.follower.start
         return {
             "n_calls": self._n_calls,
-            "start": self._mean.follower.start,
+            "start": None if start is None else start._asdict(),
             "value": None if self._kept is None else self._kept.value,
             "gradients": {} if self._kept is None else dict(self._kept.gradients),
         }
@@ -110,7 +112,8 @@ class EigenvaluePenalty:
                 f"{listed(list(expected))} of its state_dict()"
             )
         self._n_calls = whole("n_calls", state["n_calls"], 0)
-        self._mean.follower.start = state["start"]
+        start = state["start"]
+        self._mean.follower.start = None if start is None else Start(**start)
         self._kept = None
         if state["value"] is not None:
             trained = self._live.trained()

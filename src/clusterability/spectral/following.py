@@ -1,23 +1,28 @@
 """Smallest eigenvalues of the normalized Laplacian, followed from one step of training to the next.
 
 A warm-started subspace iteration with a Rayleigh-Ritz projection. It differs from the solvers of
-:mod:`clusterability.spectral.solvers` in that it starts from the eigenvectors of the step before,
-so that one iteration, two products with each block, mostly is enough; and in that vectors lie in
-rows, (..., n_vectors, n), which makes products with a few vectors twice as fast.
+:mod:`clusterability.spectral.solvers` in that
+
+1. it starts from the eigenvectors of the step before, of one half of a two-colorable graph, and
+   makes those of the other half, in turn, so that one product with each block mostly is enough;
+2. vectors lie in rows, (..., n_vectors, n), which makes products with a few twice as fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
+from clusterability.spectral.degrees import can_compile, fast_degrees
 from clusterability.spectral.embedding import inverse_root
+from clusterability.spectral.fused_step import fused_step
 
 DENSE_SIDE = 64
 """Graphs of up to this many neurons are solved anew at each call, as one matrix."""
@@ -26,23 +31,25 @@ GUARDS = 4
 """At least so many vectors are followed beyond those that are wanted, as the gap after the last
 vector sets how fast the iteration converges."""
 
-COLD_ITERATIONS = 300
+COLD_ITERATIONS = 600
 """Most iterations from a random start, and after a change in which the start is lost."""
 
-WARM_ITERATIONS = 8
+WARM_ITERATIONS = 16
 """Most iterations from the vectors of the step before, such as where a mask has changed."""
 
-CONVERGED = 1e-6
-"""Iterations from a random start end where one gains less than this in every eigenvalue; in
-double precision the square of this."""
+CONVERGED = 2.5e-7
+"""Iterations from a random start end where one changes every eigenvalue by less than this; in
+double precision by less than the square of 1e-6."""
 
-CHANGED = 3e-4
-"""Where the first iteration from a warm start gains more than this, others follow, until one gains
-less than a tenth of this."""
+CHANGED = 2e-3
+"""Where the first iteration from a warm start changes an eigenvalue by more than this, others
+follow, until one changes them by less than ``SETTLED``."""
+
+SETTLED = 2e-5
 
 LOST = 0.02
-"""Where the first iteration gains more than this, the strengths are taken for those of another
-network, and iterated as from a random start."""
+"""Where the first iteration changes an eigenvalue by more than this, the strengths are taken for
+those of another network, and iterated as from a random start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +77,7 @@ class Follower:
         dense_side: graphs of up to this many neurons are solved as one matrix.
 
     Attributes:
-        start: (..., n_vectors, size), from which the next iteration starts; None before the first.
+        start: from which the next iteration starts; None before the first.
 
     >>> from clusterability import toy
     >>> Follower(3)(toy.barbell()).values
@@ -79,24 +86,27 @@ class Follower:
 
     def __init__(self, n_smallest: int, dense_side: int = DENSE_SIDE) -> None:
         self.n_smallest, self.dense_side = n_smallest, dense_side
-        self.start: Tensor | None = None
+        self.start: Start | None = None
         self._halves: _Halves | None = None
 
     @torch.no_grad()
-    def __call__(self, graph: NeuronGraph) -> Eigenpairs:
+    def __call__(self, graph: NeuronGraph, degrees: Tensor | None = None) -> Eigenpairs:
         """Return the eigenpairs of the graph, or of each graph of a batch.
+
+        Args:
+            graph: one graph or a batch.
+            degrees: (..., n_neurons), if they are known.
 
         Raises:
             InputError: if the graph has fewer neurons, or fewer eigenvalues below 1.
         """
         self._check(graph)
-        found = self._solve(graph)
-        if found is not None:
-            return found
-        degrees = graph.degrees()
+        degrees = fast_degrees(graph) if degrees is None else degrees
+        if bool(torch.isfinite(degrees.sum())):
+            return self._solve(graph, degrees)
         finite = torch.isfinite(degrees).all(-1)
-        found = self._solve(_without(graph, ~finite))
-        assert found is not None
+        graph = _without(graph, ~finite)
+        found = self._solve(graph, graph.degrees())
         bad = torch.where(finite, 0.0, torch.nan).to(degrees.dtype)
         return Eigenpairs(found.values + bad[..., None], found.rows + bad[..., None, None])
 
@@ -117,41 +127,47 @@ class Follower:
                 f"this graph are below 1; ask for eigenvalues up to {n_most + 1}"
             )
 
-    def _solve(self, graph: NeuronGraph) -> Eigenpairs | None:
-        """Return the eigenpairs; None if a strength or degree is not finite."""
+    def _solve(self, graph: NeuronGraph, degrees: Tensor) -> Eigenpairs:
         if graph.n_neurons <= self.dense_side:
-            degrees = graph.degrees()
-            if not bool(torch.isfinite(degrees).all()):
-                return None
             return _solve_densely(graph, degrees, self.n_smallest)
         halves, n_wanted = self._halves, self.n_smallest - 1
         assert halves is not None
-        # With the row of ones that gives the degrees, products take a multiple of four rows.
-        n_vectors = min(4 * -(-(n_wanted + GUARDS + 1) // 4) - 1, min(halves.sizes) - 1)
-        step = self._iterate(_Adjacency(graph, halves), n_wanted, n_vectors)
-        if step is None:
-            return None
+        n_vectors = min(4 * -(-(n_wanted + GUARDS) // 4), min(halves.sizes) - 1)
+        step = self._iterate(_NormalizedMatrix(graph, degrees, halves), n_wanted, n_vectors)
         rows = [half[..., :n_wanted, :] for half in step.rows]
         return Eigenpairs(1 - step.values[..., :n_wanted], halves.joined(rows))
 
-    def _iterate(self, matrix: _Adjacency, n_wanted: int, n_vectors: int) -> _Step | None:
-        """Iterate until the eigenvalues stay; None if a strength or degree is not finite."""
-        shape, like = matrix.row_shape(n_vectors), matrix.like
-        is_cold = self.start is None or self.start.shape != shape
-        rows = _noise(shape, like) if self.start is None or is_cold else self.start.to(like)
-        converged = CONVERGED if like.dtype == torch.float32 else CONVERGED**2
+    def _iterate(self, matrix: _NormalizedMatrix, n_wanted: int, n_vectors: int) -> _Step:
+        """Iterate until the eigenvalues stay."""
+        start, is_cold = self.start, False
+        if start is None or start.rows.shape != matrix.row_shape(n_vectors, start.half):
+            start, is_cold = matrix.random_start(n_vectors), True
+        converged = CONVERGED if start.rows.dtype == torch.float32 else 1e-12
         for i in range(COLD_ITERATIONS):
-            step = matrix.iterate(rows)
-            if step is None:
-                return None
-            rows = step.rows[0]
-            gain = float((step.values - step.before)[..., :n_wanted].abs().amax())
-            is_cold = is_cold or (i == 0 and gain > LOST)
-            enough = converged if is_cold else (CHANGED if i == 0 else CHANGED / 10)
-            if gain <= enough or (not is_cold and i + 1 == WARM_ITERATIONS):
+            step = matrix.iterate(start)
+            change = float((step.values - start.values)[..., :n_wanted].abs().amax())
+            start = step.next
+            is_cold = is_cold or (i == 0 and change > LOST)
+            enough = converged if is_cold else (CHANGED if i == 0 else SETTLED)
+            if change <= enough or (not is_cold and i + 1 == WARM_ITERATIONS):
                 break
-        self.start = rows
+        self.start = start
         return step
+
+
+class Start(NamedTuple):
+    """The vectors from which an iteration starts.
+
+    Attributes:
+        half: 0 or 1, the half in which they lie.
+        rows: (..., n, size), eigenvectors y of L_norm; y = D^-1/2 x with those x of
+            D^-1/2 A D^-1/2.
+        values: (..., n), eigenvalues of that when the vectors were found.
+    """
+
+    half: int
+    rows: Tensor
+    values: Tensor
 
 
 class _Halves:
@@ -179,45 +195,58 @@ class _Halves:
         """Whether they are those of this graph."""
         return self._key == _structure(graph)
 
+    def split(self, values: Tensor, layer_sizes: list[int]) -> list[Tensor]:
+        """Return the halves of values (..., n_neurons)."""
+        parts: list[list[Tensor]] = [[] for _ in self.sizes]
+        for (half, _), part in zip(self.places, torch.split(values, layer_sizes, -1), strict=True):
+            parts[half].append(part)
+        return [torch.cat(half, -1) for half in parts]
+
     def joined(self, halves: Sequence[Tensor]) -> Tensor:
         """Return the neurons of all halves in the order of the graph."""
         return torch.cat([halves[half][..., span] for half, span in self.places], -1)
 
 
 class _Step(NamedTuple):
-    """What one step of the iteration finds.
+    """What one iteration finds.
 
     Attributes:
         values: (..., n) eigenvalues of D^-1/2 A D^-1/2, descending, without the trivial one.
-        before: what they were for the rows before the step.
-        rows: of each half, (..., n, size), the eigenvectors y with y' D y = 1 over both; those of
-            the first half start the next step.
+        rows: of each half, (..., n, size), the eigenvectors y with y' D y = 1 over both.
+        next: from which the next iteration starts.
     """
 
     values: Tensor
-    before: Tensor
     rows: list[Tensor]
+    next: Start
 
 
-class _Adjacency:
-    """A, between two halves, [[0, B], [B', 0]], or within one.
+class _NormalizedMatrix:
+    """M = D^-1/2 A D^-1/2 between two halves, [[0, B], [B', 0]], or within one."""
 
-    Steps are taken with y = D^-1/2 x in place of the eigenvectors x of D^-1/2 A D^-1/2, so that the
-    first product needs no degrees and, with a row of ones, gives those of the other half.
-    """
-
-    def __init__(self, graph: NeuronGraph, halves: _Halves) -> None:
+    def __init__(self, graph: NeuronGraph, degrees: Tensor, halves: _Halves) -> None:
         self._graph, self._halves, self._last = graph, halves, len(halves.sizes) - 1
-        self.like = graph.blocks[0].strengths
+        roots = halves.split(degrees.sqrt()[..., None, :], graph.layer_sizes)
+        self._roots = roots
+        self._laid = _laid_blocks(graph, halves)
 
-    def row_shape(self, n_vectors: int) -> tuple[int, ...]:
-        """Return the shape of the rows from which a step starts."""
-        return (*self._graph.batch_shape, n_vectors, self._halves.sizes[0])
+    @cached_property
+    def _scales(self) -> list[Tensor]:
+        return [root.reciprocal().masked_fill_(root == 0, 0) for root in self._roots]
 
-    def multiply(self, rows: Tensor, half: int) -> tuple[Tensor, Tensor]:
-        """Return the products with rows (..., n, size) of a half, and the other half's degrees."""
+    def row_shape(self, n_vectors: int, half: int) -> tuple[int, ...]:
+        """Return the shape of the rows from which an iteration starts."""
+        return (*self._graph.batch_shape, n_vectors, self._halves.sizes[half])
+
+    def random_start(self, n_vectors: int) -> Start:
+        """Return a start in the first half, the same for each graph of a batch and each device."""
+        rows = _noise(self.row_shape(n_vectors, 0), self._roots[0]) * self._scales[0]
+        return Start(0, rows, rows.new_full((), torch.inf))
+
+    def multiply(self, rows: Tensor, half: int) -> Tensor:
+        """Return the products of M with rows (..., n, size) of a half, in the other half."""
         places, other = self._halves.places, self._last - half
-        rows = torch.cat([rows, rows.new_ones(1).expand(*rows.shape[:-2], 1, rows.shape[-1])], -2)
+        scaled = rows * self._scales[half]
         image = rows.new_zeros(*rows.shape[:-1], self._halves.sizes[other])
         for block in self._graph.blocks:
             (source_half, source), (target_half, target) = (
@@ -225,68 +254,71 @@ class _Adjacency:
                 places[block.target],
             )
             if source_half == half:
-                image[..., target] += rows[..., source] @ block.strengths
+                image[..., target] += scaled[..., source] @ block.strengths
             if target_half == half:
-                image[..., source] += rows[..., target] @ block.strengths.mT
-        return image[..., :-1, :], image[..., -1, :]
+                image[..., source] += scaled[..., target] @ block.strengths.mT
+        return image.mul_(self._scales[other])
 
-    def iterate(self, rows: Tensor) -> _Step | None:
-        """Take one step from rows (..., n, size) of the first half; None if degrees overflow."""
-        image, degrees = self.multiply(rows, 0)
-        if not bool(torch.isfinite(degrees.sum())):
+    def iterate(self, start: Start) -> _Step:
+        """Take one step of the iteration."""
+        fused = self._fused(start) if self._laid else None
+        return self._in_torch(start) if fused is None else fused
+
+    def _fused(self, start: Start) -> _Step | None:
+        """Take the step by compiled loops; None where they cannot."""
+        sizes = [root.shape[-1] for root in self._roots]
+        rows = start.rows.to(self._roots[0]).reshape(-1, start.rows.shape[-2], sizes[start.half])
+        roots = [
+            root.reshape(-1, size).numpy() for root, size in zip(self._roots, sizes, strict=True)
+        ]
+        found = fused_step(rows.contiguous().numpy(), start.half, roots, self._laid)
+        if found is None:
             return None
-        large = _Scales.of(degrees)
-        image = image * large.inverse
+        batch = self._graph.batch_shape
+        values = torch.from_numpy(found[0]).view(*batch, -1)
+        halves = [torch.from_numpy(half).view(*batch, *half.shape[1:]) for half in found[1]]
+        other = 1 - start.half
+        return _Step(values, halves, Start(other, halves[other], values))
+
+    def _in_torch(self, start: Start) -> _Step:
+        here, root = start.half, self._roots[start.half]
+        length = torch.linalg.vector_norm(root, dim=-1, keepdim=True)
+        trivial, vectors = root / length.clamp_min_(1e-30), start.rows.to(root) * root
         if not self._halves.are_two:
-            return self._iterate_within_one(rows, image, large)
-        basis = _orthonormal(large.trivial, image)
-        product, degrees = self.multiply(basis * large.inverse, 1)
-        small = _Scales.of(degrees)
-        product = product * small.inverse
-        lengths = torch.linalg.vector_norm(rows * small.root, dim=-1)
-        before = torch.linalg.vector_norm(image, dim=-1) / lengths.clamp_min(1e-30)
+            basis = _orthonormal(trivial, self.multiply(vectors, 0) + vectors)
+            product = self.multiply(basis, 0)
+            values, rotation = _descending(product @ basis.mT)
+            rows = (rotation.mT @ basis) * self._scales[0]
+            return _Step(values, [rows], Start(0, rows, values))
+        basis = _orthonormal(trivial, vectors)
+        product = self.multiply(basis, here)
         squares, rotation = _descending(product @ product.mT)
         is_known = squares > 10 * torch.finfo(squares.dtype).eps
         values = torch.where(is_known, squares, 0).sqrt()
         divided = torch.where(is_known, values, 1).reciprocal() * is_known
-        found = [
-            ((rotation.mT * (divided * 0.5**0.5)[..., None]) @ product) * small.inverse,
-            ((rotation.mT * (is_known * 0.5**0.5)[..., None]) @ basis) * large.inverse,
-        ]
-        return _Step(values, before, found)
-
-    def _iterate_within_one(self, rows: Tensor, image: Tensor, scales: _Scales) -> _Step:
-        vectors = rows * scales.root
-        squared = vectors.square().sum(-1).clamp_min(1e-30)
-        before = (vectors * image).sum(-1) / squared
-        basis = _orthonormal(scales.trivial, image + vectors)
-        product = self.multiply(basis * scales.inverse, 0)[0] * scales.inverse
-        values, rotation = _descending(product @ basis.mT)
-        return _Step(values, before, [(rotation.mT @ basis) * scales.inverse])
+        found = {
+            here: (rotation.mT * (is_known * 0.5**0.5)[..., None]) @ basis,
+            1 - here: (rotation.mT * (divided * 0.5**0.5)[..., None]) @ product,
+        }
+        halves = [found[half] * self._scales[half] for half in (0, 1)]
+        return _Step(values, halves, Start(1 - here, halves[1 - here], values))
 
 
-class _Scales(NamedTuple):
-    """Of one half, (..., 1, size) each.
-
-    Attributes:
-        root, inverse: the diagonals of D^1/2 and D^-1/2, 0 for isolated neurons.
-    """
-
-    root: Tensor
-    inverse: Tensor
-
-    @classmethod
-    def of(cls, degrees: Tensor) -> _Scales:
-        """Return those of degrees (..., size)."""
-        root = degrees[..., None, :].sqrt()
-        return cls(root, root.reciprocal().masked_fill_(root == 0, 0))
-
-    @property
-    def trivial(self) -> Tensor:
-        """D^1/2 1, of length 1."""
-        length = torch.linalg.vector_norm(self.root, dim=-1, keepdim=True)
-        trivial: Tensor = self.root / length.clamp_min_(1e-30)
-        return trivial
+def _laid_blocks(graph: NeuronGraph, halves: _Halves) -> list[tuple[Any, int, int, bool]]:
+    """Return the blocks for :func:`fused_step`; none where it cannot take them."""
+    if not halves.are_two or len(graph.batch_shape) > 1:
+        return []
+    found = []
+    for block in graph.blocks:
+        strengths, ends = block.strengths.detach(), (block.source, block.target)
+        if not strengths.is_contiguous():
+            strengths, ends = strengths.mT, ends[::-1]
+        if not can_compile(strengths):
+            return []
+        places = [halves.places[layer] for layer in ends]
+        weights = strengths.reshape(-1, *strengths.shape[-2:]).numpy()
+        found.append((weights, places[0][1].start, places[1][1].start, places[0][0] == 0))
+    return found
 
 
 def _orthonormal(unit: Tensor, rows: Tensor) -> Tensor:
