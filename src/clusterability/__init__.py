@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clusterability.promoting import (
         EigenvaluePenalty,
         balance_,
+        cluster_tags,
         clusterable_init_,
         normalize_,
     )
@@ -36,6 +37,7 @@ _HOMES = {
     "RunError": "errors",
     "Settings": "settings",
     "balance_": "promoting",
+    "cluster_tags": "promoting",
     "clusterable_init_": "promoting",
     "measure": "measuring",
     "neuron_graph": "sources",
@@ -57,6 +59,7 @@ __all__ = [
     "Settings",
     "__version__",
     "balance_",
+    "cluster_tags",
     "clusterable_init_",
     "measure",
     "neuron_graph",

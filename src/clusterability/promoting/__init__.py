@@ -4,5 +4,13 @@ from clusterability.promoting.initialization import clusterable_init_
 from clusterability.promoting.normalization import balance_, normalize_
 from clusterability.promoting.penalties import EigenvaluePenalty
 from clusterability.promoting.rescaling import HiddenScales
+from clusterability.promoting.tags import cluster_tags
 
-__all__ = ["EigenvaluePenalty", "HiddenScales", "balance_", "clusterable_init_", "normalize_"]
+__all__ = [
+    "EigenvaluePenalty",
+    "HiddenScales",
+    "balance_",
+    "cluster_tags",
+    "clusterable_init_",
+    "normalize_",
+]
