@@ -1,5 +1,10 @@
 """Training for clusterability: section 4 of Filan et al. (2021), for any module, in any loop."""
 
+from clusterability.promoting.cluster_penalties import (
+    CrossClusterLoss,
+    GroupLasso,
+    PartitionPenalty,
+)
 from clusterability.promoting.initialization import clusterable_init_
 from clusterability.promoting.normalization import balance_, normalize_
 from clusterability.promoting.penalties import EigenvaluePenalty
@@ -7,8 +12,11 @@ from clusterability.promoting.rescaling import HiddenScales
 from clusterability.promoting.tags import cluster_tags
 
 __all__ = [
+    "CrossClusterLoss",
     "EigenvaluePenalty",
+    "GroupLasso",
     "HiddenScales",
+    "PartitionPenalty",
     "balance_",
     "cluster_tags",
     "clusterable_init_",

@@ -6,7 +6,7 @@ part stay as they are, hidden neurons have random tags, and outputs have the tag
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,13 +93,14 @@ def init_with(
     _, walked = walked_program(model, inputs)
     wiring, _ = assemble(walked, ())
     whole_wiring, _ = assemble(walked, ("dense", "input"))
-    wiring.check(Effective(model, walked.computed))
+    parameters = Effective(model, walked.computed)
+    wiring.check(parameters)
     check_not_shared(model, whole_wiring)
     ends = _ends(wiring, whole_wiring)
     _check_widths(wiring, ends, n_tags)
-    tags = _draw_tags(model, wiring, ends, n_tags, rng)
+    tags = _draw_tags(parameters, wiring, ends, n_tags, rng)
     for weight, connections in connections_by_weight(wiring).items():
-        factors = _factors(model, connections, tags, n_tags, beta)
+        factors = _factors(parameters, connections, tags, n_tags, beta)
         parameter = own_parameter(model, weight.name)
         parameter.mul_(spread(weight, factors, parameter.shape).to(parameter))
     return {layer.name: tags[i] for i, layer in enumerate(wiring.layers) if i not in ends.inputs}
@@ -142,10 +143,14 @@ def _check_widths(wiring: Wiring, ends: _Ends, n_tags: int) -> None:
 
 
 def _draw_tags(
-    model: nn.Module, wiring: Wiring, ends: _Ends, n_tags: int, rng: np.random.Generator
+    parameters: Mapping[str, Tensor],
+    wiring: Wiring,
+    ends: _Ends,
+    n_tags: int,
+    rng: np.random.Generator,
 ) -> list[Tensor]:
     """Return the tags of each layer's neurons, -1 of inputs."""
-    groups = tied_neurons(model, wiring)
+    groups = tied_neurons(parameters, wiring)
     of_group = np.full(int(max(group.max() for group in groups)) + 1, -1)
     for i in ends.outputs:
         of_group[groups[i]] = np.arange(groups[i].size) % n_tags
@@ -161,14 +166,14 @@ def _draw_tags(
 
 
 def _factors(
-    model: nn.Module,
+    parameters: Mapping[str, Tensor],
     connections: Sequence[Connection],
     tags: Sequence[Tensor],
     n_tags: int,
     beta: float,
 ) -> Tensor:
     """Return the factor of each input and output of a weight, 1 where either has no tag."""
-    given, made = tags_of_weight(model, connections, tags)
+    given, made = tags_of_weight(parameters, connections, tags)
     within = 1 + (1 - beta) * (n_tags - 1)
     factors = torch.where(given[:, None] == made, within, beta).double()
     return torch.where((given[:, None] < 0) | (made < 0), 1.0, factors)

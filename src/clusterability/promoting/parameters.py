@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -126,12 +126,12 @@ def picks(entries: Sequence[int] | None, n: int) -> Tensor:
     return torch.arange(n) if entries is None else torch.tensor(entries)
 
 
-def tied_neurons(model: nn.Module, wiring: Wiring) -> list[NDArray[np.int64]]:
+def tied_neurons(parameters: Mapping[str, Tensor], wiring: Wiring) -> list[NDArray[np.int64]]:
     """Return a group for each neuron: neurons that one output of a weight reaches share it."""
     offsets = np.cumsum([0, *(layer.n_neurons for layer in wiring.layers)])
     n, firsts, pairs = int(offsets[-1]), {}, []
     for connection in wiring.connections:
-        n_outputs = parameter_sizes(model, connection.weight)[1]
+        n_outputs = _sizes(parameters, connection.weight)[1]
         if connection.weight.name not in firsts:
             firsts[connection.weight.name] = n
             n += n_outputs
@@ -145,12 +145,12 @@ def tied_neurons(model: nn.Module, wiring: Wiring) -> list[NDArray[np.int64]]:
 
 
 def tags_of_weight(
-    model: nn.Module, connections: Sequence[Connection], tags: Sequence[Tensor]
+    parameters: Mapping[str, Tensor], connections: Sequence[Connection], tags: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Return the tag of what each input of a weight reads, and of what each output reaches.
 
     Args:
-        model: has the weight.
+        parameters: as they act; they have the weight.
         connections: those of the weight.
         tags: of each layer's neurons, -1 where a neuron has none.
 
@@ -160,7 +160,7 @@ def tags_of_weight(
     Raises:
         InputError: if an input or an output belongs to neurons of different tags.
     """
-    n_inputs, n_outputs = parameter_sizes(model, connections[0].weight)
+    n_inputs, n_outputs = _sizes(parameters, connections[0].weight)
     given, made = torch.full((n_inputs,), -1), torch.full((n_outputs,), -1)
     for connection in connections:
         inputs = picks(connection.inputs, n_inputs)
@@ -171,6 +171,10 @@ def tags_of_weight(
             reached = target[picks(route.neurons, len(target))]
             _enter(made, picks(route.channels, n_outputs), reached, connection)
     return given, made
+
+
+def _sizes(parameters: Mapping[str, Tensor], weight: Weight) -> tuple[int, int]:
+    return weight.sizes(parameters[weight.name].shape)
 
 
 def _enter(known: Tensor, places: Tensor, tags: Tensor, connection: Connection) -> None:

@@ -19,7 +19,7 @@ from clusterability.result import Clusterability
 from clusterability.shown import quoted
 from clusterability.tracing.assembling import assemble
 from clusterability.tracing.examples import inputs_to_trace
-from clusterability.tracing.modules import unwrapped, walked_program
+from clusterability.tracing.modules import Effective, unwrapped, walked_program
 from clusterability.wiring import Wiring
 
 TAG_LAYERS = ("hidden", "hidden+outputs", "all")
@@ -84,7 +84,7 @@ def tags_with(
     inputs: tuple[Any, ...] | None,
 ) -> dict[str, Tensor]:
     """Do what :func:`cluster_tags` does, with tags drawn by a generator."""
-    wiring = whole_wiring(model, inputs)
+    wiring, parameters = whole_wiring(model, inputs)
     given: Mapping[str, Tensor] = {}
     if isinstance(clusters, int | np.integer):
         n_clusters = whole("clusters", clusters, 2)
@@ -94,7 +94,7 @@ def tags_with(
     ends = Ends.of(wiring)
     wanted = ends.layers(layers)
     _check_widths(wiring, ends, wanted, n_clusters)
-    groups = tied_neurons(model, wiring)
+    groups = tied_neurons(parameters, wiring)
     of_group = np.full(int(max(group.max() for group in groups)) + 1, -1)
     names = [layer.name for layer in wiring.layers]
     for i in wanted:
@@ -113,9 +113,13 @@ def tags_with(
     return tags
 
 
-def whole_wiring(model: nn.Module, inputs: tuple[Any, ...] | None) -> Wiring:
-    """Return the wiring of a module with its image and dense part."""
-    return assemble(walked_program(model, inputs)[1], ("dense", "input"))[0]
+def whole_wiring(
+    model: nn.Module, inputs: tuple[Any, ...] | None
+) -> tuple[Wiring, Mapping[str, Tensor]]:
+    """Return the wiring of a module with its image and dense part, and what its weights are."""
+    _, walked = walked_program(model, inputs)
+    wiring, _ = assemble(walked, ("dense", "input"))
+    return wiring, Effective(model, walked.computed)
 
 
 class Ends:
