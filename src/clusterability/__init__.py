@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         cluster_tags,
         clusterable_init_,
         normalize_,
+        validate_clusters,
     )
     from clusterability.result import Clusterability
     from clusterability.settings import Settings
@@ -49,6 +50,7 @@ _HOMES = {
     "neuron_graph": "sources",
     "normalize_": "promoting",
     "normalized_cut": "clustering",
+    "validate_clusters": "promoting",
 }
 
 _MODULES = ("toy",)
@@ -75,6 +77,7 @@ __all__ = [
     "normalize_",
     "normalized_cut",
     "toy",
+    "validate_clusters",
 ]
 
 

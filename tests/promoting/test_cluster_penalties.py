@@ -234,7 +234,7 @@ def test_bad_input(kind):
         (model, {**tags, "0": tags["0"] % 2}, "cluster 2 of 3 has no neuron in layer '0'"),
         (model, {"0": tags["0"]}, "no weight joins two layers with tags"),
         (model.state_dict(), tags, "expected a torch.nn.Module"),
-        (shared(), {n: torch.randperm(8) % 2 for n in ("0", "2")}, "different tags"),
+        (shared(), {n: torch.randperm(8) % 2 for n in ("0", "2")}, "used in several places"),
     ]
     for arguments in bad:
         with pytest.raises(InputError, match=arguments[-1]):

@@ -10,8 +10,11 @@ from clusterability.promoting.normalization import balance_, normalize_
 from clusterability.promoting.penalties import EigenvaluePenalty
 from clusterability.promoting.rescaling import HiddenScales
 from clusterability.promoting.tags import cluster_tags
+from clusterability.promoting.validated import ClusterValidation
+from clusterability.promoting.validation import validate_clusters
 
 __all__ = [
+    "ClusterValidation",
     "CrossClusterLoss",
     "EigenvaluePenalty",
     "GroupLasso",
@@ -21,4 +24,5 @@ __all__ = [
     "cluster_tags",
     "clusterable_init_",
     "normalize_",
+    "validate_clusters",
 ]

@@ -158,19 +158,44 @@ def tags_of_weight(
         (n_inputs,) and (n_outputs,), -1 where there is none.
 
     Raises:
-        InputError: if an input or an output belongs to neurons of different tags.
+        InputError: if an output reaches neurons of different tags, or the weight is used in
+            several places.
     """
-    n_inputs, n_outputs = _sizes(parameters, connections[0].weight)
-    given, made = torch.full((n_inputs,), -1), torch.full((n_outputs,), -1)
+    offsets = np.cumsum([0, *(len(found) for found in tags)])
+    read = read_neurons(parameters, connections, offsets.tolist())
+    given = torch.where(read >= 0, torch.cat([*tags])[read], -1)
+    made = torch.full((_sizes(parameters, connections[0].weight)[1],), -1)
+    for connection in connections:
+        target = tags[connection.target]
+        for route in connection.routes:
+            channels = picks(route.channels, len(made))
+            _enter(made, channels, target[picks(route.neurons, len(target))], connection)
+    return given, made
+
+
+def read_neurons(
+    parameters: Mapping[str, Tensor], connections: Sequence[Connection], offsets: Sequence[int]
+) -> Tensor:
+    """Return the number of the neuron that each input of a weight reads, -1 if there is none.
+
+    Args:
+        parameters: as they act; they have the weight.
+        connections: those of the weight.
+        offsets: number of each layer's first neuron.
+
+    Raises:
+        InputError: if an input reads several neurons, of a weight that is used in several places.
+    """
+    n_inputs = _sizes(parameters, connections[0].weight)[0]
+    found = torch.full((n_inputs,), -1)
     for connection in connections:
         inputs = picks(connection.inputs, n_inputs)
         here = torch.nonzero(inputs >= 0).squeeze(1)
-        _enter(given, here, tags[connection.source][inputs[here]], connection)
-        target = tags[connection.target]
-        for route in connection.routes:
-            reached = target[picks(route.neurons, len(target))]
-            _enter(made, picks(route.channels, n_outputs), reached, connection)
-    return given, made
+        read = inputs[here] + int(offsets[connection.source])
+        if bool(((found[here] >= 0) & (found[here] != read)).any()):
+            raise InputError(_shared(connection.weight.name))
+        found[here] = read
+    return found
 
 
 def _sizes(parameters: Mapping[str, Tensor], weight: Weight) -> tuple[int, int]:
@@ -183,7 +208,6 @@ def _enter(known: Tensor, places: Tensor, tags: Tensor, connection: Connection) 
     known[places] = tags
     if bool(((before >= 0) & (before != tags)).any()) or bool((known[places] != tags).any()):
         raise InputError(
-            f"{quoted(connection.weight.name)} leads to, or from, neurons of different tags, since "
-            "a skip connection adds them or the weight is used in several places; give such "
-            "neurons one tag, as cluster_tags does, or make a copy of the weight for every place"
+            f"{quoted(connection.weight.name)} leads to neurons of different tags, since a skip "
+            "connection adds what they hold; give such neurons one tag, as cluster_tags does"
         )
