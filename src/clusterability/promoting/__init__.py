@@ -6,6 +6,7 @@ from clusterability.promoting.cluster_penalties import (
     PartitionPenalty,
 )
 from clusterability.promoting.initialization import clusterable_init_
+from clusterability.promoting.modular_pruning import ModularPruning
 from clusterability.promoting.normalization import balance_, normalize_
 from clusterability.promoting.penalties import EigenvaluePenalty
 from clusterability.promoting.rescaling import HiddenScales
@@ -19,6 +20,7 @@ __all__ = [
     "EigenvaluePenalty",
     "GroupLasso",
     "HiddenScales",
+    "ModularPruning",
     "PartitionPenalty",
     "balance_",
     "cluster_tags",
