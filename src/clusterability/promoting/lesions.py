@@ -28,7 +28,8 @@ from clusterability.promoting.parameters import (
 )
 from clusterability.promoting.tags import Ends, whole_wiring
 from clusterability.shown import quoted
-from clusterability.tracing.exporting import evaluating_copy
+from clusterability.tracing.effective import effective_parameter
+from clusterability.tracing.exporting import check_traceable, evaluating_copy
 from clusterability.tracing.naming import split_name
 from clusterability.wiring.weights import Weight
 
@@ -64,9 +65,10 @@ class Subject:
 
     def __init__(self, model: nn.Module, inputs: Inputs, batch_size: int) -> None:
         example = tuple(x[:1] if isinstance(x, Tensor) else x for x in inputs)
-        self.wiring, self._parameters = whole_wiring(model, example)
-        self.wiring.check(self._parameters)
+        check_traceable(model)
         self._twin = _own_copy(model)
+        self.wiring, self._parameters = whole_wiring(self._twin, example)
+        self.wiring.check(self._parameters)
         self._inputs, self._batch_size = inputs, batch_size
         self.offsets = np.cumsum([0, *(layer.n_neurons for layer in self.wiring.layers)])
         self.hidden = Ends.of(self.wiring).layers("hidden")
@@ -204,11 +206,24 @@ def _own_copy(model: nn.Module) -> nn.Module:
                 part._buffers[name] = buffer.detach().clone()
     for part in list(twin.modules()):
         if parametrize.is_parametrized(part):
-            for name in list(part.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(part, name, leave_parametrized=True)
+            _make_plain(part)
     for parameter in twin.parameters():
         parameter.requires_grad_(False)
     return twin
+
+
+@torch.no_grad()
+def _make_plain(part: nn.Module) -> None:
+    """Put parameters in place of the parametrizations of one module.
+
+    Torch's own function would take the attribute out of the class, which is the original's too.
+    """
+    names = list(part.parametrizations)  # type: ignore[arg-type]
+    values = {name: effective_parameter(part, name).clone() for name in names}
+    del part.parametrizations
+    part.__class__ = parametrize.type_before_parametrizations(part)
+    for name, value in values.items():
+        part.register_parameter(name, nn.Parameter(value, False))
 
 
 def _adding_up(name: str, sums: dict[str, Tensor]) -> Callable[[nn.Module, Inputs], None]:
