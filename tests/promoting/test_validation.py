@@ -124,6 +124,17 @@ def test_is_the_naive_twin(layers, sparse):
     assert (report.n_inputs, report.classes) == (60, (0, 1, 2, 3, 4))
 
 
+def test_lesions_on_the_first_inputs():
+    model, (x, y) = mlp(), data()
+    tags = cluster_tags(model, 3)
+    found = validate_clusters(model, tags, x, y, n_permutations=3, n_lesioned=40)
+    first = validate_clusters(model, tags, x[:40], y[:40], n_permutations=3)
+    every = validate_clusters(model, tags, x, y, n_permutations=0)
+    assert (found.falls, found.fall, found.spread) == (first.falls, first.fall, first.spread)
+    assert found.accuracy_folded == every.accuracy_folded
+    assert (found.n_inputs, found.n_lesioned, every.n_lesioned) == (60, 40, 60)
+
+
 def test_labels_of_a_result():
     model, (x, y) = mlp((12, 30, 30, 5)), data()
     result = measure(model, n_clusters=3, n_shuffles=0, n_init=2)
@@ -328,6 +339,6 @@ def test_bad_input():
     for arguments, message in bad:
         with pytest.raises(InputError, match=message):
             validate_clusters(*arguments)
-    for name, value in (("n_permutations", -1), ("seed", -1), ("batch_size", 0)):
+    for name, value in (("n_permutations", -1), ("seed", -1), ("batch_size", 0), ("n_lesioned", 0)):
         with pytest.raises(InputError, match=f"{name} is {value}"):
             validate_clusters(model, tags, x, y, **{name: value})

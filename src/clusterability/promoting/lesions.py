@@ -73,7 +73,7 @@ class Subject:
         self.offsets = np.cumsum([0, *(layer.n_neurons for layer in self.wiring.layers)])
         self.hidden = Ends.of(self.wiring).layers("hidden")
         self._readers: list[_Reader] = []
-        self.outputs = self._read()
+        self.n_classes = self._read()
 
     @torch.no_grad()
     def predictions(self) -> Tensor:
@@ -127,8 +127,8 @@ class Subject:
             module.weight.sub_(part)
         return n_cut
 
-    def _read(self) -> list[Tensor]:
-        """Find the modules that read neurons, and the means of what they read."""
+    def _read(self) -> int:
+        """Find the modules that read neurons, and what they read; return the number of classes."""
         sums: dict[str, Tensor] = {}
         found: dict[str, tuple[nn.Module, Tensor]] = {}
         is_hidden = torch.zeros(int(self.offsets[-1]), dtype=torch.bool)
@@ -143,16 +143,16 @@ class Subject:
             for name, (module, _) in found.items()
         ]
         try:
-            outputs = [self._checked(y) for y in self._forward()]
+            sizes = [self._checked(y).shape for y in self._forward()]
         finally:
             for handle in handles:
                 handle.remove()
-        n_samples = sum(len(y) for y in outputs)
+        n_samples = sum(size[0] for size in sizes)
         self._readers = [
             _Reader(module, neurons, sums[name] / n_samples)
             for name, (module, neurons) in found.items()
         ]
-        return outputs
+        return int(sizes[0][1])
 
     def _forward(self) -> Iterator[Tensor]:
         n = next(len(x) for x in self._inputs if isinstance(x, Tensor))

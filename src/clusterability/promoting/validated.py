@@ -56,7 +56,8 @@ class ClusterValidation:
         spread: of this fall over the classes.
         falls: of each class, for each cluster.
         classes: those that the targets have.
-        n_inputs: number of inputs.
+        n_inputs: number of inputs, on which the accuracies are.
+        n_lesioned: number of these on which the lesions are judged.
         seed: of the permutations.
         notes: what else is to be known, in sentences.
     """
@@ -70,6 +71,7 @@ class ClusterValidation:
     falls: tuple[tuple[float, ...], ...]
     classes: tuple[int, ...]
     n_inputs: int
+    n_lesioned: int
     seed: int
     notes: tuple[str, ...] = ()
 

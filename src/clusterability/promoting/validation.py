@@ -29,6 +29,7 @@ def validate_clusters(
     *,
     n_permutations: int = 29,
     seed: int = 0,
+    n_lesioned: int | None = None,
     batch_size: int = 500,
 ) -> ClusterValidation:
     """Say what a classifier's clusters are worth: apart from each other, and each by itself.
@@ -50,6 +51,7 @@ def validate_clusters(
         targets: (n,) the right class of each, integers from 0 on.
         n_permutations: 29 give a p-value of 1/30 at the least, in each tail; 0 for none.
         seed: draws the permutations.
+        n_lesioned: how many of the inputs, the first ones, lesions are judged on; by default all.
         batch_size: inputs in one forward pass.
 
     Raises:
@@ -66,35 +68,54 @@ def validate_clusters(
     n_permutations = whole("n_permutations", n_permutations, 0, 10**6)
     rng = np.random.default_rng(whole("seed", seed, 0))
     batch_size = whole("batch_size", batch_size, 1)
+    if n_lesioned is not None:
+        n_lesioned = whole("n_lesioned", n_lesioned, 1)
     if not isinstance(model, nn.Module):
         raise InputError(f"model is {described(model)}, expected a torch.nn.Module")
     model = unwrapped(model)
     arguments, right = _check_data(model, inputs, targets)
     with torch.random.fork_rng(_cuda_devices(model)):
-        subject = Subject(model, arguments, batch_size)
+        first = tuple(x[:n_lesioned] if isinstance(x, Tensor) else x for x in arguments)
+        subject = Subject(model, first, batch_size)
         tags = given_tags(clusters, subject.wiring)
-        _check_targets(right, subject.outputs[0].shape[1])
-        observed, null = _lesion_all(subject, tags, right, n_permutations, rng)
-        predicted = torch.cat([y.argmax(1) for y in subject.outputs]).cpu()
-        after_cut = []
-        for folded in (False, True):
-            subject = Subject(model, arguments, batch_size)
-            n_cut = subject.cut(tags, folded)
-            after_cut.append(_share(subject.predictions() == right))
+        _check_targets(right, subject.n_classes)
+        judged = right[:n_lesioned]
+        observed, null = _lesion_all(subject, tags, judged, n_permutations, rng)
+        accuracies, n_cut = _cut_all(model, tags, arguments, right, batch_size)
     fall, spread = compared(observed, null)
     return ClusterValidation(
-        accuracy=_share(predicted == right),
-        accuracy_cut=after_cut[0],
-        accuracy_folded=after_cut[1],
+        accuracy=accuracies[0],
+        accuracy_cut=accuracies[1],
+        accuracy_folded=accuracies[2],
         n_cut=n_cut,
         fall=fall,
         spread=spread,
         falls=tuple(tuple(row) for row in observed.tolist()),
-        classes=tuple(torch.unique(right).tolist()),
+        classes=tuple(torch.unique(judged).tolist()),
         n_inputs=len(right),
+        n_lesioned=len(judged),
         seed=seed,
         notes=tuple(_notes(model)),
     )
+
+
+def _cut_all(
+    model: nn.Module,
+    tags: dict[str, Tensor],
+    arguments: tuple[Any, ...],
+    right: Tensor,
+    batch_size: int,
+) -> tuple[list[float], int]:
+    """Return the accuracies whole, cut and folded, and the number of weights that are cut."""
+    found: list[float] = []
+    n_cut = 0
+    for folded in (False, True):
+        subject = Subject(model, arguments, batch_size)
+        if not found:
+            found.append(_share(subject.predictions() == right))
+        n_cut = subject.cut(tags, folded)
+        found.append(_share(subject.predictions() == right))
+    return found, n_cut
 
 
 def _lesion_all(
