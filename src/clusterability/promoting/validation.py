@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from clusterability.arguments import whole
 from clusterability.errors import InputError
@@ -195,7 +197,8 @@ def _cuda_devices(model: nn.Module) -> list[int]:
 
 
 def _notes(model: nn.Module) -> list[str]:
-    if any(part.training for part in model.modules()):
+    changing = (_DropoutNd, _BatchNorm)
+    if any(part.training and isinstance(part, changing) for part in model.modules()):
         return [
             "the model is in training mode; it was judged in evaluation mode, without dropout and "
             "with the running statistics of batch norms"
