@@ -28,6 +28,7 @@ from clusterability.experiments.environment import environment
 from clusterability.files.writing import write_whole
 from clusterability.measuring import measure
 from clusterability.promoting import validate_clusters
+from clusterability.promoting.validated import Lesions
 from clusterability.result import Clusterability
 from clusterability.training import TrainedRun, TrainingSpec, tags_of_run, train
 from clusterability.training.samples import Samples, samples
@@ -175,35 +176,34 @@ def _judge(run: TrainedRun, phase: str, view: View, finds: bool, test: Samples) 
         for scaling in ("raw", "canonical")
     }
     clusters = results["raw"] if finds else tags_of_run(run)
-    classes = test.targets.argmax(1)
-    whole = validate_clusters(network, clusters, test.x, classes, n_permutations=0)
-    part = validate_clusters(
-        *(network, clusters, test.x[:N_LESIONED], classes[:N_LESIONED]),
+    found = validate_clusters(
+        *(network, clusters, test.x, test.targets.argmax(1)),
         n_permutations=N_PERMUTATIONS,
+        n_lesioned=N_LESIONED,
         seed=seed,
     )
-    judged = part.to_dict()
     return {
         **_measured(results["raw"], ""),
         **_measured(results["canonical"], "canonical_"),
-        "accuracy": whole.accuracy,
-        "accuracy_cut": whole.accuracy_cut,
-        "accuracy_folded": whole.accuracy_folded,
-        "n_cut": whole.n_cut,
-        **{
-            f"{name}_{key}": value
-            for name in ("fall", "spread")
-            for key, value in {
-                "observed": judged[name]["observed"],
-                "permuted": judged[name]["null"]["mean"],
-                "permuted_std": judged[name]["null"]["std"],
-                "p_lower": judged[name]["p_lower"],
-                "p_upper": judged[name]["p_upper"],
-            }.items()
-        },
-        "falls": judged["falls"],
+        "accuracy": found.accuracy,
+        "accuracy_cut": found.accuracy_cut,
+        "accuracy_folded": found.accuracy_folded,
+        "n_cut": found.n_cut,
+        **_lesioned(found.fall, "fall"),
+        **_lesioned(found.spread, "spread"),
+        "falls": found.falls,
         "sparsity": run.phases[phase].sparsity,
         "seconds": run.machine["seconds"],
+    }
+
+
+def _lesioned(found: Lesions, name: str) -> dict[str, Any]:
+    return {
+        f"{name}_observed": found.observed,
+        f"{name}_permuted": found.null.mean,
+        f"{name}_permuted_std": found.null.std,
+        f"{name}_p_lower": found.p_lower,
+        f"{name}_p_upper": found.p_upper,
     }
 
 

@@ -70,8 +70,7 @@ def validate_clusters(
     n_permutations = whole("n_permutations", n_permutations, 0, 10**6)
     rng = np.random.default_rng(whole("seed", seed, 0))
     batch_size = whole("batch_size", batch_size, 1)
-    if n_lesioned is not None:
-        n_lesioned = whole("n_lesioned", n_lesioned, 1)
+    n_lesioned = None if n_lesioned is None else whole("n_lesioned", n_lesioned, 1)
     if not isinstance(model, nn.Module):
         raise InputError(f"model is {described(model)}, expected a torch.nn.Module")
     model = unwrapped(model)
@@ -82,17 +81,15 @@ def validate_clusters(
         tags = given_tags(clusters, subject.wiring)
         _check_targets(right, subject.n_classes)
         judged = right[:n_lesioned]
-        observed, null = _lesion_all(subject, tags, judged, n_permutations, rng)
+        falls, null = _lesion_all(subject, tags, judged, n_permutations, rng)
         accuracies, n_cut = _cut_all(model, tags, arguments, right, batch_size)
-    fall, spread = compared(observed, null)
+    fall, spread = compared(falls, null)
     return ClusterValidation(
-        accuracy=accuracies[0],
-        accuracy_cut=accuracies[1],
-        accuracy_folded=accuracies[2],
+        *accuracies,
         n_cut=n_cut,
         fall=fall,
         spread=spread,
-        falls=tuple(tuple(row) for row in observed.tolist()),
+        falls=tuple(tuple(row) for row in falls.tolist()),
         classes=tuple(torch.unique(judged).tolist()),
         n_inputs=len(right),
         n_lesioned=len(judged),
@@ -107,7 +104,7 @@ def _cut_all(
     arguments: tuple[Any, ...],
     right: Tensor,
     batch_size: int,
-) -> tuple[list[float], int]:
+) -> tuple[tuple[float, float, float], int]:
     """Return the accuracies whole, cut and folded, and the number of weights that are cut."""
     found: list[float] = []
     n_cut = 0
@@ -117,7 +114,7 @@ def _cut_all(
             found.append(_share(subject.predictions() == right))
         n_cut = subject.cut(tags, folded)
         found.append(_share(subject.predictions() == right))
-    return found, n_cut
+    return (found[0], found[1], found[2]), n_cut
 
 
 def _lesion_all(

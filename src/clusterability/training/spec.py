@@ -13,6 +13,7 @@ from clusterability.arguments import eigenvalue_indices, number, whole, yes_or_n
 from clusterability.errors import InputError
 from clusterability.records import Record, choice, parse_indices, parse_number
 from clusterability.shown import described
+from clusterability.training.contradictions import check_clusters
 from clusterability.training.networks import NETWORKS, Network
 
 
@@ -302,7 +303,7 @@ class TrainingSpec(Record):
             )
         if self.mixed_l2 and not self.l2:
             raise InputError("mixed_l2 is asked for without l2; give the weight l2 too")
-        self._check_tags()
+        check_clusters(self)
         if self.augment and self._network.is_mlp:
             raise InputError(
                 f"augment is asked for, but network {self.network!r} takes images flattened; "
@@ -311,29 +312,6 @@ class TrainingSpec(Record):
         self._check_eigenvalues()
         self._check_normalization()
         self._check_stacked()
-
-    def _check_tags(self) -> None:
-        if not self.clusterable_init and (
-            self.beta != 0.6 or (self.tags != 10 and not self.has_clusters)
-        ):
-            raise InputError(
-                f"tags are {self.tags} and beta is {self.beta}, but clusterable_init is not asked "
-                "for; give it too"
-            )
-        if self.tag_layers != "hidden" and not self.has_clusters:
-            raise InputError(
-                f"tag_layers is {self.tag_layers!r}, but no clusters are asked for; give "
-                "modular_pruning, group_lasso or partition_penalty too"
-            )
-        if self.modular_pruning and not self.pruning_epochs:
-            raise InputError(
-                "modular_pruning is asked for, but no epochs of pruning; give pruning_epochs"
-            )
-        if self.partition_penalty and not self._network.is_mlp:
-            raise InputError(
-                f"partition_penalty is asked for, but network {self.network!r} is no MLP; use "
-                "group_lasso, or train an MLP"
-            )
 
     def _check_eigenvalues(self) -> None:
         if self.eigenvalue_penalty and not self._network.is_mlp:
