@@ -23,11 +23,15 @@ from torch import nn
 
 from clusterability import EigenvaluePenalty, NeuronGraph
 from clusterability.experiments.environment import environment
-from clusterability.penalties import Eigenvalues
+from clusterability.penalties import Eigenvalues, GroupNorms, PartitionCut
 from clusterability.promoting import HiddenScales
+from clusterability.promoting.cluster_penalties import fill_tags, tagged_weights
+from clusterability.promoting.tags import whole_wiring
 from clusterability.spectral.following import Follower
-from clusterability.training import build
+from clusterability.training import TrainingSpec, build
+from clusterability.training.drawing import draw_network
 from clusterability.training.mlp_stack import MLPStack
+from clusterability.training.randomness import Randomness
 from clusterability.training.samples import Samples
 
 BATCH = 128
@@ -85,6 +89,23 @@ def own_loop(every: int | None = None, is_normalized: bool = False) -> tuple[Ste
     return step, stack
 
 
+def clusters_loop(kind: type[GroupNorms | PartitionCut]) -> Step:
+    """A step of the package's own loop with a penalty of 12 clusters of the hidden neurons."""
+    spec = TrainingSpec("mlp", "mnist", tags=12, group_lasso=1e-4)
+    _, stack = own_loop()
+    inputs = torch.zeros(1, 1, 28, 28)
+    module, tags = draw_network(spec, inputs.shape[1:], 10, Randomness(0))
+    wiring, parameters = whole_wiring(module, (inputs,))
+    ends = {
+        weight.name: (given[None], made[None])
+        for weight, (given, made) in tagged_weights(parameters, wiring, fill_tags(tags, wiring))
+    }
+    stack.start_epoch((), None, [kind(ends, 1e-4, spec.tags)])
+    x, y = batches()
+    samples = Samples(x, nn.functional.one_hot(y, 10).float(), False)
+    return lambda: stack.step(samples, torch.randint(len(x), (1, BATCH)))
+
+
 def errors_of_following(n_prunings: int = 10) -> dict[str, float]:
     """Largest error of an eigenvalue, of weights that are trained and pruned every ten steps."""
     step, stack = own_loop(every=1)
@@ -129,6 +150,8 @@ def main() -> None:
         "own_loop_every_1": own_loop(every=1)[0],
         "own_loop_every_4": own_loop(every=4)[0],
         "own_loop_normalized": own_loop(is_normalized=True)[0],
+        "own_loop_group_lasso": clusters_loop(GroupNorms),
+        "own_loop_partition_penalty": clusters_loop(PartitionCut),
     }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(args.rounds):

@@ -136,3 +136,35 @@ def test_clusters_that_an_offset_makes_vanish():
     assert of(words, result).endswith(f"without it the n-cut is {plain.ncut:.3f}")
     assert result.ncut < plain.ncut - 0.9
     assert of(words, run(graph, 2, volume_offset=1e-8)) is None
+
+
+def with_one_large_part(n_small=5, size=40):
+    """One large dense part, and pairs of neurons by themselves."""
+    blocks = [torch.zeros(size + n_small, size + n_small) for _ in range(2)]
+    for block in blocks:
+        block[:size, :size] = 1
+        block[range(size, size + n_small), range(size, size + n_small)] = 0.01
+    return NeuronGraph.chain(blocks)
+
+
+def test_a_low_n_cut_of_degenerate_clusters():
+    result = run(with_one_large_part(), 6)
+    assert result.effective_clusters < 1.2
+    assert "clusters are worth 1.0 of equal size" in of("small groups come off", result)
+    assert result.plain.smallest_share < 1e-4
+    assert result.plain.n_paths == 6
+    even = run(NeuronGraph.chain([torch.block_diag(*[torch.ones(4, 4)] * 4)] * 2), 4)
+    assert of("small groups come off", even) is None
+    assert "made so, validate_clusters tells" in of("parts with no connection", even)
+
+
+def test_inputs_that_do_not_reach_outputs():
+    first, second = torch.ones(6, 6), torch.ones(6, 6)
+    first[:, 3:] = 0
+    second[:3] = 0
+    graph = NeuronGraph.chain([first, second])
+    assert "does not depend on its inputs" in of("no path of non-zero", run(graph, 2))
+    assert run(graph, 2).plain.n_paths == 0
+    deep = NeuronGraph.chain([torch.ones(4, 6), first, second, torch.ones(6, 3)])
+    assert of("no path of non-zero", run(deep, 2, layers="hidden")).endswith("layer to its last")
+    assert of("no path of non-zero", run(random_chain([6, 6, 6]), 2)) is None

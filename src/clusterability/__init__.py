@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from clusterability.graph import Block, Layer, NeuronGraph
     from clusterability.measuring import measure
     from clusterability.promoting import (
+        CrossClusterLoss,
         EigenvaluePenalty,
+        GroupLasso,
+        ModularPruning,
+        PartitionPenalty,
         balance_,
+        cluster_tags,
         clusterable_init_,
         normalize_,
+        validate_clusters,
     )
     from clusterability.result import Clusterability
     from clusterability.settings import Settings
@@ -29,18 +35,24 @@ _HOMES = {
     "Block": "graph",
     "Clusterability": "result",
     "ClusterabilityError": "errors",
+    "CrossClusterLoss": "promoting",
     "EigenvaluePenalty": "promoting",
+    "GroupLasso": "promoting",
     "InputError": "errors",
     "Layer": "graph",
+    "ModularPruning": "promoting",
     "NeuronGraph": "graph",
+    "PartitionPenalty": "promoting",
     "RunError": "errors",
     "Settings": "settings",
     "balance_": "promoting",
+    "cluster_tags": "promoting",
     "clusterable_init_": "promoting",
     "measure": "measuring",
     "neuron_graph": "sources",
     "normalize_": "promoting",
     "normalized_cut": "clustering",
+    "validate_clusters": "promoting",
 }
 
 _MODULES = ("toy",)
@@ -49,20 +61,26 @@ __all__ = [
     "Block",
     "Clusterability",
     "ClusterabilityError",
+    "CrossClusterLoss",
     "EigenvaluePenalty",
+    "GroupLasso",
     "InputError",
     "Layer",
+    "ModularPruning",
     "NeuronGraph",
+    "PartitionPenalty",
     "RunError",
     "Settings",
     "__version__",
     "balance_",
+    "cluster_tags",
     "clusterable_init_",
     "measure",
     "neuron_graph",
     "normalize_",
     "normalized_cut",
     "toy",
+    "validate_clusters",
 ]
 
 

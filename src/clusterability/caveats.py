@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clusterability.clustering.cut import volumes_and_cuts
 from clusterability.graph import NeuronGraph
+from clusterability.graph.paths import clusters_with_path
 from clusterability.result import Clusterability
 
 SAME_NCUT = 1e-6
@@ -35,6 +36,8 @@ def caveats(result: Clusterability, rescalable: bool | None = None) -> list[str]
         *_isolated(result),
         *_canonical(result, rescalable),
         *_separate_parts(result),
+        *_degenerate(result),
+        *_unreached(result),
         *_few_eigenvalues(result),
         *_same_shuffles(result),
         *_whole_layers(result),
@@ -80,8 +83,33 @@ def _separate_parts(result: Clusterability) -> Iterator[str]:
         yield (
             f"the network falls into {result.n_components} parts with no connection between them; "
             "a cluster that is a whole part costs nothing, so an n-cut near 0 says that it is "
-            "disconnected, and nothing about how it is organized inside"
+            "disconnected, and nothing about how it is organized inside; of a network that "
+            "was made so, validate_clusters tells what the parts are worth"
         )
+
+
+def _degenerate(result: Clusterability) -> Iterator[str]:
+    """Warn of an n-cut that is low where a few clusters hold nearly all of the volume."""
+    n_clusters, worth = len(result.clusters), result.effective_clusters
+    if 2 * worth < n_clusters and 2 * result.ncut < n_clusters:
+        smallest = 100 * result.plain.smallest_share
+        yield (
+            f"the {n_clusters} clusters are worth {worth:.1f} of equal size, and the smallest has "
+            f"{smallest:.2g} % of the volume: an n-cut is low too where small groups come off one "
+            "large one, which says nothing about modules"
+        )
+
+
+def _unreached(result: Clusterability) -> Iterator[str]:
+    """Warn if no path of connections leads from inputs to outputs."""
+    assert result.graph is not None
+    reached = clusters_with_path(
+        result.graph, torch.zeros(result.labels.size, dtype=torch.int64), 1
+    )
+    if reached is not None and not bool(reached[0]):
+        whole = result.settings.layers == "all"
+        so = ": what the network gives does not depend on its inputs" if whole else ""
+        yield f"no path of non-zero weights leads from the graph's first layer to its last{so}"
 
 
 def _few_eigenvalues(result: Clusterability) -> Iterator[str]:

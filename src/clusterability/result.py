@@ -53,12 +53,15 @@ class Cluster:
         cut: W(X, not X) / (vol(X) + offset), the cluster's term of the n-cut, between 0 and 1; the
             offset is the settings' ``volume_offset``, 0 by default.
         neurons_per_layer: number of its neurons in each layer.
+        has_path: whether a path from an input to an output lies inside it; None if the graph has
+            no inputs and outputs, or the result is from before there was this field.
     """
 
     size: int
     volume_share: float
     cut: float
     neurons_per_layer: tuple[int, ...]
+    has_path: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,17 @@ class Clustering:
     effective_clusters: float
     labels: NDArray[np.int64]
     clusters: tuple[Cluster, ...]
+
+    @property
+    def smallest_share(self) -> float:
+        """Share of the volume that the smallest cluster has."""
+        return min(cluster.volume_share for cluster in self.clusters)
+
+    @property
+    def n_paths(self) -> int | None:
+        """Number of clusters with a path from an input to an output inside; None if unknown."""
+        known = [cluster.has_path for cluster in self.clusters if cluster.has_path is not None]
+        return sum(known) if known else None
 
     @property
     def effect(self) -> float | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clusterability.clustering.cut import volumes_and_cuts
 from clusterability.graph import NeuronGraph
+from clusterability.graph.paths import clusters_with_path
 from clusterability.result import Cluster, Clustering, NullDistribution
 from clusterability.significance import p_value, z_score
 
@@ -49,12 +50,14 @@ def summarize(
     layers = np.repeat(np.arange(len(graph.layers)), graph.layer_sizes)
     counts = np.zeros((n_clusters, len(graph.layers)), int)
     np.add.at(counts, (labels[labels >= 0], layers[labels >= 0]), 1)
+    paths = clusters_with_path(graph, torch.from_numpy(labels), n_clusters)
     clusters = tuple(
         Cluster(
             size=int(counts[c].sum()),
             volume_share=float(shares[c]),
             cut=float(np.clip(cuts[c] / (volumes[c] + volume_offset), 0, 1)),
             neurons_per_layer=tuple(counts[c].tolist()),
+            has_path=None if paths is None else bool(paths[c]),
         )
         for c in range(n_clusters)
     )

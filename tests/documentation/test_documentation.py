@@ -40,6 +40,8 @@ NOT_RUN = {
     "clusterability train --network mlp --dataset fashion-mnist --l2 5e-5 --mixed-l2": "minutes",
     "clusterability train --network mlp --dataset fashion-mnist --l2 5e-5 --mixed-l2 "
     "--retrain-below 1": "minutes",
+    "clusterability train --network mlp --dataset mnist --modular-pruning --tags 12 "
+    "--measure": "minutes",
     "clusterability train --network mlp-regression --dataset polynomials": "minutes",
     "clusterability train --network mlp-regression --dataset polynomials --no-prune": "minutes",
     "clusterability train --network small-cnn --dataset mnist-stack-diff --no-prune --measure "

@@ -23,6 +23,9 @@ OTHERS = {
     "l2": 1e-5,
     "eigenvalue_penalty": 0.1,
     "normalize": True,
+    "modular_pruning": True,
+    "group_lasso": 1e-4,
+    "partition_penalty": 1.0,
     "epochs": 21,
     "pruning_epochs": 0,
     "initial_sparsity": 0.0,
@@ -69,6 +72,8 @@ def test_other_fields_change_the_name_each_in_its_own_way():
         TrainingSpec("mlp", "mnist", clusterable_init=True),
         TrainingSpec("mlp", "mnist", clusterable_init=True, tags=8),
         TrainingSpec("mlp", "mnist", clusterable_init=True, beta=0.8),
+        TrainingSpec("mlp", "mnist", modular_pruning=True, tags=12),
+        TrainingSpec("mlp", "mnist", modular_pruning=True, tag_layers="all"),
         TrainingSpec("mlp", "mnist", stack=(0, 1)),
         TrainingSpec("mlp", "mnist", stack=(1, 0)),
         TrainingSpec("small-cnn", "mnist", augment=True),
@@ -80,7 +85,7 @@ def test_other_fields_change_the_name_each_in_its_own_way():
     untested = {f.name for f in dataclasses.fields(plain)} - OTHERS.keys()
     assert untested == {
         *("mixed_l2", "eigenvalues", "eigenvalue_every", "pruned_norm", "clusterable_init"),
-        *("tags", "beta", "augment", "stack"),
+        *("tags", "tag_layers", "beta", "augment", "stack"),
     }
 
 

@@ -26,6 +26,7 @@ examples:
   clusterability train --network mlp --dataset mnist --dropout --runs 5
   clusterability train --network mlp --dataset fashion-mnist --l2 5e-5 --mixed-l2
   clusterability train --network mlp-regression --dataset polynomials --no-prune
+  clusterability train --network mlp --dataset mnist --modular-pruning --tags 12 --measure
   clusterability train --network small-mlp --dataset mydata.npz
 """
 
@@ -103,7 +104,8 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="how clusterable each network is: columns of the table, and "
         "unpruned-clusterability.json and pruned-clusterability.json; measured anew where these "
-        "have other settings",
+        "have other settings. Of runs with clusters also what these are worth on the test part: "
+        "unpruned-clusters.json and pruned-clusters.json",
     )
     add_flags(add, Settings, OF_THE_RUN)
 
@@ -130,11 +132,13 @@ def _finish(
     """Measure the trained runs if there are settings for it, and print the table."""
     written += [str(trained.folder) for trained in runs]
     if settings is not None:
+        from clusterability.training.judged import validate_runs
         from clusterability.training.measured import measure_runs
 
         measure_runs(
             runs, settings, workers=args.workers, device=args.device, progress=not args.quiet
         )
+        validate_runs(runs, data_dir=args.data_dir, progress=not args.quiet)
     if runs and not args.quiet and sys.stdout is not None:
         from clusterability.training.table import runs_table
 

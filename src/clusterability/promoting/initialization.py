@@ -6,25 +6,23 @@ part stay as they are, hidden neurons have random tags, and outputs have the tag
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clusterability.arguments import number, whole
 from clusterability.errors import InputError
-from clusterability.graph.canonical import group
 from clusterability.promoting.parameters import (
     check_not_shared,
     connections_by_weight,
     own_parameter,
-    parameter_sizes,
-    picks,
     spread,
+    tags_of_weight,
+    tied_neurons,
 )
 from clusterability.shown import quoted
 from clusterability.tracing.assembling import assemble
@@ -95,13 +93,14 @@ def init_with(
     _, walked = walked_program(model, inputs)
     wiring, _ = assemble(walked, ())
     whole_wiring, _ = assemble(walked, ("dense", "input"))
-    wiring.check(Effective(model, walked.computed))
+    parameters = Effective(model, walked.computed)
+    wiring.check(parameters)
     check_not_shared(model, whole_wiring)
     ends = _ends(wiring, whole_wiring)
     _check_widths(wiring, ends, n_tags)
-    tags = _draw_tags(model, wiring, ends, n_tags, rng)
+    tags = _draw_tags(parameters, wiring, ends, n_tags, rng)
     for weight, connections in connections_by_weight(wiring).items():
-        factors = _factors(model, connections, tags, n_tags, beta)
+        factors = _factors(parameters, connections, tags, n_tags, beta)
         parameter = own_parameter(model, weight.name)
         parameter.mul_(spread(weight, factors, parameter.shape).to(parameter))
     return {layer.name: tags[i] for i, layer in enumerate(wiring.layers) if i not in ends.inputs}
@@ -144,10 +143,14 @@ def _check_widths(wiring: Wiring, ends: _Ends, n_tags: int) -> None:
 
 
 def _draw_tags(
-    model: nn.Module, wiring: Wiring, ends: _Ends, n_tags: int, rng: np.random.Generator
+    parameters: Mapping[str, Tensor],
+    wiring: Wiring,
+    ends: _Ends,
+    n_tags: int,
+    rng: np.random.Generator,
 ) -> list[Tensor]:
     """Return the tags of each layer's neurons, -1 of inputs."""
-    groups = _tied_neurons(model, wiring)
+    groups = tied_neurons(parameters, wiring)
     of_group = np.full(int(max(group.max() for group in groups)) + 1, -1)
     for i in ends.outputs:
         of_group[groups[i]] = np.arange(groups[i].size) % n_tags
@@ -162,41 +165,15 @@ def _draw_tags(
     return [torch.from_numpy(np.where(mine < 0, -1, of_group[mine])) for mine in groups]
 
 
-def _tied_neurons(model: nn.Module, wiring: Wiring) -> list[NDArray[np.int64]]:
-    """Return a group for each neuron: neurons that one output of a weight reaches share it."""
-    offsets = np.cumsum([0, *(layer.n_neurons for layer in wiring.layers)])
-    n, firsts, pairs = int(offsets[-1]), {}, []
-    for connection in wiring.connections:
-        n_outputs = parameter_sizes(model, connection.weight)[1]
-        if connection.weight.name not in firsts:
-            firsts[connection.weight.name] = n
-            n += n_outputs
-        n_target = wiring.layers[connection.target].n_neurons
-        for route in connection.routes:
-            channels = firsts[connection.weight.name] + picks(route.channels, n_outputs).numpy()
-            neurons = offsets[connection.target] + picks(route.neurons, n_target).numpy()
-            pairs.append(np.stack([channels, neurons]))
-    groups = group(np.concatenate(pairs, axis=1), n)
-    return [groups[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
-
-
 def _factors(
-    model: nn.Module,
+    parameters: Mapping[str, Tensor],
     connections: Sequence[Connection],
     tags: Sequence[Tensor],
     n_tags: int,
     beta: float,
 ) -> Tensor:
     """Return the factor of each input and output of a weight, 1 where either has no tag."""
-    n_inputs, n_outputs = parameter_sizes(model, connections[0].weight)
-    given, made = torch.full((n_inputs,), -1), torch.full((n_outputs,), -1)
-    for connection in connections:
-        inputs = picks(connection.inputs, n_inputs)
-        here = inputs >= 0
-        given[here] = tags[connection.source][inputs[here]]
-        target = tags[connection.target]
-        for route in connection.routes:
-            made[picks(route.channels, n_outputs)] = target[picks(route.neurons, len(target))]
+    given, made = tags_of_weight(parameters, connections, tags)
     within = 1 + (1 - beta) * (n_tags - 1)
     factors = torch.where(given[:, None] == made, within, beta).double()
     return torch.where((given[:, None] < 0) | (made < 0), 1.0, factors)

@@ -12,6 +12,7 @@ from clusterability.graph import NeuronGraph
 from clusterability.shown import described, quoted
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.modules import trace_module, unwrapped
+from clusterability.wiring import Wiring
 from clusterability.wiring.kernels import find_kernel_norm
 
 
@@ -43,6 +44,16 @@ class LiveGraph:
         self._wiring, self._parameters = traced.wiring, _Unchanged(traced.parameters)
         self._wiring.check(self._parameters)
         self._parameters.remember(self._wiring.parameter_names)
+
+    @property
+    def wiring(self) -> Wiring:
+        """Which parameter joins which layers."""
+        return self._wiring
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """The parameters as they act, by name."""
+        return self._parameters
 
     def trained(self) -> dict[str, Tensor]:
         """Return the parameters that are not frozen, by name."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clusterability.errors import InputError
+from clusterability.graph.canonical import group
 from clusterability.shown import quoted
 from clusterability.tracing.effective import effective_parameter, hook_made_parameters
 from clusterability.tracing.naming import split_name
@@ -121,3 +124,90 @@ def parameter_sizes(model: nn.Module, weight: Weight) -> tuple[int, int]:
 def picks(entries: Sequence[int] | None, n: int) -> Tensor:
     """Return indices as a tensor; None stands for 0, 1, ... n - 1."""
     return torch.arange(n) if entries is None else torch.tensor(entries)
+
+
+def tied_neurons(parameters: Mapping[str, Tensor], wiring: Wiring) -> list[NDArray[np.int64]]:
+    """Return a group for each neuron: neurons that one output of a weight reaches share it."""
+    offsets = np.cumsum([0, *(layer.n_neurons for layer in wiring.layers)])
+    n, firsts, pairs = int(offsets[-1]), {}, []
+    for connection in wiring.connections:
+        n_outputs = _sizes(parameters, connection.weight)[1]
+        if connection.weight.name not in firsts:
+            firsts[connection.weight.name] = n
+            n += n_outputs
+        n_target = wiring.layers[connection.target].n_neurons
+        for route in connection.routes:
+            channels = firsts[connection.weight.name] + picks(route.channels, n_outputs).numpy()
+            neurons = offsets[connection.target] + picks(route.neurons, n_target).numpy()
+            pairs.append(np.stack([channels, neurons]))
+    groups = group(np.concatenate(pairs, axis=1), n)
+    return [groups[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+
+
+def tags_of_weight(
+    parameters: Mapping[str, Tensor], connections: Sequence[Connection], tags: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the tag of what each input of a weight reads, and of what each output reaches.
+
+    Args:
+        parameters: as they act; they have the weight.
+        connections: those of the weight.
+        tags: of each layer's neurons, -1 where a neuron has none.
+
+    Returns:
+        (n_inputs,) and (n_outputs,), -1 where there is none.
+
+    Raises:
+        InputError: if an output reaches neurons of different tags, or the weight is used in
+            several places.
+    """
+    offsets = np.cumsum([0, *(len(found) for found in tags)])
+    read = read_neurons(parameters, connections, offsets.tolist())
+    given = torch.where(read >= 0, torch.cat([*tags])[read], -1)
+    made = torch.full((_sizes(parameters, connections[0].weight)[1],), -1)
+    for connection in connections:
+        target = tags[connection.target]
+        for route in connection.routes:
+            channels = picks(route.channels, len(made))
+            _enter(made, channels, target[picks(route.neurons, len(target))], connection)
+    return given, made
+
+
+def read_neurons(
+    parameters: Mapping[str, Tensor], connections: Sequence[Connection], offsets: Sequence[int]
+) -> Tensor:
+    """Return the number of the neuron that each input of a weight reads, -1 if there is none.
+
+    Args:
+        parameters: as they act; they have the weight.
+        connections: those of the weight.
+        offsets: number of each layer's first neuron.
+
+    Raises:
+        InputError: if an input reads several neurons, of a weight that is used in several places.
+    """
+    n_inputs = _sizes(parameters, connections[0].weight)[0]
+    found = torch.full((n_inputs,), -1)
+    for connection in connections:
+        inputs = picks(connection.inputs, n_inputs)
+        here = torch.nonzero(inputs >= 0).squeeze(1)
+        read = inputs[here] + int(offsets[connection.source])
+        if bool(((found[here] >= 0) & (found[here] != read)).any()):
+            raise InputError(_shared(connection.weight.name))
+        found[here] = read
+    return found
+
+
+def _sizes(parameters: Mapping[str, Tensor], weight: Weight) -> tuple[int, int]:
+    return weight.sizes(parameters[weight.name].shape)
+
+
+def _enter(known: Tensor, places: Tensor, tags: Tensor, connection: Connection) -> None:
+    places, tags = places[tags >= 0], tags[tags >= 0]
+    before = known[places]
+    known[places] = tags
+    if bool(((before >= 0) & (before != tags)).any()) or bool((known[places] != tags).any()):
+        raise InputError(
+            f"{quoted(connection.weight.name)} leads to neurons of different tags, since a skip "
+            "connection adds what they hold; give such neurons one tag, as cluster_tags does"
+        )

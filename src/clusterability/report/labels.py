@@ -36,14 +36,15 @@ def labels_csv(result: Clusterability, refined: bool = False) -> str:
     writer.writerow(("layer", "neuron", "cluster"))
     each = iter(labels)
     for layer in result.layers:
-        name = _harmless(layer.name)
+        name = harmless(layer.name)
         for neuron in range(layer.n_neurons):
             label = next(each)
             writer.writerow((name, neuron, "" if label < 0 else label))
     return text.getvalue()
 
 
-def _harmless(name: str) -> str:
+def harmless(name: str) -> str:
+    """Return a name that no spreadsheet runs as a formula, with escapes for control characters."""
     name = escaped(name)
     # A full-width sign counts too: some spreadsheets read it as the plain one.
     first = unicodedata.normalize("NFKC", name).lstrip()[:1]

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clusterability.training.drawing import tags_of_run
     from clusterability.training.networks import NETWORKS, build
     from clusterability.training.record import TrainedRun
     from clusterability.training.running import DivergedError, train, train_many
@@ -18,6 +19,7 @@ _HOMES = {
     "TrainedRun": "record",
     "TrainingSpec": "spec",
     "build": "networks",
+    "tags_of_run": "drawing",
     "train": "running",
     "train_many": "running",
 }
@@ -28,6 +30,7 @@ __all__ = [
     "TrainedRun",
     "TrainingSpec",
     "build",
+    "tags_of_run",
     "train",
     "train_many",
 ]

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from clusterability.promoting.masks import prune
 from clusterability.promoting.rescaling import HiddenScales
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.training.augmentation import transform
+from clusterability.training.clusters import KernelClusters
 from clusterability.training.dropout import drop_
 from clusterability.training.networks import Shape
 from clusterability.training.objective import loss_and_gradient
 from clusterability.training.optimizer import adam
 from clusterability.training.penalty import Penalty
-from clusterability.training.pruning import prune
 from clusterability.training.samples import Samples
 
 _WEIGHTED = (nn.Linear, nn.Conv2d)
@@ -29,6 +30,7 @@ class AutogradNetwork:
         learning_rate: Adam's.
         device: holds the network.
         shape: of one input, (channels, height, width); guessed where it is needed and not given.
+        clusters: of the neurons; none by default.
     """
 
     n_runs = 1
@@ -39,9 +41,10 @@ class AutogradNetwork:
         learning_rate: float,
         device: torch.device,
         shape: Shape | None = None,
+        clusters: KernelClusters | None = None,
     ) -> None:
         self.network = network.to(device)
-        self.shape = shape
+        self.shape, self.clusters = shape, clusters or KernelClusters()
         for parameter in network.parameters():
             # Convolutions on a CPU are faster with the channels last in memory.
             parameter.data = _channels_last(parameter.data)
@@ -118,10 +121,13 @@ class AutogradNetwork:
         self.scales.normalize_()
 
     @torch.no_grad()
-    def prune(self, sparsity: float) -> None:
+    def prune(self, sparsity: float, emptied: float = 1.0) -> None:
         """Make the masks anew; see :meth:`Trainable.prune`."""
-        kernels = (self.parameters[name] for name in self.kernel_names)
-        self.masks = [prune(kernel, sparsity)[0] for kernel in kernels]
+        self.masks = []
+        for name in self.kernel_names:
+            kernel = self.parameters[name]
+            first = self.clusters.goes_first(name, kernel)
+            self.masks.append(prune(kernel, sparsity, first, emptied)[0])
         self._apply_masks()
 
     @torch.no_grad()

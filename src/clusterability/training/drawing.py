@@ -8,13 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clusterability.promoting.cluster_penalties import fill_tags, tagged_weights
 from clusterability.promoting.initialization import init_with
+from clusterability.promoting.tags import tags_with, whole_wiring
 from clusterability.tracing.examples import inputs_of_shape
 from clusterability.training.augmentation import draw_transformations
 from clusterability.training.autograd_network import AutogradNetwork
+from clusterability.training.clusters import KernelClusters
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.networks import NETWORKS, build
 from clusterability.training.randomness import Randomness, Use
+from clusterability.training.record import TrainedRun
 from clusterability.training.samples import Data
 from clusterability.training.spec import TrainingSpec
 from clusterability.training.trainable import Trainable
@@ -25,25 +29,81 @@ Place = tuple[int, int]
 
 def draw_networks(spec: TrainingSpec, data: Data, randomness: Sequence[Randomness]) -> Trainable:
     """Return a new network for each run, on the device of the data."""
-    modules = [_draw_network(spec, data, of_run) for of_run in randomness]
+    drawn = [draw_network(spec, data.shape, data.n_outputs, of_run) for of_run in randomness]
+    modules = [module for module, _ in drawn]
+    tags = _kernel_tags(drawn, data.shape, data.device)
+    clusters = KernelClusters(tags, spec.tags, spec.modular_pruning)
     if NETWORKS[spec.network].is_mlp:
-        return MLPStack(modules, spec.learning_rate, data.device)
+        return MLPStack(modules, spec.learning_rate, data.device, clusters)
     (module,) = modules
-    return AutogradNetwork(module, spec.learning_rate, data.device, data.shape)
+    return AutogradNetwork(module, spec.learning_rate, data.device, data.shape, clusters)
 
 
-def _draw_network(spec: TrainingSpec, data: Data, randomness: Randomness) -> nn.Sequential:
+def draw_network(
+    spec: TrainingSpec, shape: Sequence[int], n_outputs: int, randomness: Randomness
+) -> tuple[nn.Sequential, dict[str, Tensor]]:
+    """Return the network with which a run begins, and the tags of its neurons, if they have any.
+
+    Args:
+        spec: of the run.
+        shape: of one input.
+        n_outputs: classes, or targets of a regression.
+        randomness: of the run.
+
+    Raises:
+        InputError: if a layer has fewer neurons than there are clusters.
+    """
     module = build(
         spec.network,
-        data.shape,
-        data.n_outputs,
+        tuple(shape),
+        n_outputs,
         dropout=spec.dropout,
         generator=randomness.numpy(Use.INITIALIZATION),
     )
+    if not (spec.clusterable_init or spec.has_clusters):
+        return module, {}
+    rng, inputs = randomness.numpy(Use.TAGS), inputs_of_shape(module, shape)
+    clusters: int | dict[str, Tensor] = spec.tags
     if spec.clusterable_init:
-        inputs = inputs_of_shape(module, data.shape)
-        init_with(module, spec.tags, spec.beta, randomness.numpy(Use.TAGS), inputs)
-    return module
+        clusters = init_with(module, spec.tags, spec.beta, rng, inputs)
+    if not spec.has_clusters:
+        return module, {}
+    return module, tags_with(module, clusters, spec.tag_layers, rng, inputs)
+
+
+def tags_of_run(run: TrainedRun) -> dict[str, Tensor]:
+    """Return the tags that a run's neurons had, drawn anew from its spec.
+
+    Returns:
+        For each layer that has tags, (n_neurons,) int64; empty for a run without clusters.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from clusterability.training import train
+    >>> spec = TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=1, modular_pruning=True)
+    >>> with TemporaryDirectory() as folder:
+    ...     tags = tags_of_run(train(spec, out=folder, device="cpu"))
+    >>> {name: found.bincount().tolist() for name, found in tags.items()}["fc1"]
+    [7, 7, 7, 7, 6, 6, 6, 6, 6, 6]
+    """
+    randomness = Randomness(run.spec.seed, len(run.attempts))
+    return draw_network(run.spec, run.shape, run.n_outputs, randomness)[1]
+
+
+def _kernel_tags(
+    drawn: Sequence[tuple[nn.Sequential, dict[str, Tensor]]],
+    shape: Sequence[int],
+    device: torch.device,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the tags of the inputs and outputs of the kernels, (n_runs, n) each."""
+    if not drawn[0][1]:
+        return {}
+    wiring, parameters = whole_wiring(drawn[0][0], inputs_of_shape(drawn[0][0], shape))
+    each = [dict(tagged_weights(parameters, wiring, fill_tags(tags, wiring))) for _, tags in drawn]
+    found = {}
+    for weight in each[0]:
+        given, made = zip(*(of_run[weight] for of_run in each), strict=True)
+        found[weight.name] = torch.stack(given).to(device), torch.stack(made).to(device)
+    return found
 
 
 def draw_order(data: Data, randomness: Sequence[Randomness], place: Place) -> Tensor:

@@ -7,7 +7,9 @@ from torch import nn
 
 from clusterability.datasets import Dataset
 from clusterability.errors import InputError
+from clusterability.training.drawing import draw_network
 from clusterability.training.networks import NETWORKS
+from clusterability.training.randomness import Randomness
 from clusterability.training.spec import TrainingSpec
 from clusterability.workers import available_workers
 
@@ -34,6 +36,7 @@ def check_fit(spec: TrainingSpec, dataset: Dataset) -> None:
         )
     if spec.augment and dataset.train.x.ndim != 4:
         raise InputError(f"augment is asked for, but {dataset.name!r} has no images; leave it out")
+    _check_clusters(spec, dataset)
     network = _blank(spec, dataset)
     has_norms = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in network)
     n_samples = len(dataset.train.x)
@@ -43,6 +46,12 @@ def check_fit(spec: TrainingSpec, dataset: Dataset) -> None:
             f"batch_size is {spec.batch_size}, which leaves one of {n_samples:,} samples to the "
             "last batch, but batch norm needs two; give another"
         )
+
+
+def _check_clusters(spec: TrainingSpec, dataset: Dataset) -> None:
+    """Draw the tags once, which refuses layers with fewer neurons than tags."""
+    if spec.has_clusters:
+        draw_network(spec, dataset.train.x.shape[1:], _n_outputs(dataset), Randomness(spec.seed))
 
 
 def is_worth_processes(spec: TrainingSpec, dataset: Dataset, n_runs: int) -> bool:
@@ -66,9 +75,13 @@ def default_threads(spec: TrainingSpec, dataset: Dataset) -> int:
 
 def _blank(spec: TrainingSpec, dataset: Dataset) -> nn.Sequential:
     """Return the network without memory for its weights."""
-    n_outputs = dataset.n_classes or dataset.train.y.shape[1]
     with torch.device("meta"):
-        return NETWORKS[spec.network].build(dataset.train.x.shape[1:], n_outputs, spec.dropout)
+        made = NETWORKS[spec.network].build
+        return made(dataset.train.x.shape[1:], _n_outputs(dataset), spec.dropout)
+
+
+def _n_outputs(dataset: Dataset) -> int:
+    return int(dataset.n_classes or dataset.train.y.shape[1])
 
 
 def _n_weights(spec: TrainingSpec, dataset: Dataset) -> int:

@@ -19,7 +19,12 @@ from clusterability.shown import shown
 from clusterability.training import checkpoint
 from clusterability.training.checkpoint import Checkpoint
 from clusterability.training.curves import curves_csv, curves_png
-from clusterability.training.record import EpochScores, TrainedRun, measurement_path
+from clusterability.training.record import (
+    EpochScores,
+    TrainedRun,
+    measurement_path,
+    validation_path,
+)
 from clusterability.training.spec import TrainingSpec
 
 RECORD = "run.json"
@@ -109,9 +114,10 @@ class RunFolder:
             os.unlink(self.path / checkpoint.FILE)
 
     def write_weights(self, name: str, weights: dict[str, Tensor]) -> None:
-        """Write a state dict as NAME.safetensors, and delete the measurement of an earlier one."""
-        with suppress(FileNotFoundError):
-            os.unlink(measurement_path(self.path, name))
+        """Write a state dict as NAME.safetensors, and delete what was found of an earlier one."""
+        for path in (measurement_path(self.path, name), validation_path(self.path, name)):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
         write_whole(self.path / f"{name}.safetensors", safetensors.torch.save(weights))
 
     def write_curves(self, rows: Sequence[EpochScores]) -> None:

@@ -44,7 +44,7 @@ def train_epoch(
         if norm is not None:
             networks.normalize(norm)
         if schedule is not None and schedule.is_update(step):
-            networks.prune(schedule.sparsity(step))
+            networks.prune(schedule.sparsity(step), schedule.emptied(step))
         batch_losses, batch_right = networks.step(samples, indices)
         losses += batch_losses
         n_right += batch_right

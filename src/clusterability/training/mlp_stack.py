@@ -23,11 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from clusterability.promoting.chain import Chain
+from clusterability.promoting.masks import prune
+from clusterability.training.clusters import KernelClusters
 from clusterability.training.dropout import drop_
 from clusterability.training.objective import loss_and_gradient
 from clusterability.training.optimizer import Adam
 from clusterability.training.penalty import Penalty
-from clusterability.training.pruning import prune
 from clusterability.training.samples import Samples
 
 
@@ -39,12 +40,18 @@ class MLPStack:
             hidden layer or after none.
         learning_rate: Adam's.
         device: holds the stack.
+        clusters: of the neurons; none by default.
     """
 
     def __init__(
-        self, networks: Sequence[nn.Sequential], learning_rate: float, device: torch.device
+        self,
+        networks: Sequence[nn.Sequential],
+        learning_rate: float,
+        device: torch.device,
+        clusters: KernelClusters | None = None,
     ) -> None:
         self.n_runs = len(networks)
+        self.clusters = clusters or KernelClusters()
         self.learning_rate = learning_rate
         layers = {n: m for n, m in networks[0].named_children() if isinstance(m, nn.Linear)}
         self.widths = [next(iter(layers.values())).in_features]
@@ -162,9 +169,12 @@ class MLPStack:
         self.chain.normalize_(thresholds=self.thresholds if norm == "threshold" else None)
 
     @torch.no_grad()
-    def prune(self, sparsity: float) -> None:
+    def prune(self, sparsity: float, emptied: float = 1.0) -> None:
         """Make the masks anew; see :meth:`Trainable.prune`."""
-        masks = [prune(kernels, sparsity) for kernels in self.kernels]
+        masks = []
+        for name, kernels in zip(self.kernel_names, self.kernels, strict=True):
+            first = self.clusters.goes_first(name, kernels)
+            masks.append(prune(kernels, sparsity, first, emptied))
         if self.thresholds is not None:
             for i, (kernels, mask) in enumerate(zip(self.kernels, masks, strict=True)):
                 kept = kernels.abs().masked_fill_(mask == 0, torch.inf)

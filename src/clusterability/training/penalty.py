@@ -7,7 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from clusterability.penalties import L1, L2, Eigenvalues
+from clusterability.penalties import L1, L2, Eigenvalues, GroupNorms, PartitionCut
+from clusterability.training.clusters import KernelClusters
 from clusterability.training.spec import TrainingSpec
 
 
@@ -38,12 +39,15 @@ class Penalty(Protocol):
         """
 
 
-def penalties_of(spec: TrainingSpec, kernel_names: Sequence[str]) -> list[Penalty]:
+def penalties_of(
+    spec: TrainingSpec, kernel_names: Sequence[str], clusters: KernelClusters | None = None
+) -> list[Penalty]:
     """Return new instances of the penalties that a spec asks for.
 
     Args:
-        spec: has the weights ``l1``, ``l2`` and ``eigenvalue_penalty``.
+        spec: has the weights of all penalties.
         kernel_names: names of all kernels in the order of the layers.
+        clusters: of the neurons, if the spec gives them tags.
     """
     l1 = dict.fromkeys(kernel_names, spec.l1)
     l2 = dict.fromkeys(kernel_names, spec.l2)
@@ -55,6 +59,12 @@ def penalties_of(spec: TrainingSpec, kernel_names: Sequence[str]) -> list[Penalt
     if spec.eigenvalue_penalty:
         choices = (spec.eigenvalue_penalty, spec.eigenvalues, spec.eigenvalue_every)
         penalties.append(Eigenvalues(kernel_names, *choices))
+    if clusters is not None:
+        tags, n_clusters = clusters.tags, clusters.n_clusters
+        if spec.group_lasso:
+            penalties.append(GroupNorms(tags, spec.group_lasso, n_clusters))
+        if spec.partition_penalty:
+            penalties.append(PartitionCut(tags, spec.partition_penalty, n_clusters))
     return penalties
 
 

@@ -1,15 +1,10 @@
-"""Magnitude pruning on a schedule."""
+"""The schedule of a pruning."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from clusterability.errors import InputError
+from clusterability.promoting.masks import cubic, emptied
 
 
 @dataclass(frozen=True)
@@ -59,62 +54,13 @@ class PruningSchedule:
 
     def sparsity(self, step: int) -> float:
         """Return the share of zeros from the update at this step on."""
+        return cubic(self.progress(step), self.initial_sparsity, self.final_sparsity, self.exponent)
+
+    def emptied(self, step: int) -> float:
+        """Return the share of the weights that go first which is gone from this step on."""
+        return emptied(self.progress(step))
+
+    def progress(self, step: int) -> float:
+        """Return the share of the schedule that has passed at a step, from 0 to 1."""
         length = self.end_step - self.begin_step
-        progress = min(1.0, max(0.0, (step - self.begin_step) / length)) if length > 0 else 1.0
-        remaining: float = (1.0 - progress) ** self.exponent
-        return self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * remaining
-
-
-def prune(weights: Tensor, sparsity: float) -> Tensor:
-    """Return the mask that keeps the largest magnitudes: 1 for a kept weight, 0 for others.
-
-    Exactly ``round(sparsity * n)`` of the n weights of each network are 0 in it; of equal
-    magnitudes the first in memory are pruned first.
-
-    Args:
-        weights: (n_runs, ...), one layer of each network.
-        sparsity: in [0, 1).
-
-    Raises:
-        InputError: if the sparsity is outside.
-
-    >>> prune(torch.tensor([[0.1, -3.0, 2.0, -0.5]]), 0.5)
-    tensor([[0., 1., 1., 0.]])
-    """
-    if not 0 <= sparsity < 1:
-        raise InputError(f"sparsity is {sparsity}, expected at least 0 and below 1")
-    magnitudes = weights.detach().abs().flatten(1)
-    n_pruned = round(sparsity * magnitudes.shape[1])
-    if n_pruned == 0:
-        return torch.ones_like(weights)
-    threshold = _order_statistic(magnitudes, n_pruned)
-    mask = magnitudes > threshold
-    n_kept = magnitudes.shape[1] - n_pruned
-    for run in torch.nonzero(mask.sum(1) != n_kept).flatten().tolist():
-        tied = torch.nonzero(magnitudes[run] == threshold[run]).flatten()
-        n_more = n_kept - int(mask[run].sum())
-        mask[run, tied[len(tied) - n_more :]] = True
-    return mask.view_as(weights).to(weights.dtype)
-
-
-def _order_statistic(magnitudes: Tensor, rank: int) -> Tensor:
-    """Return the rank-th smallest number of each row, (n_runs, 1)."""
-    if magnitudes.device.type != "cpu":
-        # A GPU sorts faster than it selects.
-        return magnitudes.sort(dim=1).values[:, rank - 1 : rank]
-    found = [_nth_smallest(row, rank) for row in magnitudes.numpy()]
-    return torch.tensor(found, dtype=magnitudes.dtype).unsqueeze(1)
-
-
-def _nth_smallest(values: NDArray[np.float32], rank: int) -> float:
-    """Return the rank-th smallest number.
-
-    NumPy's selection is faster than torch's, but slow among many equal numbers, so the zeros of
-    earlier pruning are left out.
-    """
-    positive = values[values > 0]
-    rank -= len(values) - len(positive)
-    if rank <= 0:
-        return 0.0
-    found: float = np.partition(positive, rank - 1)[rank - 1].item()
-    return found
+        return min(1.0, max(0.0, (step - self.begin_step) / length)) if length > 0 else 1.0

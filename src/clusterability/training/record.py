@@ -29,6 +29,11 @@ def measurement_path(folder: Path, phase: str) -> Path:
     return folder / f"{phase}-clusterability.json"
 
 
+def validation_path(folder: Path, phase: str) -> Path:
+    """Return the path of what the clusters of a phase's network are worth."""
+    return folder / f"{phase}-clusters.json"
+
+
 @dataclass(frozen=True)
 class EpochScores:
     """One line of the curves.

@@ -13,6 +13,7 @@ from clusterability.arguments import eigenvalue_indices, number, whole, yes_or_n
 from clusterability.errors import InputError
 from clusterability.records import Record, choice, parse_indices, parse_number
 from clusterability.shown import described
+from clusterability.training.contradictions import check_clusters
 from clusterability.training.networks import NETWORKS, Network
 
 
@@ -147,7 +148,7 @@ class TrainingSpec(Record):
         flag="--tags",
         parse=parse_number,
         metavar="TAGS",
-        help="number of tags, with --clusterable-init",
+        help="number of tags, with --clusterable-init and what has clusters",
     )
     beta: float = choice(
         0.6,
@@ -156,6 +157,37 @@ class TrainingSpec(Record):
         parse=parse_number,
         metavar="BETA",
         help="factor between different tags, with --clusterable-init; 0.8 in the paper's CNNs",
+    )
+    modular_pruning: bool = choice(
+        False,
+        check=yes_or_no,
+        flag="--modular-pruning",
+        parse=None,
+        help="prune weights between neurons of different tags before all others, so that the "
+        "network falls apart into clusters",
+    )
+    group_lasso: float = choice(
+        0.0,
+        check=number,
+        flag="--group-lasso",
+        parse=parse_number,
+        metavar="W",
+        help="weight of the group lasso on the blocks of weights between different tags",
+    )
+    partition_penalty: float = choice(
+        0.0,
+        check=number,
+        flag="--partition-penalty",
+        parse=parse_number,
+        metavar="W",
+        help="weight of the n-cut of the tags, of an MLP; for comparison",
+    )
+    tag_layers: str = choice(
+        "hidden",
+        names=("hidden", "hidden+outputs", "all"),
+        flag="--tag-layers",
+        metavar="NAME",
+        help="layers whose neurons have tags, for these three: hidden, hidden+outputs, all",
     )
     epochs: int | None = choice(
         None,
@@ -271,11 +303,7 @@ class TrainingSpec(Record):
             )
         if self.mixed_l2 and not self.l2:
             raise InputError("mixed_l2 is asked for without l2; give the weight l2 too")
-        if not self.clusterable_init and (self.tags, self.beta) != (10, 0.6):
-            raise InputError(
-                f"tags are {self.tags} and beta is {self.beta}, but clusterable_init is not asked "
-                "for; give it too"
-            )
+        check_clusters(self)
         if self.augment and self._network.is_mlp:
             raise InputError(
                 f"augment is asked for, but network {self.network!r} takes images flattened; "
@@ -331,6 +359,11 @@ class TrainingSpec(Record):
         return NETWORKS[self.network]
 
     @property
+    def has_clusters(self) -> bool:
+        """Whether neurons have tags that pruning or a penalty treats."""
+        return bool(self.modular_pruning or self.group_lasso or self.partition_penalty)
+
+    @property
     def phases(self) -> tuple[str, ...]:
         """Names of the phases, which are also those of the weights that are saved after each."""
         return ("unpruned", "pruned") if self.pruning_epochs else ("unpruned",)
@@ -352,4 +385,7 @@ class TrainingSpec(Record):
         parts += ["eigenvalues"] if self.eigenvalue_penalty else []
         parts += ["normalized"] if self.normalize else []
         parts += ["init"] if self.clusterable_init else []
+        parts += ["lasso"] if self.group_lasso else []
+        parts += ["partition"] if self.partition_penalty else []
+        parts += ["modular"] if self.modular_pruning else []
         return "-".join([*parts, f"seed{self.seed}", self.digest])

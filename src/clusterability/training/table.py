@@ -9,6 +9,7 @@ from clusterability.report.numerals import effect_text
 from clusterability.report.text import conventions_column
 from clusterability.result import Clusterability
 from clusterability.shown import shown
+from clusterability.training.judged import validation
 from clusterability.training.measured import measurement
 from clusterability.training.record import PhaseScores, TrainedRun
 
@@ -20,9 +21,11 @@ def runs_table(runs: Sequence[TrainedRun]) -> str:
     phases = [(run, phase, measurement(run, phase)) for run in runs for phase in run.phases]
     measured = [found for _, _, found in phases if found is not None]
     conventions = conventions_column([found.settings for found in measured])
-    rows = [_row(run, phase, found, bool(conventions)) for run, phase, found in phases]
+    rows = [_row(*each, with_conventions=bool(conventions)) for each in phases]
     names = ["seed", "network", "sparsity", "train loss", "test loss"]
     names += ["train acc.", "test acc."] if _has_accuracy(runs) else []
+    judged = any(validation(run, phase) is not None for run, phase, _ in phases)
+    names += ["cut apart"] if judged else []
     names += [*conventions[:1], "n-cut", "shuffles", "effect", "p", "Z"] if measured else []
     lines = [align([names, *rows])]
     out = shown(str(runs[0].folder.parent), 200)
@@ -45,6 +48,9 @@ def _row(run: TrainedRun, phase: str, found: Clusterability | None, with_convent
     row = [str(run.spec.seed), phase, f"{100 * scores.sparsity:.1f} %", *_losses(scores)]
     if scores.train_accuracy is not None:
         row += [_percent(scores.train_accuracy), _percent(scores.test_accuracy)]
+    judged = validation(run, phase)
+    if judged is not None:
+        row.append(_percent(judged.accuracy_cut))
     if found is not None:
         plain = found.plain
         row += [found.settings.conventions_text] if with_conventions else []

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from clusterability.training.clusters import KernelClusters
 from clusterability.training.penalty import Penalty
 from clusterability.training.samples import Samples
 
@@ -19,6 +20,7 @@ class Trainable(Protocol):
     """
 
     n_runs: int
+    clusters: KernelClusters
 
     @property
     def kernel_names(self) -> Sequence[str]:
@@ -64,8 +66,14 @@ class Trainable(Protocol):
             norm: ``"weights"``, or ``"threshold"``; see :attr:`TrainingSpec.pruned_norm`.
         """
 
-    def prune(self, sparsity: float) -> None:
-        """Make the masks anew, and set the weights that they drop to 0, now and after each step."""
+    def prune(self, sparsity: float, emptied: float = 1.0) -> None:
+        """Make the masks anew, and set the weights that they drop to 0, now and after each step.
+
+        Args:
+            sparsity: share of zeros in each kernel.
+            emptied: of the weights between clusters, if there are clusters, which go first: at
+                least this share is dropped, also where the sparsity is lower.
+        """
 
     def outputs(self, x: Tensor) -> Tensor:
         """Return the outputs, (n_runs, n, n_outputs), for inputs (n, ...), without dropout."""

@@ -182,7 +182,7 @@ class Training:
         started = time.perf_counter()
         self.last_good = self._weights()
         drawn = self.data, self.randomness, (self.progress.phase, self.progress.epoch)
-        penalties = penalties_of(self.spec, self.networks.kernel_names)
+        penalties = penalties_of(self.spec, self.networks.kernel_names, self.networks.clusters)
         maps = draw_image_maps(*drawn) if self.spec.augment else None
         self.networks.start_epoch(draw_dropout(*drawn), maps, penalties)
         train = train_epoch(

@@ -1,0 +1,274 @@
+"""What does a low n-cut cost in accuracy, and are the clusters worth anything?
+
+    python -m clusterability.experiments.modular_frontier --out RUNS [--runs 3] [--only WORD]
+    python -m clusterability.experiments.modular_frontier --out RUNS --json PATH
+
+Trains the MLP of 4 x 256 on Fashion-MNIST and MNIST in each way (untreated, dropout, clusterable
+initialization, group lasso, partition penalty, modular pruning), measures each network's n-cut, raw
+and canonical, against 20 shuffles, and cuts and lesions its clusters on the test set: those that it
+was given, or where it has none, those that are found in it. All hyper-parameters were fixed before.
+What is finished in RUNS is not done again; with --json nothing is trained or measured, and what
+there is is written down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clusterability.datasets import load_dataset
+from clusterability.experiments.environment import environment
+from clusterability.files.writing import write_whole
+from clusterability.measuring import measure
+from clusterability.promoting import validate_clusters
+from clusterability.promoting.validated import Lesions
+from clusterability.result import Clusterability
+from clusterability.training import TrainedRun, TrainingSpec, tags_of_run, train
+from clusterability.training.samples import Samples, samples
+
+DATASETS = ("fashion-mnist", "mnist")
+N_SHUFFLES = 20
+N_PERMUTATIONS = 49
+N_LESIONED = 2000
+"""Test images on which lesions are compared with permuted ones; accuracies are of all."""
+
+View = tuple[str, int]
+"""Layers, and number of clusters."""
+
+FOUND: tuple[View, ...] = (("hidden", 12), ("hidden+outputs", 10), ("all", 10))
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to train, by the fields of its spec.
+
+    Args:
+        name: of the way.
+        fields: of the spec.
+        views: graphs in which clusters are found; empty where the run has its own.
+    """
+
+    name: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    views: tuple[View, ...] = ()
+
+
+def _modular(layers: str, tags: int, **fields: Any) -> dict[str, Any]:
+    return {"modular_pruning": True, "tag_layers": layers, "tags": tags, **fields}
+
+
+def _soft(**fields: Any) -> dict[str, Any]:
+    """Fields of a run that stays dense."""
+    return {"tags": 12, "pruning_epochs": 0, **fields}
+
+
+WAYS = (
+    Way("none", {}, FOUND),
+    Way("modular-hidden-12", _modular("hidden", 12)),
+    Way("lasso-3e-4", _soft(group_lasso=3e-4)),
+    Way("modular-hidden+outputs-10", _modular("hidden+outputs", 10)),
+    Way("modular-all-10", _modular("all", 10)),
+    Way("init-modular-hidden-12", _modular("hidden", 12, clusterable_init=True)),
+    Way("partition-1", _soft(partition_penalty=1.0)),
+    Way("init", {"clusterable_init": True, "tags": 12}, FOUND[:1]),
+    Way("lasso-1e-4", _soft(group_lasso=1e-4)),
+    Way("lasso-1e-3", _soft(group_lasso=1e-3)),
+    Way("dropout", {"dropout": True}, FOUND),
+    Way("modular-hidden-10", _modular("hidden", 10)),
+    Way("modular-all-2", _modular("all", 2)),
+    Way("modular-all-4", _modular("all", 4)),
+)
+"""The most telling first."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train and judge, or write down the results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", default="", help="ways and data sets whose name has this word")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(arguments)
+    cells = [
+        (way, dataset, seed)
+        for seed in range(args.runs)
+        for dataset in DATASETS
+        for way in WAYS
+        if args.only in f"{dataset}-{way.name}"
+    ]
+    if args.json is None:
+        torch.set_num_threads(1)
+        for way, dataset, seed in cells:
+            _finish(way, dataset, seed, args.out, args.data_dir)
+        return
+    rows = [row for cell in cells for row in _rows(*cell, args.out)]
+    report: dict[str, Any] = {
+        "question": "What does a low n-cut cost in accuracy, and are the clusters worth anything?",
+        "command": "python -m clusterability.experiments.modular_frontier --out RUNS",
+        "n_shuffles": N_SHUFFLES,
+        "n_permutations": N_PERMUTATIONS,
+        "means": _means(rows),
+        "runs": rows,
+        "environment": environment(),
+    }
+    write_whole(args.json, (json.dumps(report, indent=1) + "\n").encode())
+    for line in table(report["means"]):
+        print(line)
+
+
+def spec_of(way: Way, dataset: str, seed: int) -> TrainingSpec:
+    """Return the spec of one run."""
+    return TrainingSpec("mlp", dataset, seed=seed, **way.fields)
+
+
+def _finish(way: Way, dataset: str, seed: int, out: Path, data_dir: Path | None) -> None:
+    """Train one run and judge its networks, unless that is done."""
+    spec = spec_of(way, dataset, seed)
+    wanted = list(_files(way, spec, out))
+    if all(path.exists() for path, *_ in wanted):
+        return
+    print(f"{dataset} {way.name} seed {seed}", flush=True)
+    data = load_dataset(dataset, data_dir=data_dir)
+    run = train(spec, data=data, out=out, device="cpu", threads=1)
+    torch.set_num_threads(1)
+    assert data.test is not None
+    test = samples(data, data.test, torch.device("cpu"))
+    for path, phase, view in wanted:
+        if not path.exists():
+            row = _judge(run, phase, view, bool(way.views), test)
+            write_whole(path, (json.dumps(row, indent=1) + "\n").encode())
+            print("  ", phase, *view, {name: row[name] for name in SHOWN}, flush=True)
+
+
+SHOWN = ("ncut", "accuracy", "accuracy_cut", "accuracy_folded", "effective_clusters")
+
+
+def _files(way: Way, spec: TrainingSpec, out: Path) -> Iterator[tuple[Path, str, View]]:
+    for phase in spec.phases:
+        for layers, k in way.views or ((spec.tag_layers, spec.tags),):
+            yield out / spec.name / f"{phase}-{layers}-{k}-worth.json", phase, (layers, k)
+
+
+def _judge(run: TrainedRun, phase: str, view: View, finds: bool, test: Samples) -> dict[str, Any]:
+    """Return the numbers of one network, of the clusters found in it or of its own."""
+    layers, k = view
+    network, seed = run.network(phase), run.spec.seed
+    results = {
+        scaling: measure(
+            network,
+            n_clusters=k,
+            n_shuffles=N_SHUFFLES,
+            seed=seed,
+            layers=layers,
+            scaling=scaling,
+            workers=1,
+            device="cpu",
+            input_shape=run.shape,
+        )
+        for scaling in ("raw", "canonical")
+    }
+    clusters = results["raw"] if finds else tags_of_run(run)
+    found = validate_clusters(
+        *(network, clusters, test.x, test.targets.argmax(1)),
+        n_permutations=N_PERMUTATIONS,
+        n_lesioned=N_LESIONED,
+        seed=seed,
+    )
+    return {
+        **_measured(results["raw"], ""),
+        **_measured(results["canonical"], "canonical_"),
+        "accuracy": found.accuracy,
+        "accuracy_cut": found.accuracy_cut,
+        "accuracy_folded": found.accuracy_folded,
+        "n_cut": found.n_cut,
+        **_lesioned(found.fall, "fall"),
+        **_lesioned(found.spread, "spread"),
+        "falls": found.falls,
+        "sparsity": run.phases[phase].sparsity,
+        "seconds": run.machine["seconds"],
+    }
+
+
+def _lesioned(found: Lesions, name: str) -> dict[str, Any]:
+    return {
+        f"{name}_observed": found.observed,
+        f"{name}_permuted": found.null.mean,
+        f"{name}_permuted_std": found.null.std,
+        f"{name}_p_lower": found.p_lower,
+        f"{name}_p_upper": found.p_upper,
+    }
+
+
+def _measured(found: Clusterability, prefix: str) -> dict[str, Any]:
+    numbers = {
+        "ncut": found.ncut,
+        "refined_ncut": found.refined.ncut,
+        "effect": found.effect,
+        "effective_clusters": found.effective_clusters,
+        "smallest_share": min(cluster.volume_share for cluster in found.clusters),
+    }
+    return {f"{prefix}{name}": value for name, value in numbers.items()}
+
+
+def _rows(way: Way, dataset: str, seed: int, out: Path) -> Iterator[dict[str, Any]]:
+    """Yield what is known of a run's networks."""
+    for path, phase, (layers, k) in _files(way, spec_of(way, dataset, seed), out):
+        if path.exists():
+            about = {"dataset": dataset, "way": way.name, "phase": phase, "layers": layers, "k": k}
+            yield {**about, "seed": seed, **json.loads(path.read_text())}
+
+
+def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    keys = ("dataset", "way", "phase", "layers", "k")
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    means = []
+    for about, held in groups.items():
+        numbers = {
+            name: statistics.fmean(row[name] for row in held)
+            for name, value in held[0].items()
+            if name not in keys and isinstance(value, float)
+            if all(row[name] is not None for row in held)
+        }
+        means.append({**dict(zip(keys, about, strict=True)), "n_runs": len(held), **numbers})
+    return means
+
+
+def table(means: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a Markdown table of the means."""
+    yield (
+        "| data | way | | graph, k | n-cut | canonical | effect | effective | smallest | accuracy "
+        "| cut | folded | spread, permuted | p above, below | n |"
+    )
+    yield "|" + "---|" * 15
+    for row in means:
+        effects = row.get("effect")
+        cells = [
+            row["dataset"],
+            row["way"],
+            row["phase"],
+            f"{row['layers']}, {row['k']}",
+            f"{row['ncut']:.3f}",
+            f"{row['canonical_ncut']:.3f}",
+            "" if effects is None else f"{100 * effects:.1f} %",
+            f"{row['effective_clusters']:.1f}",
+            f"{row['smallest_share']:.3f}",
+            *(f"{100 * row[n]:.2f}" for n in ("accuracy", "accuracy_cut", "accuracy_folded")),
+            f"{100 * row['spread_observed']:.1f}, {100 * row['spread_permuted']:.1f}",
+            f"{row['spread_p_upper']:.2g}, {row['spread_p_lower']:.2g}",
+            str(row["n_runs"]),
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+import networkx as nx
+import pytest
+import torch
+
+from clusterability import NeuronGraph, toy
+from clusterability.graph.paths import clusters_with_path
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_against_networkx(seed):
+    generator = torch.Generator().manual_seed(seed)
+    sizes, k = (6, 7, 5, 6), 4
+    strengths = [
+        (torch.rand(a, b, generator=generator) < 0.35).float()
+        for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+    graph = NeuronGraph.chain(strengths)
+    labels = torch.randint(-1, k, (sum(sizes),), generator=generator)
+    directed = nx.DiGraph()
+    directed.add_nodes_from(range(sum(sizes)))
+    for block, first, second in zip(strengths, (0, 6, 13), (6, 13, 18), strict=True):
+        directed.add_edges_from(((block > 0).nonzero() + torch.tensor([first, second])).tolist())
+    expected = []
+    for cluster in range(k):
+        part = directed.subgraph([i for i, c in enumerate(labels.tolist()) if c == cluster])
+        expected.append(
+            any(nx.has_path(part, a, b) for a in part if a < 6 for b in part if b >= 18)
+        )
+    assert clusters_with_path(graph, labels, k).tolist() == expected
+
+
+def test_skips_and_graphs_without_ends():
+    graph = toy.residual_chain()
+    assert clusters_with_path(graph, torch.arange(28) % 2, 2).tolist() == [True, True]
+    assert clusters_with_path(toy.two_triangles(), torch.arange(6) % 2, 2) is None
