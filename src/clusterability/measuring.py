@@ -35,6 +35,9 @@ EXTRA_EIGENVALUES = 8
 SPARE_MEMORY = 200 * 2**20
 """Most bytes of all shuffles in memory at one time, beyond twice the size of the graph."""
 
+CANONICAL_KEY = 2**31
+"""Of the random numbers of the graph in canonical scaling; larger than the keys of shuffles."""
+
 LARGEST_OFFSET = 1e300
 """Upper limit of an offset in the scale of a rescaled graph; it exceeds every volume by far."""
 
@@ -196,8 +199,8 @@ def _evaluate_all(
     The last of these is that of the graph in canonical scaling, if it is given.
     """
     graph = prepared.working
-    seeds = np.random.SeedSequence(settings.seed).spawn(settings.n_shuffles + 3)
-    spectrum_seed, *seeds, canonical_seed = seeds
+    spectrum_seed, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.n_shuffles + 2)
+    canonical_seed = np.random.SeedSequence(settings.seed, spawn_key=(CANONICAL_KEY,))
     draws = [Draw(seed, shuffled=i > 0) for i, seed in enumerate(seeds)]
     title = "graphs" if machine.progress else None
     n_workers = min(machine.n_workers, 2 + SPARE_MEMORY // (4 * graph.n_strengths))

@@ -71,10 +71,21 @@ def _numbers(result: Clusterability) -> str:
         ("Z", _z(plain), _z(refined)),
         ("p", _p(plain), _p(refined)),
         ("effective clusters", *(f"{c.effective_clusters:.1f}" for c in (plain, refined))),
+        ("smallest cluster's volume", *(share_text(c.smallest_share) for c in (plain, refined))),
+        *_paths(result),
         (bound_name(result.settings), f"{result.lower_bound:.3f}", ""),
         *_canonical(result),
     ]
     return align(rows, left=[0])
+
+
+def _paths(result: Clusterability) -> list[tuple[str, str, str]]:
+    """Return the row of clusters that join inputs to outputs inside themselves, if it is known."""
+    found = [
+        "-" if clustering.n_paths is None else f"{clustering.n_paths} of {len(clustering.clusters)}"
+        for clustering in (result.plain, result.refined)
+    ]
+    return [] if found == ["-", "-"] else [("clusters from in to out", found[0], found[1])]
 
 
 def _canonical(result: Clusterability) -> list[tuple[str, str, str]]:
