@@ -11,7 +11,7 @@ from clusterability.errors import InputError
 from clusterability.sources import neuron_graph
 from clusterability.tracing.operations import RULES, refused
 from naive_twin import naive_twin
-from operation_table import OPERATIONS
+from operation_table import COMPOSITIONS, OPERATIONS
 from operation_table.refusals import REFUSALS
 from perturbation import influences
 from random_networks import KINDS, MORE_KINDS, each_drawn
@@ -22,7 +22,12 @@ GATES = {"gate", "squeeze_excite"}
 A_GROUP = 5
 """Operations that one random network must have."""
 
-TABLE = MORE_KINDS | {f"aten.{name}": entry.kind(name) for name, entry in OPERATIONS.items()}
+TABLE = (
+    MORE_KINDS
+    | {f"aten.{name}": entry.kind(name) for name, entry in OPERATIONS.items()}
+    | {name: entry.kind(name) for name, entry in COMPOSITIONS.items()}
+)
+NO_RULES = {*MORE_KINDS, *COMPOSITIONS}
 GROUPS = [tuple(TABLE)[i : i + A_GROUP] for i in range(0, len(TABLE), A_GROUP)]
 
 
@@ -72,13 +77,13 @@ def rules_followed(group):
 @pytest.mark.slow
 @pytest.mark.parametrize("group", GROUPS, ids="-".join)
 def test_every_operation_joins_what_it_lets_influence(group):
-    assert rules_followed(group) >= set(group) - set(MORE_KINDS)
+    assert rules_followed(group) >= set(group) - NO_RULES
 
 
 def test_every_rule_is_drawn():
     """Those of a group are followed, says the test above."""
     rules = {name for name in RULES if name.startswith("aten.")} - refusing()
-    assert set(TABLE) - set(MORE_KINDS) == rules
+    assert set(TABLE) - NO_RULES == rules
 
 
 def test_every_refusal_is_tested():

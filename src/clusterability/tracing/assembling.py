@@ -21,7 +21,7 @@ from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.tracing.chains.chain import dense_part, image_part
 from clusterability.tracing.operations import WeightOperation
-from clusterability.tracing.provenance import INPUT
+from clusterability.tracing.origins import INPUT
 from clusterability.tracing.reading import Arrivals, Indices, Reading, read, read_output
 from clusterability.tracing.walking import Walked
 from clusterability.wiring.connections import Connection, Route

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, fx
 
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
-from clusterability.tracing.provenance import MOST_ELEMENTS, Value, network_input
+from clusterability.tracing.origins import MOST_ELEMENTS, Value
+from clusterability.tracing.provenance import network_input
 
 _SAME = {
     *("aten.to", "aten.contiguous", "aten.detach", "aten.alias", "aten.clone", "aten._to_copy"),

@@ -7,16 +7,8 @@ import math
 import torch
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.provenance import (
-    Term,
-    Value,
-    chosen,
-    gated,
-    joined,
-    moved,
-    multiplied,
-    scaled,
-)
+from clusterability.tracing.origins import Term, Value
+from clusterability.tracing.provenance import chosen, gated, joined, moved, multiplied, scaled
 from clusterability.wiring.scales import Multiplier
 
 ACTIVATIONS = (

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.shown import quoted
-from clusterability.tracing.provenance import Value, produced
+from clusterability.tracing.origins import Value
+from clusterability.tracing.provenance import produced
 from clusterability.wiring.weights import Weight
 
 
