@@ -2,6 +2,7 @@
 
 from operation_table.elementwise import ELEMENTWISE
 from operation_table.entry import Operation, OperationModule
+from operation_table.masks import CONSTANT_MASKS
 from operation_table.movement import MOVEMENT
 from operation_table.normalizations_by_hand import NORMALIZATIONS_BY_HAND
 from operation_table.normalizing import NORMALIZING
@@ -19,6 +20,7 @@ OPERATIONS: dict[str, Operation | OperationModule] = {
 
 COMPOSITIONS: dict[str, Operation | OperationModule] = {
     **NORMALIZATIONS_BY_HAND,
+    **CONSTANT_MASKS,
 }
 """Several operations that are followed as one, by a name of their own."""
 
