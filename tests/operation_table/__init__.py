@@ -7,6 +7,7 @@ from operation_table.movement import MOVEMENT
 from operation_table.normalizations_by_hand import NORMALIZATIONS_BY_HAND
 from operation_table.normalizing import NORMALIZING
 from operation_table.pooling import POOLING
+from operation_table.sums_of_products import SUMS_OF_PRODUCTS
 from operation_table.weighing import WEIGHING
 
 OPERATIONS: dict[str, Operation | OperationModule] = {
@@ -21,6 +22,7 @@ OPERATIONS: dict[str, Operation | OperationModule] = {
 COMPOSITIONS: dict[str, Operation | OperationModule] = {
     **NORMALIZATIONS_BY_HAND,
     **CONSTANT_MASKS,
+    **SUMS_OF_PRODUCTS,
 }
 """Several operations that are followed as one, by a name of their own."""
 

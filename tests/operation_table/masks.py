@@ -49,7 +49,8 @@ def masked(function: Function) -> Operation:
     def weakly(stream: Tensor) -> Tensor:
         return apply(stream) + 0.01 * stream
 
-    return Operation(apply, weakly, hidden, masks=True)
+    # A gate of 0 would hide what it gates.
+    return Operation(apply, weakly, hidden, adds_constants=True, masks=True)
 
 
 def hidden(register: Register) -> bool:

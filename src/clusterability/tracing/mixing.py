@@ -46,13 +46,15 @@ def mixed(value: Value, axes: Sequence[int], shape: Sequence[int], *, how: str =
 
 def fills(value: Value, axes: Sequence[int]) -> bool:
     """Whether no term has two different neurons along these axes; the input does not count."""
-    for term in value.terms:
-        filled = term.labels.amax(dim=list(axes), keepdim=True)
-        if term.origin.operation != INPUT and not bool(
-            ((term.labels == 0) | (term.labels == filled)).all()
-        ):
-            return False
-    return True
+    return all(t.origin.operation == INPUT or _is_filled(t.labels, axes) for t in value.terms)
+
+
+def _is_filled(labels: Tensor, axes: Sequence[int]) -> bool:
+    return bool(((labels == 0) | (labels == _filling(labels, axes))).all())
+
+
+def _filling(labels: Tensor, axes: Sequence[int]) -> Tensor:
+    return labels.amax(dim=list(axes), keepdim=True) if axes else labels
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,11 @@ def _spread(
     """
     if any(term.origin.statistic is not None and term.origin.scales for term in value.terms):
         value = expanded(value)
+    if any(t.origin.by_matrix and not _is_filled(t.labels, axes) for t in value.terms):
+        raise InputError(
+            "it joins products of neurons with a matrix, in a form that cannot be taken for a "
+            "linear layer; write torch.nn.Linear, or torch.matmul with the matrix"
+        )
     operations = _operations(value)
     terms: list[Term] = []
     inputs = [term.labels for term in value.terms if term.origin.operation == INPUT]
@@ -118,9 +125,8 @@ def _spread(
         if term.origin.operation == INPUT:
             continue
         labels = term.labels
-        filled = labels.amax(dim=axes, keepdim=True) if axes else labels
-        if bool(((labels == 0) | (labels == filled)).all()):
-            terms.append(Term(filled.expand(shape), term.origin))
+        if _is_filled(labels, axes):
+            terms.append(Term(_filling(labels, axes).expand(shape), term.origin))
             continue
         for axis in range(labels.ndim):
             if axis not in axes and labels.stride(axis) == 0:

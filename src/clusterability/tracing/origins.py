@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,6 +65,7 @@ class Origin:
         statistic: what the labels 1 to m stand for, if not for outputs.
         n_normed: number of elements of the norm by which the term was divided, else 0. Their mean
             square is that norm's square over this number, whose root belongs to the normalization.
+        by_matrix: whether a matrix has multiplied it, as the first half of a matrix product.
     """
 
     operation: int
@@ -73,6 +75,7 @@ class Origin:
     gated: bool = False
     statistic: Statistic | None = None
     n_normed: int = 0
+    by_matrix: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +88,17 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor that depends on the network's input."""
+    """A tensor that depends on the network's input.
+
+    Attributes:
+        shape: its shape.
+        terms: its terms, of that shape.
+        factors: the value and the constant whose product it is; None for all others.
+    """
 
     shape: tuple[int, ...]
     terms: tuple[Term, ...]
+    factors: tuple[Value, Any] | None = None
 
 
 def side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:

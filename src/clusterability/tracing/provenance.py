@@ -32,12 +32,13 @@ from clusterability.tracing.statistics import without_numbers
 from clusterability.wiring.scales import Scale, Total
 
 
-def produced(operation: int, shape: Sequence[int], axis: int) -> Value:
-    """Return the output of a weight operation, with its channels along ``axis``."""
+def produced(operation: int, shape: Sequence[int], axis: int | None) -> Value:
+    """Return the output of a weight operation, with its channels along ``axis``; None for one."""
     shape = tuple(shape)
-    n_channels = shape[axis]
+    n_channels = 1 if axis is None else shape[axis]
     view = [1] * len(shape)
-    view[axis] = n_channels
+    if axis is not None:
+        view[axis] = n_channels
     labels = torch.arange(1, n_channels + 1).view(view).expand(shape)
     return Value(shape, (Term(labels, Origin(operation, torch.arange(n_channels))),))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -153,7 +155,9 @@ def _multiplied(call: Call, divides: bool) -> Value:
     value, other = (first, second) if isinstance(first, Value) else (second, first)
     whole = joined([value], call.shape)
     if isinstance(other, Constant):
-        return by_constant(whole, other, divides)
+        product = by_constant(whole, other, divides)
+        factors = None if divides else (value, other)
+        return replace(_of_matrix(product, value, other), factors=factors)
     if not isinstance(other, bool | int | float):
         raise call.refusal("it multiplies by something that is no number")
     return _by_number(whole, float(other), divides)
@@ -166,7 +170,7 @@ def by_constant(
 
     An inverted one is a mask, whose complement multiplies.
     """
-    shape = (*[1] * (len(value.shape) - len(constant.shape)), *constant.shape)
+    shape = aligned(constant.shape, value.shape)
     terms: list[Term] = []
     for term in value.terms:
         # An axis with repeated labels holds the pixels of one neuron, which has one scale.
@@ -186,6 +190,26 @@ def by_constant(
         entries = torch.arange(n_entries).view(kept).expand(value.shape)
         terms += scaled(Value(value.shape, (term,)), scale, entries, n_entries).terms
     return Value(value.shape, tuple(terms))
+
+
+def _of_matrix(product: Value, value: Value, constant: Constant) -> Value:
+    """Mark a product in which each of several outputs has a factor for each neuron."""
+    if not is_matrix(value, constant, product.shape):
+        return product
+    terms = (Term(t.labels, replace(t.origin, by_matrix=True)) for t in product.terms)
+    return replace(product, terms=tuple(terms))
+
+
+def is_matrix(value: Value, constant: Constant, shape: Sequence[int]) -> bool:
+    """Whether a constant has axes that a value has, and others along which it repeats."""
+    sizes = aligned(value.shape, shape), aligned(constant.shape, shape)
+    pairs = [(mine > 1, other > 1) for mine, other in zip(*sizes, strict=True)]
+    return (True, True) in pairs and (False, True) in pairs
+
+
+def aligned(sizes: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """Return sizes that broadcast to a shape, with as many axes as it has."""
+    return (*[1] * (len(shape) - len(sizes)), *sizes)
 
 
 def _by_number(value: Value, number: float, divides: bool) -> Value:

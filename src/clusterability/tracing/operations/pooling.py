@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clusterability.errors import InputError
 from clusterability.tracing.mixing import PoolingWindow, fills, mixed, reduced, windowed
+from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
 from clusterability.tracing.origins import Value
 from clusterability.tracing.provenance import chosen
@@ -113,7 +114,11 @@ _HOW = {
     "aten.nansum",
 )
 def over_axes(call: Call) -> Value:
-    """Sum or average over whole axes."""
+    """Sum or average over whole axes; of products with a matrix, as a linear layer does."""
+    if call.operation in ("aten.sum", "aten.mean"):
+        product = product_with_matrix(call)
+        if product is not None:
+            return product
     return _reduced(call, _HOW.get(call.operation.removeprefix("aten."), "pick"))
 
 
@@ -135,9 +140,7 @@ def picking(call: Call) -> Value | tuple[Value, ...]:
 
 def _reduced(call: Call, how: str) -> Value:
     value = call.values()[0]
-    dim = call.arguments.get("dim")
-    axes = list(range(len(value.shape))) if dim is None or dim == [] else numbers(dim)
     try:
-        return reduced(value, axes, bool(call.arguments.get("keepdim")), how=how)
+        return reduced(value, reduced_axes(call), bool(call.arguments.get("keepdim")), how=how)
     except InputError as error:
         raise call.refusal(str(error)) from None
