@@ -16,6 +16,7 @@ from operation_table.refusals import REFUSALS
 from perturbation import influences
 from random_networks import KINDS, MORE_KINDS, each_drawn
 from small_modules import Forward
+from step_modules import WEIGHTS
 
 EVERYTHING = ("input", "dense")
 GATES = {"gate", "squeeze_excite"}
@@ -47,6 +48,26 @@ def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
         if not GATES & set(network.kinds):
             twin = naive_twin(network, network.example(), EVERYTHING)
             np.testing.assert_allclose(adjacency, twin.adjacency(), rtol=1e-9)
+
+
+def read_by_weights(network):
+    """Numbers of the tensors that weights read, the input aside."""
+    steps = zip(network.reads, network.steps, strict=True)
+    return {reads[0] for reads, step in steps if isinstance(step, WEIGHTS)} - {0}
+
+
+@pytest.mark.slow
+def test_hidden_layers_that_are_outputs_too_change_nothing():
+    kinds = ("conv2d", "channel_slice", "concatenate", "add", "linear")
+    drawn = [network for kind in kinds for network in each_drawn(2, kind)]
+    networks = [network for network in drawn if read_by_weights(network)]
+    assert len(networks) > 5
+    for network in networks:
+        expected = influences(network)
+        network.also_returned = tuple(read_by_weights(network))
+        graph = neuron_graph(network, example_inputs=(network.example(),), include=EVERYTHING)
+        adjacency = graph.to_scipy().toarray()
+        np.testing.assert_array_equal(adjacency > 0, expected.pattern, str(network))
 
 
 def refusing():
