@@ -302,3 +302,14 @@ def test_a_module_that_prints_and_changes_the_path(tmp_path, monkeypatch, capsys
 def test_a_name_that_no_file_can_have():
     with pytest.raises(InputError, match="there is no example"):
         trace("example:" + "a" * 5000)
+
+
+def test_an_entry_is_for_weights_alone(tmp_path):
+    states = {name: {"fc.weight": torch.ones(3, n)} for name, n in (("a", 4), ("b", 5))}
+    torch.save(states, tmp_path / "net.pt")
+    assert trace(tmp_path / "net.pt", entry="b").graph.layer_sizes == [5, 3]
+    assert trace(states, entry="a").graph.layer_sizes == [4, 3]
+    with pytest.raises(InputError, match="entry names a network in a state dict"):
+        trace(torch.nn.Linear(3, 2), entry="a")
+    with pytest.raises(InputError, match="entry is 3, expected the name of one"):
+        trace(states, entry=3)

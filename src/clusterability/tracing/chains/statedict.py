@@ -33,7 +33,10 @@ _VECTOR = re.compile(r"(?:b|bias|biases|mean|std)_?[0-9]*")
 
 
 def state_dict_wiring(
-    state: Mapping[Any, Any], include: Collection[str] = (), order: Sequence[str] | None = None
+    state: Mapping[Any, Any],
+    include: Collection[str] = (),
+    order: Sequence[str] | None = None,
+    entry: str | None = None,
 ) -> tuple[Wiring, dict[str, Tensor], tuple[str, ...]]:
     """The wiring of a state dict, the parameters that it names, and notes on the choices made.
 
@@ -41,6 +44,7 @@ def state_dict_wiring(
         state: tensors or NumPy arrays by name, as PyTorch or others save them.
         include: as :func:`chain_wiring` takes it.
         order: names of the weights that form the chain; by default all, in natural order.
+        entry: the entry that holds the network, where there are several.
 
     Raises:
         InputError: if the weights do not chain, a batch norm has no place, or ``order`` is no
@@ -48,7 +52,7 @@ def state_dict_wiring(
     """
     check_include(include)
     order = checked_order(order)
-    parameters, notes = plain_parameters(state)
+    parameters, notes = plain_parameters(state, entry)
     candidates = _in_natural_order(parameters)
     weights = _floating(candidates, parameters)
     chosen = weights if order is None else _named(candidates, order)
