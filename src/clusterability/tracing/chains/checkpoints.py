@@ -134,6 +134,11 @@ def _holds_weights(state: Mapping[Any, Any]) -> bool:
 def _as_tensor(value: object) -> Tensor | None:
     """A tensor that shares its memory where possible; None for what is none."""
     if isinstance(value, Tensor):
+        if value.is_nested:
+            raise InputError(
+                "there is a nested tensor among the entries, expected dense ones; save each of its "
+                "parts as a tensor"
+            )
         return value
     if not isinstance(value, np.ndarray):
         return None

@@ -104,6 +104,13 @@ def _floating(
         last = split_name(weight.name)[1]
         dtype = parameters[weight.name].dtype
         is_vector = sum(size > 1 for size in weight.shape) <= 1
+        if not all(weight.shape):
+            if last in _WEIGHT_NAMES:
+                raise InputError(
+                    f"{quoted(weight.name)} has shape {weight.shape}, expected no empty axis; pass "
+                    "a network with neurons, or leave the weight out"
+                )
+            continue
         if dtype.is_floating_point and not (is_vector and _VECTOR.fullmatch(last)):
             weights.append(weight)
         elif last in _WEIGHT_NAMES:
