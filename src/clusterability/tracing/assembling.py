@@ -1,10 +1,10 @@
 """From the weight operations of a walk to a wiring.
 
 A layer is the input of one weight operation, or the network's output; two operations that read the
-same tensor are two layers, but an output that a weight operation reads too adds none. An operation
-joins its own layer to that of every operation that its output reaches without passing another.
-Where a layer reads a concatenation it is split into one layer a segment: neurons that the same
-operations reach.
+same tensor are two layers, but an output that is a hidden layer adds none beside others. An
+operation joins its own layer to that of every operation that its output reaches without passing
+another. Where a layer reads a concatenation it is split into one layer a segment: neurons that the
+same operations reach.
 
 Source: section 3.1 of Filan et al. (2021), and the released code, which splits concatenations.
 """

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from clusterability.tracing.origins import INPUT, Value
-from clusterability.tracing.reading import Arrivals, Indices, Reading, numbered, read_output
+from clusterability.tracing.reading import Reading, read_output
 
 Sources = frozenset[tuple[int, int]]
 """What arrives at a neuron: (operation, output) of each."""
 
 
 def new_outputs(outputs: Iterable[Value], readings: Sequence[Reading]) -> list[Reading]:
-    """Return the outputs' neurons, without those that are neurons of the network already.
+    """Return what is read of the outputs that make layers.
 
-    These are hidden layers that the network returns too: all that arrives at such a neuron arrives
+    An output adds none beside others if all of its neurons are hidden: what arrives at each arrives
     at one that a weight operation reads, whatever else does. Of outputs that hold the same, such as
     logits and their softmax, the first counts.
 
@@ -25,20 +23,18 @@ def new_outputs(outputs: Iterable[Value], readings: Sequence[Reading]) -> list[R
         readings: what its weight operations read.
     """
     found = [reading for reading in map(read_output, outputs) if reading is not None]
-    wanted = {source for reading in found for sources in _sources(reading) for source in sources}
+    if len(found) == 1:
+        return found
+    of_outputs = [_sources(reading) for reading in found]
+    wanted = {source for neurons in of_outputs for sources in neurons for source in sources}
     places = _places(readings, wanted)
+    kept: list[Reading] = []
     seen: set[Sources] = set()
-    kept = []
-    for reading in found:
-        all_sources = _sources(reading)
-        is_new = [
-            sources not in seen and not set.intersection(*(places[s] for s in sources))
-            for sources in all_sources
-        ]
-        seen |= set(all_sources)
-        part = _part(reading, np.array(is_new))
-        if part is not None:
-            kept.append(part)
+    for reading, neurons in zip(found, of_outputs, strict=True):
+        is_hidden = (bool(set.intersection(*(places[s] for s in sources))) for sources in neurons)
+        if not all(is_hidden) and not seen.issuperset(neurons):
+            kept.append(reading)
+            seen |= set(neurons)
     return kept
 
 
@@ -70,19 +66,3 @@ def _places(
                     if (operation, channel) in places:
                         places[operation, channel].add((reader, neuron))
     return places
-
-
-def _part(reading: Reading, is_kept: Indices) -> Reading | None:
-    """Return some of a reading's neurons, numbered anew; None if there are none."""
-    if is_kept.all():
-        return reading
-    if not is_kept.any():
-        return None
-    number = np.cumsum(is_kept) - 1
-    arrivals = []
-    for old in reading.arrivals:
-        here = is_kept[old.neurons]
-        if here.any():
-            arrivals.append(Arrivals(old.origin, old.labels[here], number[old.neurons[here]]))
-    inputs = reading.inputs[is_kept[reading.inputs]]
-    return Reading(number[inputs], numbered(reading.segments[is_kept][:, None]), tuple(arrivals))

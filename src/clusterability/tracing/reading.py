@@ -141,16 +141,16 @@ def _merged(columns: list[Indices], origins: list[Origin], n: int) -> tuple[Indi
             _, sets = np.unique(ordered, axis=0, return_inverse=True)
             signatures[~one, k] = -1 - sets.reshape(-1)[~one]
             several |= ~one
-    neurons = numbered(signatures)
+    neurons = _numbered(signatures)
     # Features without any label are constants: each is a neuron of its own.
     alone = ~signatures.any(1)
     if alone.any():
-        neurons = numbered(np.stack([neurons, np.where(alone, np.arange(1, n + 1), 0)], 1))
+        neurons = _numbered(np.stack([neurons, np.where(alone, np.arange(1, n + 1), 0)], 1))
     shared = np.bincount(neurons)[neurons] > 1
     return neurons, bool((several & shared).any())
 
 
-def numbered(rows: Indices) -> Indices:
+def _numbered(rows: Indices) -> Indices:
     """Return a number for each row, equal for equal rows, in order of first appearance."""
     _, first, numbers = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
@@ -180,4 +180,4 @@ def _reading(value: Value, columns: list[Indices], inputs: Indices) -> Reading:
         neurons, labels = keys // n_labels, keys % n_labels - 1
         present[neurons, operations.index(origin.operation)] = 1
         arrivals.append(Arrivals(origin, labels, neurons))
-    return Reading(inputs, numbered(present), tuple(arrivals))
+    return Reading(inputs, _numbered(present), tuple(arrivals))
