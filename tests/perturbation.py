@@ -35,9 +35,20 @@ class Influences:
 def influences(network: RandomNetwork) -> Influences:
     """Perturb each neuron that each operation reads, all other operations' outputs held.
 
-    Independent of tracing: it sees only numbers that come out of the network.
+    Independent of tracing: it sees only numbers that come out of the network. What a constant mask
+    removes keeps its place in its layer, as behind a weight of 0, and influences nothing.
     """
-    probe = Probe(network)
+    found = _influences(network, masked=False)
+    if any(isinstance(m, Apply) and m.masks for m in network.modules()):
+        masked = _influences(network, masked=True)
+        places = np.array([found.neurons.index(neuron) for neuron in masked.neurons])
+        found.pattern[:] = False
+        found.pattern[np.ix_(places, places)] = masked.pattern
+    return found
+
+
+def _influences(network: RandomNetwork, masked: bool) -> Influences:
+    probe = Probe(network, masked)
     n_operations = len(probe.readers)
     reached = {
         (operation, neuron): targets
@@ -72,8 +83,8 @@ def influences(network: RandomNetwork) -> Influences:
 class Probe:
     """Runs a network with the outputs of its weight operations held."""
 
-    def __init__(self, network: RandomNetwork) -> None:
-        self.network = network
+    def __init__(self, network: RandomNetwork, masked: bool = False) -> None:
+        self.network, self.masked = network, masked
         self.operations = [m for m in network.modules() if isinstance(m, WEIGHTS)]
         self.held: list[Tensor] = []
         self.inputs, self.held = self.run(network.example())
@@ -94,7 +105,7 @@ class Probe:
         handles = [operation.register_forward_hook(hook) for operation in self.operations]
         nonlinear = [m for m in self.network.modules() if isinstance(m, Apply)]
         for module in nonlinear:
-            module.linear = True
+            module.linear = not (self.masked and module.masks)
         with torch.no_grad():
             inputs.append(self.network(image))
         for module in nonlinear:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from hypothesis import HealthCheck, Phase, assume, given, settings
@@ -117,7 +118,10 @@ class RandomNetwork(nn.Module):
         kinds: of the steps, in order.
         reads: for each step, the numbers of the tensors that it reads.
         result: what is known of the last step's output, which is the network's.
+        also_returned: numbers of tensors that are outputs too, after the last step's.
     """
+
+    also_returned: tuple[int, ...] = ()
 
     def __init__(self, input_shape: tuple[int, ...], parts: list[Part]) -> None:
         super().__init__()
@@ -127,10 +131,12 @@ class RandomNetwork(nn.Module):
         self.steps = nn.ModuleList(module for _, _, module in parts)
         self.result = Register(input_shape)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         tensors = [image]
         for reads, step in zip(self.reads, self.steps, strict=True):
             tensors.append(step(*(tensors[number] for number in reads)))
+        if self.also_returned:
+            return tensors[-1], *(tensors[number] for number in self.also_returned)
         return tensors[-1]
 
     def extra_repr(self) -> str:

@@ -43,7 +43,12 @@ class Register:
 
 
 class Apply(nn.Module):
-    """Any function, and a linear stand-in for it."""
+    """Any function, and a linear stand-in for it.
+
+    Where it ``masks``, the stand-in lets weakly pass what the function, linear itself, removes.
+    """
+
+    masks = False
 
     def __init__(
         self,

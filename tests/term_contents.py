@@ -2,9 +2,12 @@
 
 import itertools
 
+from clusterability.tracing.statistics import expanded
+
 
 def contents(value):
     """For each element, in order: (operation, output, factor, entries of scales) of each term."""
+    value = expanded(value)
     found = []
     for place in itertools.product(*map(range, value.shape)):
         terms = []

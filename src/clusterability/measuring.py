@@ -51,6 +51,7 @@ def measure(
     *,
     input_shape: Sequence[int] | None = None,
     order: Sequence[str] | None = None,
+    entry: str | None = None,
     workers: int | None = None,
     device: str = "auto",
     progress: bool = False,
@@ -74,6 +75,7 @@ def measure(
         input_shape: in place of ``example_inputs``, the shape of one input without the batch axis;
             for an ONNX or Keras file too.
         order: names of the weights of a state dict in the order of the chain.
+        entry: name of the entry of a checkpoint that holds the network, where there are several.
         workers: number of threads; by default one a processor, fewer where memory is short.
         device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
         progress: show a progress bar if standard error is a terminal.
@@ -100,6 +102,7 @@ def measure(
         kernel_norm=settings.kernel_norm,
         include=settings.include,
         order=order,
+        entry=entry,
         example_inputs=example_inputs,
         input_shape=input_shape,
     )

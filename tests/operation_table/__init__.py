@@ -2,9 +2,12 @@
 
 from operation_table.elementwise import ELEMENTWISE
 from operation_table.entry import Operation, OperationModule
+from operation_table.masks import CONSTANT_MASKS
 from operation_table.movement import MOVEMENT
+from operation_table.normalizations_by_hand import NORMALIZATIONS_BY_HAND
 from operation_table.normalizing import NORMALIZING
 from operation_table.pooling import POOLING
+from operation_table.sums_of_products import SUMS_OF_PRODUCTS
 from operation_table.weighing import WEIGHING
 
 OPERATIONS: dict[str, Operation | OperationModule] = {
@@ -16,4 +19,11 @@ OPERATIONS: dict[str, Operation | OperationModule] = {
 }
 """By name, as in the registry without ``aten.``"""
 
-__all__ = ["OPERATIONS", "Operation", "OperationModule"]
+COMPOSITIONS: dict[str, Operation | OperationModule] = {
+    **NORMALIZATIONS_BY_HAND,
+    **CONSTANT_MASKS,
+    **SUMS_OF_PRODUCTS,
+}
+"""Several operations that are followed as one, by a name of their own."""
+
+__all__ = ["COMPOSITIONS", "OPERATIONS", "Operation", "OperationModule"]

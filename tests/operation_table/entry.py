@@ -27,6 +27,7 @@ class Operation:
         fits: what it can read.
         shapes: of its parameters.
         adds_constants: whether channels that come out are constant.
+        masks: whether it removes what its stand-in lets pass.
     """
 
     function: Callable[..., Tensor]
@@ -34,11 +35,14 @@ class Operation:
     fits: Callable[[Register], bool] = lambda _: True
     shapes: Shapes = lambda _: []
     adds_constants: bool = False
+    masks: bool = False
 
     def kind(self, name: str) -> Kind:
         def step(_draw: Draw, register: Register) -> Step:
             result = replace(register, image="some") if self.adds_constants else register
-            return Apply(name, self.function, self.linear, *self.shapes(register)), result
+            module = Apply(name, self.function, self.linear, *self.shapes(register))
+            module.masks = self.masks
+            return module, result
 
         return step, self.fits
 

@@ -111,6 +111,9 @@ POOLING = {
     },
     "mean": reduced(lambda x: x.mean(pixel_axes(x))),
     "sum": reduced(lambda x: x.sum(pixel_axes(x))),
+    "nansum": reduced(lambda x: x.nansum(pixel_axes(x))),
+    "var_mean": reduced(lambda x: torch.var_mean(x, pixel_axes(x), correction=0)[1]),
+    "std_mean": reduced(lambda x: torch.std_mean(x, pixel_axes(x), correction=0)[1]),
     "nanmean": reduced(lambda x: x.nanmean(pixel_axes(x))),
     "amax": reduced(lambda x: x.amax(pixel_axes(x))),
     "amin": reduced(lambda x: x.amin(pixel_axes(x))),
@@ -123,5 +126,6 @@ POOLING = {
     "max": picked(lambda x: x.flatten(2).max(2).values),
     "min": picked(lambda x: x.flatten(2).min(2).values),
     "median": picked(lambda x: x.flatten(2).median(2).values),
+    "aminmax": picked(lambda x: x.flatten(2).aminmax(dim=2).max),
     "mode": picked(lambda x: x.flatten(2).mode(2).values),
 }

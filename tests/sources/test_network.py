@@ -302,3 +302,58 @@ def test_a_module_that_prints_and_changes_the_path(tmp_path, monkeypatch, capsys
 def test_a_name_that_no_file_can_have():
     with pytest.raises(InputError, match="there is no example"):
         trace("example:" + "a" * 5000)
+
+
+def test_an_entry_is_for_weights_alone(tmp_path):
+    states = {name: {"fc.weight": torch.ones(3, n)} for name, n in (("a", 4), ("b", 5))}
+    torch.save(states, tmp_path / "net.pt")
+    assert trace(tmp_path / "net.pt", entry="b").graph.layer_sizes == [5, 3]
+    assert trace(states, entry="a").graph.layer_sizes == [4, 3]
+    with pytest.raises(InputError, match="entry names a network in a state dict"):
+        trace(torch.nn.Linear(3, 2), entry="a")
+    with pytest.raises(InputError, match="entry is 3, expected the name of one"):
+        trace(states, entry=3)
+
+
+@pytest.mark.parametrize(
+    "name", ["net.npz", "net.pt", "net.json", "net.graphml", "net.onnx", "net.keras", "net.h5"]
+)
+@pytest.mark.parametrize("kind", ["pipe", "zeros"])
+def test_what_has_no_end_is_refused(tmp_path, name, kind):
+    if kind == "pipe":
+        os.mkfifo(tmp_path / name)
+    else:
+        (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="is no regular file; copy it into one first"):
+        trace(tmp_path / name)
+
+
+def test_a_callable_that_replaces_the_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd_path.py").write_text(
+        "import sys\nfrom torch import nn\n"
+        "def build():\n    sys.path = None\n    return nn.Linear(3, 2)\n"
+    )
+    before = list(sys.path)
+    monkeypatch.setattr(sys, "path", list(before))
+    assert isinstance(network_from_name("odd_path:build"), nn.Linear)
+    assert [p for p in sys.path if p != str(tmp_path)] == before
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"a.weight": torch.ones(0, 3, 3, 3), "b.weight": torch.ones(4, 3, 3, 3)}, "no empty axis"),
+        ({"a.weight": torch.ones(3, 0), "b.weight": torch.ones(4, 3)}, "no empty axis"),
+    ],
+)
+def test_weights_without_neurons_are_refused(state, message):
+    with pytest.raises(InputError, match=message):
+        trace(state)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_nested_tensors_are_refused():
+    nested = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(3, 3)])
+    with pytest.raises(InputError, match="there is a nested tensor among the entries"):
+        trace({"a.weight": nested})

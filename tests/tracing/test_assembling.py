@@ -194,14 +194,16 @@ def test_dense_layers_that_a_convolution_follows_are_no_head():
     assert joins == [("a into b", "b"), ("b", "into d"), ("into d", "d")]
 
 
-def test_all_outputs_are_layers():
+def test_all_outputs_but_inputs_and_hidden_layers_are_layers():
     def forward(self, x):
         h = self.a(x)
-        return h, self.b(h), x
+        return h, self.b(h), self.c(h), x
 
-    layers, joins = described(Forward(forward, a=linear(3, 4), b=linear(4, 2)), POINTS)
-    assert layers == {"input": 3, "a into b": 4, "a into output": 4, "b": 2}
-    assert joins == [("input", "a into b"), ("input", "a into output"), ("a into b", "b")]
+    parts = {"a": linear(3, 4), "b": linear(4, 2), "c": linear(4, 1)}
+    layers, joins = described(Forward(forward, **parts), POINTS)
+    assert layers == {"input": 3, "a into b": 4, "a into c": 4, "b": 2, "c": 1}
+    first = [("input", "a into b"), ("input", "a into c")]
+    assert joins == [*first, ("a into b", "b"), ("a into c", "c")]
 
 
 @pytest.mark.slow

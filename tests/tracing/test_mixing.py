@@ -3,9 +3,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from clusterability.errors import InputError
-from clusterability.tracing import mixing
+from clusterability.tracing import statistics
 from clusterability.tracing.mixing import mixed, reduced
-from clusterability.tracing.provenance import INPUT, Value, joined, moved, network_input, produced
+from clusterability.tracing.origins import INPUT, Value
+from clusterability.tracing.provenance import joined, moved, network_input, produced
+from clusterability.tracing.statistics import expanded
 from term_contents import outputs
 
 
@@ -38,10 +40,10 @@ def test_averaging_over_several_axes_at_once():
 
 
 def test_averaging_over_too_many_neurons_is_refused(monkeypatch):
-    monkeypatch.setattr(mixing, "MOST_TERMS", 5)
-    assert len(mixed(produced(0, (5,), 0), (0,), (1,)).terms) == 5
+    monkeypatch.setattr(statistics, "MOST_TERMS", 5)
+    assert len(expanded(mixed(produced(0, (5,), 0), (0,), (1,))).terms) == 5
     with pytest.raises(InputError, match="it joins 6 different neurons"):
-        mixed(produced(0, (6,), 0), (0,), (1,))
+        expanded(mixed(produced(0, (6,), 0), (0,), (1,)))
 
 
 def test_a_pooled_input_is_a_new_input():
@@ -49,6 +51,16 @@ def test_a_pooled_input_is_a_new_input():
     out = mixed(image, (1,), (1, 2))
     assert sorted(outputs(out)[0]) == [(INPUT, 0), (0, 0)]
     assert sorted(outputs(out)[1]) == [(INPUT, 1), (0, 0)]
+
+
+def test_only_what_holds_the_input_is_a_new_input():
+    image, hidden = network_input((1, 2, 3)), produced(0, (1, 2, 3), 1)
+    shapes = [(1, 2, 3)] * 2
+    both = moved([image, hidden], shapes, lambda *x: torch.cat(x, 1), (1, 4, 3))
+    assert outputs(reduced(both, (2,), keepdim=False)) == [
+        *([(INPUT, i)] for i in range(2)),
+        *([(0, i)] for i in range(2)),
+    ]
 
 
 @pytest.mark.parametrize("keepdim", [False, True])

@@ -2,9 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from clusterability.tracing.origins import INPUT, Value, without_repeats
 from clusterability.tracing.provenance import (
-    INPUT,
-    Value,
     gated,
     joined,
     moved,
@@ -12,7 +11,6 @@ from clusterability.tracing.provenance import (
     network_input,
     produced,
     scaled,
-    without_repeats,
 )
 from clusterability.wiring.scales import Multiplier
 from term_contents import contents, outputs

@@ -3,7 +3,8 @@ import torch
 
 from clusterability.errors import InputError
 from clusterability.tracing.operations import WeightOperation
-from clusterability.tracing.provenance import INPUT, Value, joined, moved, network_input, produced
+from clusterability.tracing.origins import INPUT, Value
+from clusterability.tracing.provenance import joined, moved, network_input, produced
 from clusterability.tracing.reading import read, read_output
 from clusterability.wiring.weights import Weight
 

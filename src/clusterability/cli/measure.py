@@ -65,6 +65,11 @@ def add_parser(
         metavar="NAMES",
         help="weights of the chain in order: fc1,fc2,fc3",
     )
+    add(
+        "--entry",
+        metavar="NAME",
+        help="entry of a checkpoint that holds the network, where there are several",
+    )
     add("--workers", type=parse_number, metavar="N", help="threads (default one a processor)")
     add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
     add("--json", metavar="PATH", help="write the result as JSON; - for standard output")
@@ -99,6 +104,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
         measure(
             network,
             order=args.order,
+            entry=args.entry,
             input_shape=args.input_shape,
             workers=args.workers,
             device=args.device,

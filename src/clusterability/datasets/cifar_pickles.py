@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from clusterability.errors import InputError
 from clusterability.files.checks import check_readable, explain_damage
+from clusterability.files.pickles import check_hashing
 from clusterability.shown import show_path
 
 N_PIXELS = 3072
@@ -127,6 +128,10 @@ def _check_operations(data: bytes) -> None:
         if n_inner > MOST_INNER_TUPLES:
             raise pickle.UnpicklingError(f"it has more than {MOST_INNER_TUPLES} tuples in others")
         previous = name
+    try:
+        check_hashing(data)
+    except InputError as error:
+        raise pickle.UnpicklingError(str(error)) from None
 
 
 def _pixels(state: tuple[Any, ...], n_images: int) -> NDArray[np.uint8] | None:

@@ -7,9 +7,35 @@ from pathlib import Path
 
 from clusterability.errors import InputError
 
+_GROUPS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+"""Files in which a control group, such as a container's, tells its limit and what it uses."""
 
-def available_memory() -> int | None:
-    """Return the number of bytes usable without swapping; None if the system does not tell."""
+
+def available_memory(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return the number of bytes usable without swapping; None if the system does not tell.
+
+    Args:
+        groups: the folder of the control groups, whose limit holds too.
+    """
+    found = [_of_system(), *(_of_group(groups, *files) for files in _GROUPS)]
+    return min((n_bytes for n_bytes in found if n_bytes is not None), default=None)
+
+
+def _of_group(groups: Path, limit: str, used: str) -> int | None:
+    """Return what a control group may still take, its file cache included; None without a limit."""
+    try:
+        statistics = (groups / used).with_name("memory.stat").read_text().split()
+        cached = dict(zip(statistics[::2], statistics[1::2], strict=True)).get("inactive_file", "0")
+        taken = int((groups / used).read_text()) - int(cached)
+        return max(0, int((groups / limit).read_text()) - taken)
+    except (OSError, ValueError):  # no such group, or a limit of "max"
+        return None
+
+
+def _of_system() -> int | None:
     try:
         # MemFree leaves out the page cache, most of the available memory on Linux.
         for line in Path("/proc/meminfo").read_text().splitlines():

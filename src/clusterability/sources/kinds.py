@@ -72,6 +72,7 @@ class Arguments:
     kernel_norm: str
     include: Collection[str]
     order: Sequence[str] | None
+    entry: str | None
     example_inputs: tuple[Any, ...] | None
     input_shape: tuple[int, ...] | None
 
@@ -84,7 +85,7 @@ class Kind:
         name: names one such network in error messages.
         fits: whether an object is of this kind; asked only if it is of no earlier kind.
         read: returns the graph of such a network.
-        takes: which of ``order``, ``example_inputs`` and ``input_shape`` apply to it.
+        takes: which of ``order``, ``entry``, ``example_inputs`` and ``input_shape`` apply to it.
     """
 
     name: str
@@ -118,6 +119,11 @@ def check_applies(kind: Kind, arguments: Arguments) -> None:
     if arguments.order is not None and "order" not in kind.takes:
         raise InputError(
             "order names weights of a state dict or file, but the network is "
+            f"{kind.name}; leave it out"
+        )
+    if arguments.entry is not None and "entry" not in kind.takes:
+        raise InputError(
+            "entry names a network in a state dict or a file of weights, but the network is "
             f"{kind.name}; leave it out"
         )
     if arguments.example_inputs is not None and "example_inputs" not in kind.takes:
@@ -168,7 +174,9 @@ def _read_keras_model(network: Any, arguments: Arguments) -> Traced:
 
 
 def _read_state_dict(network: Mapping[str, Any], arguments: Arguments) -> Traced:
-    wiring, parameters, notes = state_dict_wiring(network, arguments.include, arguments.order)
+    wiring, parameters, notes = state_dict_wiring(
+        network, arguments.include, arguments.order, arguments.entry
+    )
     graph = wiring.graph(parameters, arguments.kernel_norm)
     return Traced("state dict", graph, notes, left_out=wiring.left_out)
 
@@ -234,7 +242,9 @@ def _read_weights_file(network: str | os.PathLike[str], arguments: Arguments) ->
     path = Path(network)
     state = read_weights(path)
     try:
-        wiring, parameters, notes = state_dict_wiring(state, arguments.include, arguments.order)
+        wiring, parameters, notes = state_dict_wiring(
+            state, arguments.include, arguments.order, arguments.entry
+        )
         del state  # it would hold every tensor to the end
         with torch.no_grad():
             wiring.check(parameters)
@@ -273,6 +283,7 @@ def _is_instance(kind: type) -> Callable[[Any], bool]:
 
 
 MODEL = ("example_inputs", "input_shape")
+WEIGHTS = ("order", "entry")
 
 KINDS = (
     Kind("a graph", _is_instance(NeuronGraph), _read_graph),
@@ -283,10 +294,10 @@ KINDS = (
         *("a model file", _has_suffix(".keras", ".h5", ".hdf5"), _model_file(read_keras)),
         ("input_shape",),
     ),
-    Kind("a file of weights", _is_path, _read_weights_file, ("order",)),
+    Kind("a file of weights", _is_path, _read_weights_file, WEIGHTS),
     # With the torch backend, Keras models are modules too.
     Kind("a Keras model", is_keras_model, _read_keras_model, MODEL),
     Kind("a torch.nn.Module", _is_instance(nn.Module), _read_module, MODEL),
-    Kind("a state dict", _is_instance(Mapping), _read_state_dict, ("order",)),
+    Kind("a state dict", _is_instance(Mapping), _read_state_dict, WEIGHTS),
 )
 """All kinds, in the order in which a network is held against them."""

@@ -85,7 +85,7 @@ def _call(module_name: str, attribute: str) -> nn.Module:
         raise InputError(
             f"{shown_name!r} is no file, and no module:callable either; check the path"
         )
-    folder = str(Path.cwd())
+    folder, before = str(Path.cwd()), list(sys.path)
     sys.path.insert(0, folder)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
@@ -97,8 +97,11 @@ def _call(module_name: str, attribute: str) -> nn.Module:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"{shown_name!r} could not be called: {shown(reason, 200)}") from error
     finally:
-        if folder in sys.path:
-            sys.path.remove(folder)
+        after: object = sys.path
+        if not isinstance(after, list):  # what was called has put something else there
+            sys.path = before
+        elif folder in after:
+            after.remove(folder)
     if not isinstance(network, nn.Module):
         raise InputError(
             f"{shown_name!r} returned {type(network).__name__}, expected a torch.nn.Module"

@@ -10,7 +10,9 @@ from typing import Any
 
 from torch import nn
 
+from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
+from clusterability.shown import described
 from clusterability.sources.kinds import (
     Arguments,
     Traced,
@@ -35,6 +37,7 @@ def trace(
     kernel_norm: str = "l1",
     include: Collection[str] = (),
     order: Sequence[str] | None = None,
+    entry: str | None = None,
     example_inputs: Any = None,
     input_shape: Sequence[int] | None = None,
 ) -> Traced:
@@ -50,6 +53,7 @@ def trace(
         include: for a CNN, ``"input"`` and ``"dense"`` add the image's channels and the dense part;
             other networks and graphs are whole in any case.
         order: for a state dict or weights, the names of the chain's weights in order.
+        entry: for these, the name of the entry that holds the network, where there are several.
         example_inputs: for a module, the arguments of its forward pass: a tensor or a tuple.
         input_shape: for a module or a model's file, the shape of its one input without the batch
             axis, in place of ``example_inputs``.
@@ -66,7 +70,9 @@ def trace(
     find_kernel_norm(kernel_norm)
     check_include(include)
     inputs = check_inputs(example_inputs, input_shape)
-    arguments = Arguments(kernel_norm, include, checked_order(order), *inputs)
+    arguments = Arguments(
+        kernel_norm, include, checked_order(order), _checked_entry(entry), *inputs
+    )
     if _is_example(network):
         path = example(network.removeprefix("example:"))
         return replace(_read(path, arguments), name=network)
@@ -89,6 +95,7 @@ def neuron_graph(
     kernel_norm: str = "l1",
     include: Collection[str] = (),
     order: Sequence[str] | None = None,
+    entry: str | None = None,
     example_inputs: Any = None,
     input_shape: Sequence[int] | None = None,
 ) -> NeuronGraph:
@@ -110,10 +117,17 @@ def neuron_graph(
         kernel_norm=kernel_norm,
         include=include,
         order=order,
+        entry=entry,
         example_inputs=example_inputs,
         input_shape=input_shape,
     )
     return traced.graph
+
+
+def _checked_entry(entry: object) -> str | None:
+    if entry is not None and not isinstance(entry, str):
+        raise InputError(f"entry is {described(entry)}, expected the name of one, such as 'model'")
+    return entry
 
 
 def _is_example(network: AnyNetwork) -> bool:

@@ -1,9 +1,10 @@
 """From the weight operations of a walk to a wiring.
 
 A layer is the input of one weight operation, or the network's output; two operations that read the
-same tensor are two layers. An operation joins its own layer to that of every operation that its
-output reaches without passing another. Where a layer reads a concatenation it is split into one
-layer a segment: neurons that the same operations reach.
+same tensor are two layers, but an output that is a hidden layer adds none beside others. An
+operation joins its own layer to that of every operation that its output reaches without passing
+another. Where a layer reads a concatenation it is split into one layer a segment: neurons that the
+same operations reach.
 
 Source: section 3.1 of Filan et al. (2021), and the released code, which splits concatenations.
 """
@@ -21,8 +22,9 @@ from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.tracing.chains.chain import dense_part, image_part
 from clusterability.tracing.operations import WeightOperation
-from clusterability.tracing.provenance import INPUT
-from clusterability.tracing.reading import Arrivals, Indices, Reading, read, read_output
+from clusterability.tracing.origins import INPUT
+from clusterability.tracing.outputs import new_outputs
+from clusterability.tracing.reading import Arrivals, Indices, Reading, read
 from clusterability.tracing.walking import Walked
 from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.index_maps import Entries
@@ -52,9 +54,8 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
     if not operations:
         raise InputError("there is no weight layer: expected a dense layer or a convolution")
     names = _unique([operation.name for operation in operations])
-    found = (read_output(value) for value in walked.outputs)
-    outputs = [reading for reading in found if reading is not None]
-    readings = [*(read(operation) for operation in operations), *outputs]
+    read_by_weights = [read(operation) for operation in operations]
+    readings = [*read_by_weights, *new_outputs(walked.outputs, read_by_weights)]
     head = _dense_head(operations, readings)
     is_cnn = any(not operation.is_dense for operation in operations)
     left_out = set() if not is_cnn or "dense" in include else head

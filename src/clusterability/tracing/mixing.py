@@ -1,7 +1,7 @@
 """Means, maxima and pooling: operations that mix the elements of a value along some axes.
 
 Where one neuron fills the mixed axes, as a channel fills its pixels, it fills the result. Otherwise
-every element along these axes reaches every element of the result.
+every element along these axes reaches every element of the result, which is a statistic of them.
 """
 
 from __future__ import annotations
@@ -9,27 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.tracing.provenance import (
-    INPUT,
-    MOST_ELEMENTS,
-    Term,
-    Value,
-    mark_repeats,
-    network_input,
-)
-
-MOST_TERMS = 1024
-"""Most terms that averaging over different neurons may make; more are refused."""
+from clusterability.tracing.origins import INPUT, MOST_ELEMENTS, Statistic, Term, Value
+from clusterability.tracing.provenance import network_input
+from clusterability.tracing.statistics import combined, expanded
 
 
-def mixed(
-    value: Value, axes: Sequence[int], shape: Sequence[int], *, is_mean: bool = False
-) -> Value:
+def mixed(value: Value, axes: Sequence[int], shape: Sequence[int], *, how: str = "pick") -> Value:
     """Return a value averaged over, or picked from, the elements along some whole axes.
 
     Where one neuron fills these axes, as a channel does, it fills them in the result too. Otherwise
@@ -39,10 +28,10 @@ def mixed(
         value: the input.
         axes: the axes to mix; their lengths may change.
         shape: the shape of the result, with as many axes as the input.
-        is_mean: whether each element counts by its share.
+        how: ``mean`` if each element counts by its share, ``sum``, or else ``pick``.
 
     Raises:
-        InputError: if the result has too many terms.
+        InputError: if it takes too many elements together.
     """
     axes = [axis % len(shape) for axis in axes]
 
@@ -52,18 +41,20 @@ def mixed(
             last = last.unsqueeze(axis)
         return last
 
-    return _spread(value, axes, tuple(shape), columns, is_mean)
+    return _spread(value, axes, tuple(shape), columns, how)
 
 
 def fills(value: Value, axes: Sequence[int]) -> bool:
     """Whether no term has two different neurons along these axes; the input does not count."""
-    for term in value.terms:
-        filled = term.labels.amax(dim=list(axes), keepdim=True)
-        if term.origin.operation != INPUT and not bool(
-            ((term.labels == 0) | (term.labels == filled)).all()
-        ):
-            return False
-    return True
+    return all(t.origin.operation == INPUT or _is_filled(t.labels, axes) for t in value.terms)
+
+
+def _is_filled(labels: Tensor, axes: Sequence[int]) -> bool:
+    return bool(((labels == 0) | (labels == _filling(labels, axes))).all())
+
+
+def _filling(labels: Tensor, axes: Sequence[int]) -> Tensor:
+    return labels.amax(dim=list(axes), keepdim=True) if axes else labels
 
 
 @dataclass(frozen=True)
@@ -77,26 +68,26 @@ class PoolingWindow:
 
 
 def windowed(
-    value: Value, windows: Sequence[PoolingWindow], shape: Sequence[int], *, is_mean: bool = False
+    value: Value, windows: Sequence[PoolingWindow], shape: Sequence[int], *, how: str = "pick"
 ) -> Value:
     """Return a value pooled over its last axes, one window for each; else as :func:`mixed`."""
-    n = len(windows)
-    axes = list(range(len(shape) - n, len(shape)))
+    first = len(shape) - len(windows)
+    along = {first + i: window for i, window in enumerate(windows) if window != PoolingWindow(1, 1)}
 
     def columns(labels: Tensor) -> Tensor:
-        for axis, window in zip(axes, windows, strict=True):
+        for axis, window in along.items():
             reach = (window.size - 1) * window.dilation + 1
             needed = (shape[axis] - 1) * window.stride + reach
             after = max(0, needed - labels.shape[axis] - window.padding)
             pads = [0, 0] * (len(shape) - 1 - axis) + [window.padding, after]
             labels = torch.nn.functional.pad(labels, pads)
-        for axis, window in zip(axes, windows, strict=True):
+        for axis, window in along.items():
             reach = (window.size - 1) * window.dilation + 1
             labels = labels.unfold(axis, reach, window.stride).narrow(axis, 0, shape[axis])
             labels = labels[..., :: window.dilation]
-        return labels.flatten(-n)
+        return labels.flatten(-len(along)) if along else labels.unsqueeze(-1)
 
-    return _spread(value, axes, tuple(shape), columns, is_mean)
+    return _spread(value, list(along), tuple(shape), columns, how, is_window=True)
 
 
 def _spread(
@@ -104,7 +95,8 @@ def _spread(
     axes: list[int],
     shape: tuple[int, ...],
     columns: Callable[[Tensor], Tensor],
-    is_mean: bool,
+    how: str,
+    is_window: bool = False,
 ) -> Value:
     """Return the mixed value.
 
@@ -114,50 +106,78 @@ def _spread(
         shape: the shape of the result.
         columns: maps a term's labels to the (..., n) labels that reach each element of the result;
             all but the last axis broadcast to ``shape``.
-        is_mean: whether each element counts by its share.
+        how: as :func:`mixed` takes it.
+        is_window: whether windows differ from neuron to neuron.
     """
+    if any(term.origin.statistic is not None and term.origin.scales for term in value.terms):
+        value = expanded(value)
+    if any(t.origin.by_matrix and not _is_filled(t.labels, axes) for t in value.terms):
+        raise InputError(
+            "it joins products of neurons with a matrix, in a form that cannot be taken for a "
+            "linear layer; write torch.nn.Linear, or torch.matmul with the matrix"
+        )
+    operations = _operations(value)
     terms: list[Term] = []
-    inputs = [term for term in value.terms if term.origin.operation == INPUT]
-    if inputs:  # mixed inputs are new inputs
-        terms += network_input(shape).terms
+    inputs = [term.labels for term in value.terms if term.origin.operation == INPUT]
+    if inputs:
+        terms += _mixed_inputs(inputs, shape, columns, operations)
     for term in value.terms:
         if term.origin.operation == INPUT:
             continue
         labels = term.labels
-        filled = labels.amax(dim=axes, keepdim=True)
-        if bool(((labels == 0) | (labels == filled)).all()):
-            terms.append(Term(filled.expand(shape), term.origin))
+        if _is_filled(labels, axes):
+            terms.append(Term(_filling(labels, axes).expand(shape), term.origin))
             continue
-        distinct, counts = _distinct(columns(labels))
-        if len(distinct) + len(terms) > MOST_TERMS:
-            raise InputError(f"it joins {len(distinct)} different neurons")
-        for column, count in zip(distinct, counts, strict=True):
-            factor = term.origin.factor * (count / sum(counts) if is_mean else 1)
-            origin = replace(term.origin, factor=factor)
-            terms.append(Term(mark_repeats(column).expand(shape), origin))
+        for axis in range(labels.ndim):
+            if axis not in axes and labels.stride(axis) == 0:
+                labels = labels.narrow(axis, 0, min(1, labels.shape[axis]))
+        of_elements = columns(labels)
+        if of_elements.numel() > MOST_ELEMENTS:
+            raise InputError(f"it joins neurons in {of_elements.numel()} combinations")
+        found = combined(term, of_elements, operations, how, is_window)
+        terms.append(Term(found.labels.expand(shape), found.origin))
     return Value(shape, tuple(terms))
 
 
-def _distinct(columns: Tensor) -> tuple[list[Tensor], list[int]]:
-    """Return the distinct slices along the last axis, and how often each occurs."""
-    if columns.numel() > MOST_ELEMENTS:
-        raise InputError(f"it joins neurons in {columns.numel()} combinations")
-    flat = columns.flatten(0, -2)
-    _, first, counts = np.unique(flat.numpy(), axis=1, return_index=True, return_counts=True)
-    order = np.argsort(first)
-    return [columns[..., first[i]] for i in order], [int(counts[i]) for i in order]
+def _mixed_inputs(
+    inputs: Sequence[Tensor],
+    shape: tuple[int, ...],
+    columns: Callable[[Tensor], Tensor],
+    operations: frozenset[int],
+) -> list[Term]:
+    """Return the network's input mixed, whose elements are inputs of their own."""
+    statistic = Statistic(operations, None, None)
+    held = [labels > 0 for labels in inputs]
+    everywhere = any(bool(held_here.all()) for held_here in held)
+    found = []
+    for term in network_input(shape).terms:
+        labels = term.labels
+        if not everywhere:
+            present = torch.stack([columns(part).any(-1).expand(shape) for part in held])
+            labels = labels * present.any(0)
+        found.append(Term(labels, replace(term.origin, statistic=statistic)))
+    return found
 
 
-def reduced(value: Value, axes: Sequence[int], keepdim: bool, *, is_mean: bool = False) -> Value:
+def _operations(value: Value) -> frozenset[int]:
+    """Return the operations whose outputs a value holds, in statistics too."""
+    found: set[int] = set()
+    for term in value.terms:
+        statistic = term.origin.statistic
+        found |= {term.origin.operation} if statistic is None else statistic.operations
+    return frozenset(found)
+
+
+def reduced(value: Value, axes: Sequence[int], keepdim: bool, *, how: str = "pick") -> Value:
     """Return a value averaged, summed or picked from over whole axes, as ``torch.mean`` does.
 
     Raises:
-        InputError: if too many neurons are joined.
+        InputError: if too many elements are joined.
     """
     n_axes = len(value.shape)
     axes = sorted(axis % n_axes for axis in axes)
     kept = [1 if axis in axes else size for axis, size in enumerate(value.shape)]
-    whole = mixed(value, axes, kept, is_mean=is_mean)
+    whole = mixed(value, axes, kept, how=how)
     if keepdim:
         return whole
     shape = tuple(size for axis, size in enumerate(value.shape) if axis not in axes)

@@ -133,6 +133,9 @@ class Effective(Mapping[str, Tensor]):
         self._module, self._computed = module, computed
 
     def __getitem__(self, name: str) -> Tensor:
+        if self._computed is not None and name in self._computed.reshaped:
+            source, shape = self._computed.reshaped[name]
+            return self[source].reshape(shape)
         if self._computed is not None and name in self._computed.nodes:
             found: Tensor = self._computed.evaluate(self._computed.nodes[name], self)
             return found

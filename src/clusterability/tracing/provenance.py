@@ -9,63 +9,36 @@ own. Labels repeat along most axes; stride 0 keeps them small.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from clusterability.tracing.origins import (
+    INPUT,
+    Origin,
+    Term,
+    Value,
+    alike,
+    mark_repeats,
+    of_labels,
+    scaled_alike,
+    side_by_side,
+    without_repeats,
+)
+from clusterability.tracing.statistics import without_numbers
 from clusterability.wiring.scales import Scale, Total
 
-INPUT = -1
-"""Stands for the network's input where a weight operation's number is expected."""
 
-MOST_ELEMENTS = 2**27
-"""Most label elements that may be laid out in full: 1 GB."""
-
-
-@dataclass(frozen=True, eq=False)
-class Origin:
-    """The weight operation that a term comes from, and the scales between it and the term.
-
-    Attributes:
-        operation: number of the weight operation, or ``INPUT``.
-        channels: (m,) the outputs of the operation that labels 1 to m stand for.
-        scales: each scale since the operation, with the (m,) entries of it that apply.
-        factor: product of the plain numbers that have multiplied the term.
-        gated: whether the term has passed through a product of two values. Numbers after it belong
-            to an activation, as in x * (1 + erf(x)) / 2, and do not count.
-    """
-
-    operation: int
-    channels: Tensor
-    scales: tuple[tuple[Scale, Tensor], ...] = ()
-    factor: float = 1.0
-    gated: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Term:
-    """Labels of a tensor's shape, and the origin that gives them their meaning."""
-
-    labels: Tensor
-    origin: Origin
-
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """A tensor that depends on the network's input."""
-
-    shape: tuple[int, ...]
-    terms: tuple[Term, ...]
-
-
-def produced(operation: int, shape: Sequence[int], axis: int) -> Value:
-    """Return the output of a weight operation, with its channels along ``axis``."""
+def produced(operation: int, shape: Sequence[int], axis: int | None) -> Value:
+    """Return the output of a weight operation, with its channels along ``axis``; None for one."""
     shape = tuple(shape)
-    n_channels = shape[axis]
+    n_channels = 1 if axis is None else shape[axis]
     view = [1] * len(shape)
-    view[axis] = n_channels
+    if axis is not None:
+        view[axis] = n_channels
     labels = torch.arange(1, n_channels + 1).view(view).expand(shape)
     return Value(shape, (Term(labels, Origin(operation, torch.arange(n_channels))),))
 
@@ -117,23 +90,19 @@ def joined(values: Sequence[Value], shape: Sequence[int]) -> Value:
     """Return a sum, or another elementwise function, of several values broadcast to ``shape``.
 
     Terms that differ only in scales and factors are merged, and their scales add up; otherwise
-    residual networks would double the number of terms with every block.
+    residual networks would double the number of terms with every block. A statistic of neurons that
+    the values hold too is a number, and no term.
     """
     kept: dict[int, list[Term]] = {}
-    for term in _side_by_side(values, shape):
+    for term in side_by_side(without_numbers(values, shape)[0], shape):
         of_operation = kept.setdefault(term.origin.operation, [])
         for i, other in enumerate(of_operation):
-            if _alike(term, other):
+            if alike(term, other):
                 of_operation[i] = _summed(other, term)
                 break
         else:
             of_operation.append(term)
     return Value(tuple(shape), tuple(term for terms in kept.values() for term in terms))
-
-
-def _side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
-    shape = tuple(shape)
-    return [Term(term.labels.expand(shape), term.origin) for v in values for term in v.terms]
 
 
 def _summed(first: Term, second: Term) -> Term:
@@ -161,9 +130,9 @@ def chosen(values: Sequence[Value], shape: Sequence[int]) -> Value:
     It keeps the largest of its factors, so that where(x > 0, x, 0.1 x) is an activation of x.
     """
     kept: list[Term] = []
-    for term in _side_by_side(values, shape):
+    for term in side_by_side(without_numbers(values, shape)[0], shape):
         for i, other in enumerate(kept):
-            if _alike(term, other) and _scaled_alike(term.origin, other.origin):
+            if alike(term, other) and scaled_alike(term.origin, other.origin):
                 factor = max(term.origin.factor, other.origin.factor)
                 kept[i] = Term(other.labels, replace(other.origin, factor=factor))
                 break
@@ -175,14 +144,30 @@ def chosen(values: Sequence[Value], shape: Sequence[int]) -> Value:
 def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
     """Return a product of input-dependent values: all their terms, without plain numbers.
 
-    A value times a function of itself is an activation, so a term held by both counts once.
+    A value times a function of itself is an activation, so a term held by both counts once. A value
+    times or over a statistic of its own neurons is a normalization, and stays as it is.
     """
+    kept, dropped = without_numbers(values, shape)
+    holding = [value for value in kept if value.terms]
+    if dropped and len(holding) == 1:
+        return _normed(holding[0], dropped, shape)
     terms = []
-    for term in _side_by_side(values, shape):
+    for term in side_by_side(kept, shape):
         scales = tuple(pair for pair in term.origin.scales if not pair[0].is_number)
         origin = replace(term.origin, scales=scales, factor=1.0, gated=True)
         terms.append(Term(term.labels, origin))
     return chosen([Value(tuple(shape), tuple(terms))], shape)
+
+
+def _normed(value: Value, by: Sequence[Term], shape: Sequence[int]) -> Value:
+    """Return a value divided by its neurons' statistics."""
+    sizes = {t.origin.statistic.n_summed for t in by if t.origin.statistic is not None}
+    n_normed = sizes.pop() if len(sizes) == 1 else 0
+    terms = [
+        Term(term.labels, replace(term.origin, n_normed=n_normed))
+        for term in side_by_side([value], shape)
+    ]
+    return Value(tuple(shape), tuple(terms))
 
 
 def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value:
@@ -209,7 +194,7 @@ def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value
             n_zero = int((old < 0).sum())
             old, keys = old[n_zero:], keys[n_zero:]
             places = (places - n_zero).clamp_min(0)
-        origin = _chosen(term.origin, old)
+        origin = of_labels(term.origin, old)
         scales = (*origin.scales, (scale, keys % n_entries))
         terms.append(Term(places.expand(value.shape), replace(origin, scales=scales)))
     return Value(value.shape, tuple(terms))
@@ -217,62 +202,13 @@ def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value
 
 def multiplied(value: Value, factor: float) -> Value:
     """Return the value times a plain number."""
-    terms = [
-        term
-        if term.origin.gated
-        else Term(term.labels, replace(term.origin, factor=term.origin.factor * abs(factor)))
-        for term in value.terms
-    ]
-    return Value(value.shape, tuple(terms))
+    return Value(value.shape, tuple(_times(term, abs(factor)) for term in value.terms))
 
 
-def mark_repeats(labels: Tensor) -> Tensor:
-    """Return the same labels, with stride 0 along every axis where they repeat."""
-    shape = labels.shape
-    for axis in range(labels.ndim):
-        first = labels.narrow(axis, 0, min(1, labels.shape[axis]))
-        if labels.stride(axis) == 0 or bool((labels == first).all()):
-            labels = first
-    return labels.expand(shape)
-
-
-def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:
-    """Return arrays of one shape cut to length 1 along every axis where all of them repeat."""
-    for axis in range(arrays[0].ndim):
-        if all(array.stride(axis) == 0 for array in arrays):
-            arrays = tuple(array.narrow(axis, 0, min(1, array.shape[axis])) for array in arrays)
-    return arrays
-
-
-def _chosen(origin: Origin, labels: Tensor) -> Origin:
-    """Return the origin for new labels, each of which stands for an old one (from 0)."""
-    scales = tuple((scale, entries[labels]) for scale, entries in origin.scales)
-    return replace(origin, channels=origin.channels[labels], scales=scales)
-
-
-def same_origin(a: Origin, b: Origin) -> bool:
-    """Whether two origins give labels the same outputs, scales and factor."""
-    return a is b or (a.factor == b.factor and _unscaled_alike(a, b) and _scaled_alike(a, b))
-
-
-def _alike(term: Term, other: Term) -> bool:
-    """Whether two terms are equal except for their scales and factors."""
-    return _unscaled_alike(term.origin, other.origin) and torch.equal(
-        *without_repeats(term.labels, other.labels)
-    )
-
-
-def _unscaled_alike(a: Origin, b: Origin) -> bool:
-    return (
-        a.operation == b.operation
-        and a.gated == b.gated
-        and a.channels.shape == b.channels.shape
-        and torch.equal(a.channels, b.channels)
-    )
-
-
-def _scaled_alike(a: Origin, b: Origin) -> bool:
-    return len(a.scales) == len(b.scales) and all(
-        scale == other_scale and torch.equal(entries, others)
-        for (scale, entries), (other_scale, others) in zip(a.scales, b.scales, strict=True)
-    )
+def _times(term: Term, factor: float) -> Term:
+    origin = term.origin
+    if origin.gated:
+        return term
+    if origin.n_normed and math.isclose(factor**2, origin.n_normed, rel_tol=1e-5):
+        return Term(term.labels, replace(origin, n_normed=0))
+    return Term(term.labels, replace(origin, factor=origin.factor * factor))

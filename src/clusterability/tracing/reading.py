@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clusterability.errors import InputError
 from clusterability.shown import quoted
 from clusterability.tracing.operations import WeightOperation
-from clusterability.tracing.provenance import (
+from clusterability.tracing.origins import (
     INPUT,
     Origin,
     Term,
@@ -19,6 +19,7 @@ from clusterability.tracing.provenance import (
     same_origin,
     without_repeats,
 )
+from clusterability.tracing.statistics import expanded
 
 Indices = NDArray[np.int64]
 
@@ -71,9 +72,9 @@ def read(operation: WeightOperation) -> Reading:
     Features with the same labels, as the flattened pixels of a channel have, are one neuron.
 
     Raises:
-        InputError: if a linear layer reads positions instead of features.
+        InputError: if a linear layer reads positions instead of features, or too large a sum.
     """
-    value, axis = operation.reads, operation.axis
+    value, axis = _expanded(operation.reads, quoted(operation.name)), operation.axis
     columns = [_by_feature(term, axis) for term in value.terms]
     n_inputs = value.shape[axis]
     inputs = np.arange(n_inputs)
@@ -93,6 +94,7 @@ def read_output(value: Value) -> Reading | None:
 
     Elements with the same labels are one neuron.
     """
+    value = _expanded(value, "the output")
     terms = tuple(term for term in value.terms if term.origin.operation != INPUT)
     if not terms:
         return None
@@ -102,6 +104,16 @@ def read_output(value: Value) -> Reading | None:
     columns = [column[used] for column in columns]
     inputs, _ = _merged(columns, [term.origin for term in terms], int(used.sum()))
     return _reading(Value((), terms), columns, inputs)
+
+
+def _expanded(value: Value, reader: str) -> Value:
+    try:
+        return expanded(value)
+    except InputError as error:
+        raise InputError(
+            f"{reader} holds a sum, mean or maximum over neurons, and {error}: measure the network "
+            "without it"
+        ) from None
 
 
 def _by_feature(term: Term, axis: int) -> Indices:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, fx
 
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
-from clusterability.tracing.provenance import MOST_ELEMENTS, Value, network_input
+from clusterability.tracing.origins import MOST_ELEMENTS, Value
+from clusterability.tracing.provenance import network_input
 
 _SAME = {
     *("aten.to", "aten.contiguous", "aten.detach", "aten.alias", "aten.clone", "aten._to_copy"),
@@ -49,6 +50,8 @@ class Computed:
     def __init__(self, program: torch.export.ExportedProgram) -> None:
         signature = program.graph_signature
         self.nodes: dict[str, fx.Node] = {}
+        self.reshaped: dict[str, tuple[str, tuple[int, ...]]] = {}
+        """By name, the constant whose elements a weight takes in another shape, and this shape."""
         self.outer: dict[fx.Node, fx.Node] = {}
         """For each placeholder of a part of the program, the node whose value it takes."""
         self._buffers = set(signature.inputs_to_buffers.values())
@@ -194,13 +197,23 @@ class _Walker:
             same = self.known[node.args[0]]  # type: ignore[index]
             if isinstance(same, Constant) and same.dtype == meta.dtype:
                 return same
-        return Constant(
-            self.computed.name(node),
-            self.computed.source(node),
-            tuple(meta.shape),
-            meta.dtype,
-            lambda: self.computed.evaluate(node, self._parameters),
-        )
+        name, source = self.computed.name(node), self.computed.source(node)
+
+        def evaluate() -> Tensor:
+            value: Tensor = self.computed.evaluate(node, self._parameters)
+            return value
+
+        def reshaped(shape: tuple[int, ...]) -> Constant:
+            if shape == tuple(meta.shape):
+                return constant
+            other = f"{name} {shape}"
+            self.computed.reshaped[other] = name, shape
+            return Constant(
+                other, source, shape, meta.dtype, lambda: evaluate().reshape(shape), reshaped
+            )
+
+        constant = Constant(name, source, tuple(meta.shape), meta.dtype, evaluate, reshaped)
+        return constant
 
     def _inside(self, node: fx.Node) -> Any:
         """Return the output of a part of the network that runs in a context, such as autocast."""

@@ -82,6 +82,7 @@ class Multiplier:
         is_number: whether it has one element, so that all connections meet the same.
         shape: of the parameter, if some of its axes are averaged over.
         averaged: axes along which it differs between pixels of one neuron: their mean counts.
+        inverted: whether it is a mask that removes what it marks: 0 where it is True, else 1.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Multiplier:
     is_number: bool = False
     shape: tuple[int, ...] = ()
     averaged: tuple[int, ...] = ()
+    inverted: bool = False
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -100,6 +102,8 @@ class Multiplier:
         leading = scale.shape[: like.ndim - 2]
         if self.divides:
             scale = scale.reciprocal()
+        if self.inverted:
+            scale = 1 - scale
         if self.averaged:
             axes = [len(leading) + axis for axis in self.averaged]
             scale = scale.reshape(*leading, *self.shape).mean(axes)

@@ -123,3 +123,22 @@ def test_other_files_are_refused(read, content, message):
         read(content)
     assert "\n" not in str(caught.value)
     assert "graph.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("wrap", [lambda i: i, lambda i: [i], lambda i: -i])
+def test_ids_that_hash_alike_are_read_in_time(tmp_path, wrap):
+    """Multiples of 2^61 - 1 all hash to 0: 20,000 of them took minutes."""
+    ids = [wrap(i * (2**61 - 1)) for i in range(1, 20_001)]
+    layers = [{"id": node, "layer": i % 50} for i, node in enumerate(ids)]
+    links = [{"source": ids[0], "target": ids[51]}]
+    (tmp_path / "graph.json").write_text(text(nodes=layers, links=links))
+    graph = read_graph(tmp_path / "graph.json")
+    assert graph.n_neurons == 20_000
+    assert float(graph.blocks[0].strengths.sum()) == 1
+
+
+def test_layers_that_hash_alike_are_refused(tmp_path):
+    nodes = [{"id": i, "layer": i * (2**61 - 1)} for i in range(3)]
+    (tmp_path / "graph.json").write_text(text(nodes=nodes))
+    with pytest.raises(InputError, match=r"has the layer 2305843009213693951, expected .* 2\^60"):
+        read_graph(tmp_path / "graph.json")

@@ -120,3 +120,19 @@ def test_what_is_not_known_to_run_code_is_not_said_to(tmp_path, content):
     (tmp_path / "net.bin").write_bytes(content)
     with pytest.raises(InputError, match="is not a file of tensors that PyTorch can read safely"):
         read_weights(tmp_path / "net.bin")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_keys_that_take_for_ever_to_hash_are_refused(tmp_path, zipped):
+    levels = b"".join(b"h%c\x86q%c" % (i, i + 1) for i in range(40))
+    bomb = b"\x80\x02})q\x00" + levels + b"K\x01s."
+    path = tmp_path / "net.pt"
+    if zipped:
+        torch.save({}, tmp_path / "empty.pt")
+        with zipfile.ZipFile(tmp_path / "empty.pt") as old, zipfile.ZipFile(path, "w") as new:
+            for name in old.namelist():
+                new.writestr(name, bomb if name.endswith("data.pkl") else old.read(name))
+    else:
+        path.write_bytes(bomb)
+    with pytest.raises(InputError, match=r"not what torch\.save writes: .* very long to hash"):
+        read_weights(path)

@@ -33,6 +33,61 @@ def test_a_mapping_that_holds_itself_ends():
         plain_parameters(state)
 
 
+NETWORK, OTHER = {"fc.weight": WEIGHT}, {"fc.weight": 2 * WEIGHT}
+
+
+@pytest.mark.parametrize("entry", ["model", "mine"])
+def test_what_lies_beside_a_state_dict_is_not_the_network(entry):
+    beside = {"classes": torch.ones(3), "loss": 0.1}
+    if entry == "model":
+        beside["confusion"] = torch.eye(10)
+    assert plain_parameters({**beside, entry: NETWORK})[0] == NETWORK
+
+
+def test_weights_beside_a_network_of_no_usual_name_are_asked_about():
+    state = {"confusion": torch.eye(10), "mine": NETWORK}
+    with pytest.raises(
+        InputError, match=r"there are weights, and the entry 'mine' holds .*--entry"
+    ):
+        plain_parameters(state)
+    assert plain_parameters(state, "mine")[0] == NETWORK
+    del state["mine"]
+    assert list(plain_parameters(state)[0]) == ["confusion"]
+
+
+@pytest.mark.parametrize(
+    "names", [("params", "params_ema"), ("generator", "discriminator"), ("encoder", "decoder")]
+)
+@pytest.mark.parametrize("inner", [lambda x: x, lambda x: {"state_dict": x, "epoch": 3}])
+def test_of_several_networks_one_is_named(names, inner):
+    first, second = names
+    state = {first: inner(NETWORK), second: inner(OTHER), "step": 3}
+    with pytest.raises(InputError, match=rf"\({first}, {second}\); name one: entry=\"{first}\""):
+        plain_parameters(state)
+    assert plain_parameters(state, second)[0] == OTHER
+    assert plain_parameters({"all": state}, f"all.{second}")[0] == OTHER
+
+
+def test_averaged_networks_beside_the_network_are_left_out():
+    state = {"model": NETWORK, "model_ema": OTHER}
+    assert plain_parameters(state)[0] == NETWORK
+    assert plain_parameters(state, "model_ema")[0] == OTHER
+
+
+def test_an_entry_that_is_not_there():
+    with pytest.raises(InputError, match="there is no entry 'parms', expected one of params"):
+        plain_parameters({"params": NETWORK}, "parms")
+    with pytest.raises(InputError, match="the entry 'params' is a Tensor, expected a state dict"):
+        plain_parameters({"params": WEIGHT}, "params")
+
+
+def test_mappings_that_hold_themselves_in_many_entries_end():
+    state = {str(i): None for i in range(2000)}
+    state.update(dict.fromkeys([*state, "model", "net"], state))
+    with pytest.raises(InputError):
+        plain_parameters(state)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -172,3 +172,11 @@ def test_what_cannot_be_read_is_refused(state, message):
 def test_tensors_that_are_no_floats_are_ignored_unless_they_are_weights():
     state = {"fc.weight": torch.ones(3, 2), "position_ids": torch.ones(1, 9, dtype=torch.int64)}
     assert len(neuron_graph(state).layers) == 2
+
+
+def test_one_symmetric_matrix_may_be_a_graph():
+    adjacency = torch.ones(4, 4) - torch.eye(4)
+    with pytest.raises(InputError, match=r"one symmetric matrix of 4 x 4, which may be the adjac"):
+        trace({"arr_0": adjacency})
+    assert trace({"arr_0": adjacency}, order=["arr_0"]).graph.layer_sizes == [4, 4]
+    assert trace({"arr_0": torch.arange(16.0).reshape(4, 4)}).graph.layer_sizes == [4, 4]

@@ -19,6 +19,9 @@ from clusterability.shown import described, quoted
 SINGLE_LAYER = "nodes"
 """Name of the one layer of a graph without layers."""
 
+MOST_LAYER = 2**60
+"""Largest number of a layer. Python hashes larger ones modulo 2^61 - 1, many to the same place."""
+
 MAX_BLOCKS = 20_000
 """Most blocks of a graph. Even a tiny block costs time: a layer a node would take hours."""
 
@@ -88,6 +91,11 @@ def check_layers(layers: Sequence[object]) -> list[str | int]:
         if isinstance(layer, bool) or not isinstance(layer, str | Integral):
             raise InputError(
                 f"a node has the layer {described(layer)}, expected a string or a whole number"
+            )
+        if not isinstance(layer, str) and abs(int(layer)) > MOST_LAYER:
+            raise InputError(
+                f"a node has the layer {described(layer)}, expected a number up to 2^60; give "
+                "layers smaller numbers, or names"
             )
         checked.append(str(layer) if isinstance(layer, str) else int(layer))
     if len({type(layer) for layer in checked}) > 1:

@@ -79,6 +79,8 @@ def graph_from_sparse(matrix: Any, layers: Sequence[str | int] | None = None) ->
 def is_matrix_file(path: Path) -> bool:
     """Whether the names of its arrays make a ``.npz`` file a sparse matrix, not weights."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
     except Exception:  # the reader of weights will report why it is unreadable

@@ -15,8 +15,18 @@ from clusterability.shown import described
 if TYPE_CHECKING:
     import networkx
 
+MODULUS = 2**61 - 1
+"""Python hashes integers modulo this number: its multiples all fall into one place of a table."""
+
 EDGE_KEYS = ("edges", "links")
 """Keys under which newer and older versions of networkx write the edges."""
+
+
+class _LargeInteger(int):
+    """An integer that is hashed by its digits."""
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
 
 def graph_from_networkx(graph: networkx.Graph) -> NeuronGraph:
@@ -81,6 +91,8 @@ def _hashable(identifier: Any) -> Hashable:
     """Return an id as a hashable value: JSON turns tuples, such as nodes of a grid, into lists."""
     if isinstance(identifier, list):
         return tuple(map(_hashable, identifier))
+    if isinstance(identifier, int) and abs(identifier) >= MODULUS:
+        return _LargeInteger(identifier)
     if isinstance(identifier, str | int | float):
         return identifier
     raise InputError(f"{described(identifier)} is no id of a node, expected a string or a number")

@@ -16,7 +16,11 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.files.checks import is_utf8
 from clusterability.files.memory import check_fits
+from clusterability.files.pickles import check_hashing
 from clusterability.shown import quoted, show_path, shown
+
+_N_PICKLES = 5
+"""Number of pickles in a file of torch.save's older format, before the tensors themselves."""
 
 _REMEDY = (
     "save the weights alone with torch.save(model.state_dict(), ...) or as .safetensors, in a "
@@ -42,6 +46,7 @@ def read_torch(path: Path) -> Mapping[str, Any]:
             f"{show_path(path)} is not what torch.save writes, neither a whole zip archive nor a "
             "pickle: it is truncated or of another format; download or save it again"
         )
+    _check_pickles(path, is_archive=head == b"PK\x03\x04")
     # torch opens only UTF-8 paths, and maps only by path: others are read from an open file.
     mappable = mappable and is_utf8(path)
     try:
@@ -59,6 +64,24 @@ def read_torch(path: Path) -> Mapping[str, Any]:
         )
     _check_tensors(path, content, n_bytes)
     return content
+
+
+def _check_pickles(path: Path, is_archive: bool) -> None:
+    """Refuse pickles whose keys take for ever to hash; what else is wrong, torch will find."""
+    try:
+        if is_archive:
+            with zipfile.ZipFile(path) as archive:
+                for member in archive.infolist():
+                    if member.filename.endswith("data.pkl"):
+                        check_hashing(archive.read(member))
+        else:
+            with path.open("rb") as file:
+                for _ in range(_N_PICKLES):
+                    check_hashing(file)
+    except InputError as error:
+        raise InputError(f"{show_path(path)} is not what torch.save writes: {error}") from None
+    except Exception:  # the end of the file, or damage
+        return
 
 
 def _check_archive(path: Path) -> tuple[int, bool]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.shown import listed, quoted
+from clusterability.shown import listed, quoted, shown
 
 # A mapping may hold itself, so nesting is followed only so far.
 MAX_DEPTH = 4
@@ -19,16 +19,26 @@ _NESTED = ("state_dict", "model_state_dict", "model", "net")
 _AVERAGED = {"ema", "ema_model", "model_ema", "module_ema", "net_ema", "ema_net"}
 
 
-def plain_parameters(state: Mapping[Any, Any]) -> tuple[dict[str, Tensor], list[str]]:
+def plain_parameters(
+    state: Mapping[Any, Any], entry: str | None = None
+) -> tuple[dict[str, Tensor], list[str]]:
     """Tensors by plain name, and notes on what was done to get there.
 
     Nested entries are followed, prefixes of wrappers stripped, averaged copies left out, and
-    pruning masks multiplied.
+    pruning masks multiplied. What lies beside a nested state dict is left out.
+
+    Args:
+        state: as it was saved.
+        entry: the entry that holds the network, where there are several; of nested ones the names
+            with dots between them.
 
     Raises:
-        InputError: if there is no tensor, or a weight is stored as factors of another kind.
+        InputError: if there is no tensor, there are several networks, ``entry`` is none of the
+            entries, or a weight is stored as factors of another kind.
     """
-    state, notes = _unnested(state)
+    path = [] if entry is None else [entry]
+    state, path = _unnested(state if entry is None else _entry(state, entry), path)
+    notes = [f"weights taken from the entry {quoted('.'.join(path))}"] if path else []
     tensors = {str(name): _as_tensor(value) for name, value in state.items()}
     parameters = {name: tensor for name, tensor in tensors.items() if tensor is not None}
     if not parameters:
@@ -60,27 +70,75 @@ def stripped_name(name: str) -> str:
     return name.replace("._orig_mod.", ".")
 
 
-def _unnested(state: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], list[str]]:
-    """The innermost mapping that holds tensors: under a usual name, or the only one."""
-    path: list[str] = []
-    while not _holds_arrays(state) and len(path) < MAX_DEPTH:
-        inner = {name: value for name, value in state.items() if isinstance(value, Mapping)}
-        names = [name for name in _NESTED if name in inner]
-        names = names or [name for name, value in inner.items() if _holds_arrays(value)]
-        if not names or (names[0] not in _NESTED and len(names) > 1):
+def _entry(state: Mapping[Any, Any], entry: str) -> Mapping[Any, Any]:
+    """The mapping that an entry's name leads to."""
+    found: object = state
+    names = [entry] if entry in state else entry.split(".")
+    for name in names:
+        if not isinstance(found, Mapping) or name not in found:
+            held = list(found) if isinstance(found, Mapping) else []
+            raise InputError(
+                f"there is no entry {quoted(entry)}, expected one of {listed(held) or 'none'}"
+            )
+        found = found[name]
+    if not isinstance(found, Mapping):
+        raise InputError(
+            f"the entry {quoted(entry)} is a {type(found).__name__}, expected a state dict: names "
+            "with tensors or arrays"
+        )
+    return found
+
+
+def _unnested(state: Mapping[Any, Any], path: list[str]) -> tuple[Mapping[Any, Any], list[str]]:
+    """The innermost mapping that holds a network, and the names of the entries that lead to it."""
+    while len(path) < MAX_DEPTH:
+        networks = [name for name, value in state.items() if _is_network(name, value)]
+        candidates = [name for name in networks if name not in _AVERAGED] or networks
+        if not candidates:
             break
-        path.append(str(names[0]))
-        state = inner[names[0]]
-    return state, [f"weights taken from the entry {quoted('.'.join(path))}"] if path else []
+        if len(candidates) > 1:
+            raise InputError(
+                f"there are several networks among {len(state)} entries ({listed(candidates)}); "
+                f'name one: entry="{shown(candidates[0])}" in Python, --entry '
+                f"{shown(candidates[0])} on the command line"
+            )
+        (name,) = candidates
+        if name not in _NESTED and _holds_weights(state):
+            raise InputError(
+                f"there are weights, and the entry {quoted(name)} holds a network too; pass one of "
+                f'the two by itself, or entry="{shown(name)}" in Python, --entry {shown(name)} on '
+                "the command line"
+            )
+        path = [*path, name]
+        state = state[name]
+    return state, path
 
 
-def _holds_arrays(state: Mapping[Any, Any]) -> bool:
-    return any(isinstance(value, Tensor | np.ndarray) for value in state.values())
+def _is_network(name: object, value: object, depth: int = MAX_DEPTH) -> bool:
+    """Whether an entry holds a network, itself or under a usual name."""
+    if not isinstance(name, str) or not isinstance(value, Mapping) or not depth:
+        return False
+    return _holds_weights(value) or any(
+        inner in value and _is_network(inner, value[inner], depth - 1) for inner in _NESTED
+    )
+
+
+def _holds_weights(state: Mapping[Any, Any]) -> bool:
+    """Whether tensors of two axes or more have names there, as those of a network do."""
+    return any(
+        isinstance(name, str) and isinstance(value, Tensor | np.ndarray) and value.ndim > 1
+        for name, value in state.items()
+    )
 
 
 def _as_tensor(value: object) -> Tensor | None:
     """A tensor that shares its memory where possible; None for what is none."""
     if isinstance(value, Tensor):
+        if value.is_nested:
+            raise InputError(
+                "there is a nested tensor among the entries, expected dense ones; save each of its "
+                "parts as a tensor"
+            )
         return value
     if not isinstance(value, np.ndarray):
         return None

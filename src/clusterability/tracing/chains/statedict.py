@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.shown import described, listed, quoted, shown
+from clusterability.tracing.chains.attention import check_no_attention
 from clusterability.tracing.chains.batchnorms import place_batch_norms
 from clusterability.tracing.chains.chain import (
     Operation,
@@ -33,7 +35,10 @@ _VECTOR = re.compile(r"(?:b|bias|biases|mean|std)_?[0-9]*")
 
 
 def state_dict_wiring(
-    state: Mapping[Any, Any], include: Collection[str] = (), order: Sequence[str] | None = None
+    state: Mapping[Any, Any],
+    include: Collection[str] = (),
+    order: Sequence[str] | None = None,
+    entry: str | None = None,
 ) -> tuple[Wiring, dict[str, Tensor], tuple[str, ...]]:
     """The wiring of a state dict, the parameters that it names, and notes on the choices made.
 
@@ -41,6 +46,7 @@ def state_dict_wiring(
         state: tensors or NumPy arrays by name, as PyTorch or others save them.
         include: as :func:`chain_wiring` takes it.
         order: names of the weights that form the chain; by default all, in natural order.
+        entry: the entry that holds the network, where there are several.
 
     Raises:
         InputError: if the weights do not chain, a batch norm has no place, or ``order`` is no
@@ -48,17 +54,36 @@ def state_dict_wiring(
     """
     check_include(include)
     order = checked_order(order)
-    parameters, notes = plain_parameters(state)
+    parameters, notes = plain_parameters(state, entry)
     candidates = _in_natural_order(parameters)
     weights = _floating(candidates, parameters)
     chosen = weights if order is None else _named(candidates, order)
     operations, chain_notes = chain_operations(chosen, given=order is not None)
+    if order is None:
+        check_no_attention([weight.name for weight in weights])
+        _check_no_adjacency(weights, parameters)
     others = [weight for weight in weights if weight not in chosen]
     everything = [*operations, *as_operations(others, operations[0].layout)]
     operations, norm_notes = _with_batch_norms(operations, everything, parameters)
     wiring = chain_wiring(operations, include)
     notes = [*chain_notes, *notes, *norm_notes, *wiring.notes]
     return wiring, {name: parameters[name] for name in wiring.parameter_names}, tuple(notes)
+
+
+def _check_no_adjacency(weights: Sequence[NamedShape], parameters: Mapping[str, Tensor]) -> None:
+    """Refuse a matrix that may be a graph's adjacency, not a layer from n neurons to n others."""
+    if len(weights) != 1 or len(weights[0].shape) != 2:
+        return
+    matrix = parameters[weights[0].name].detach()
+    n = len(matrix)
+    if n > 1 and matrix.shape == (n, n) and torch.equal(matrix, matrix.T):
+        label = shown(weights[0].label)
+        raise InputError(
+            f"{quoted(weights[0].name)} is one symmetric matrix of {n} x {n}, which may be the "
+            "adjacency of a graph: pass it as a SciPy sparse matrix, or a file of "
+            f'scipy.sparse.save_npz; for a layer, name it: order=["{label}"] in Python, --order '
+            f"{label} on the command line"
+        )
 
 
 def checked_order(order: object) -> list[str] | None:
@@ -100,6 +125,13 @@ def _floating(
         last = split_name(weight.name)[1]
         dtype = parameters[weight.name].dtype
         is_vector = sum(size > 1 for size in weight.shape) <= 1
+        if not all(weight.shape):
+            if last in _WEIGHT_NAMES:
+                raise InputError(
+                    f"{quoted(weight.name)} has shape {weight.shape}, expected no empty axis; pass "
+                    "a network with neurons, or leave the weight out"
+                )
+            continue
         if dtype.is_floating_point and not (is_vector and _VECTOR.fullmatch(last)):
             weights.append(weight)
         elif last in _WEIGHT_NAMES:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.provenance import (
-    Term,
-    Value,
-    chosen,
-    gated,
-    joined,
-    moved,
-    multiplied,
-    scaled,
-)
+from clusterability.tracing.origins import Term, Value
+from clusterability.tracing.provenance import chosen, gated, joined, moved, multiplied, scaled
 from clusterability.wiring.scales import Multiplier
 
 ACTIVATIONS = (
@@ -51,15 +45,52 @@ def with_mask(call: Call) -> tuple[Value, ...]:
 
 
 @rule(
-    *("aten.maximum", "aten.minimum", "aten.fmax", "aten.fmin", "aten.where", "aten.masked_fill"),
-    *("aten.eq", "aten.ne", "aten.gt", "aten.ge", "aten.lt", "aten.le", "aten.atan2"),
-    *("aten.logical_and", "aten.logical_or", "aten.logical_xor", "aten.copysign"),
-    *("aten.logaddexp", "aten.__or__", "aten.__and__", "aten.__xor__", "aten.bitwise_or"),
-    *("aten.bitwise_and", "aten.bitwise_xor"),
+    *("aten.maximum", "aten.minimum", "aten.fmax", "aten.fmin", "aten.atan2", "aten.copysign"),
+    *("aten.eq", "aten.ne", "aten.gt", "aten.ge", "aten.lt", "aten.le", "aten.logaddexp"),
+    *("aten.logical_xor", "aten.__xor__", "aten.bitwise_xor"),
 )
 def choosing(call: Call) -> Value:
     """Choose between values, or compare them: the result depends on all of them."""
     return chosen(call.values(), call.shape)
+
+
+@rule("aten.where")
+def picking(call: Call) -> Value:
+    """Choose where a constant mask says so; a choice by another value depends on all."""
+    mask = call["condition"]
+    if not isinstance(mask, Constant):
+        return chosen(call.values(), call.shape)
+    sides = [(call["self"], False), (call["other"], True)]
+    kept = [_masked(call, x, mask, inverted) for x, inverted in sides if isinstance(x, Value)]
+    return joined(kept, call.shape)
+
+
+@rule("aten.masked_fill")
+def filling(call: Call) -> Value:
+    """Fill what a constant mask marks; what another value marks depends on all."""
+    mask = call["mask"]
+    if not isinstance(mask, Constant):
+        return chosen(call.values(), call.shape)
+    sides = [(call["self"], True), (call["value"], False)]
+    kept = [_masked(call, x, mask, inverted) for x, inverted in sides if isinstance(x, Value)]
+    return joined(kept, call.shape)
+
+
+@rule(
+    *("aten.logical_and", "aten.__and__", "aten.bitwise_and"),
+    *("aten.logical_or", "aten.__or__", "aten.bitwise_or"),
+)
+def masking(call: Call) -> Value:
+    """Compare values; beside a constant mask one counts where the mask does not decide."""
+    values = call.values()
+    masks = [x for x in call.tensors() if isinstance(x, Constant) and x.dtype == torch.bool]
+    if len(values) == 1 and masks:
+        return _masked(call, values[0], masks[0], inverted="or" in call.operation)
+    return chosen(values, call.shape)
+
+
+def _masked(call: Call, value: Value, mask: Constant, inverted: bool) -> Value:
+    return by_constant(joined([value], call.shape), mask, inverted=inverted)
 
 
 @rule("aten.copy", "aten.fill")
@@ -124,15 +155,22 @@ def _multiplied(call: Call, divides: bool) -> Value:
     value, other = (first, second) if isinstance(first, Value) else (second, first)
     whole = joined([value], call.shape)
     if isinstance(other, Constant):
-        return by_constant(whole, other, divides)
+        product = by_constant(whole, other, divides)
+        factors = None if divides else (value, other)
+        return replace(_of_matrix(product, value, other), factors=factors)
     if not isinstance(other, bool | int | float):
         raise call.refusal("it multiplies by something that is no number")
     return _by_number(whole, float(other), divides)
 
 
-def by_constant(value: Value, constant: Constant, divides: bool = False) -> Value:
-    """Return the value times, or divided by, a constant that broadcasts to its shape."""
-    shape = (*[1] * (len(value.shape) - len(constant.shape)), *constant.shape)
+def by_constant(
+    value: Value, constant: Constant, divides: bool = False, inverted: bool = False
+) -> Value:
+    """Return the value times, or divided by, a constant that broadcasts to its shape.
+
+    An inverted one is a mask, whose complement multiplies.
+    """
+    shape = aligned(constant.shape, value.shape)
     terms: list[Term] = []
     for term in value.terms:
         # An axis with repeated labels holds the pixels of one neuron, which has one scale.
@@ -146,11 +184,32 @@ def by_constant(value: Value, constant: Constant, divides: bool = False) -> Valu
             is_number=constant.shape in ((), (1,)),
             shape=shape if averaged else (),
             averaged=averaged,
+            inverted=inverted,
         )
         n_entries = math.prod(kept)
         entries = torch.arange(n_entries).view(kept).expand(value.shape)
         terms += scaled(Value(value.shape, (term,)), scale, entries, n_entries).terms
     return Value(value.shape, tuple(terms))
+
+
+def _of_matrix(product: Value, value: Value, constant: Constant) -> Value:
+    """Mark a product in which each of several outputs has a factor for each neuron."""
+    if not is_matrix(value, constant, product.shape):
+        return product
+    terms = (Term(t.labels, replace(t.origin, by_matrix=True)) for t in product.terms)
+    return replace(product, terms=tuple(terms))
+
+
+def is_matrix(value: Value, constant: Constant, shape: Sequence[int]) -> bool:
+    """Whether a constant has axes that a value has, and others along which it repeats."""
+    sizes = aligned(value.shape, shape), aligned(constant.shape, shape)
+    pairs = [(mine > 1, other > 1) for mine, other in zip(*sizes, strict=True)]
+    return (True, True) in pairs and (False, True) in pairs
+
+
+def aligned(sizes: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """Return sizes that broadcast to a shape, with as many axes as it has."""
+    return (*[1] * (len(shape) - len(sizes)), *sizes)
 
 
 def _by_number(value: Value, number: float, divides: bool) -> Value:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.provenance import Term, Value, moved
+from clusterability.tracing.origins import Term, Value
+from clusterability.tracing.provenance import moved
 
 _INDICES = ("index", "indices")
 

@@ -9,7 +9,8 @@ import torch
 from clusterability.shown import quoted
 from clusterability.tracing.operations.elementwise import by_constant
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.provenance import INPUT, Value, joined, scaled
+from clusterability.tracing.origins import INPUT, Value
+from clusterability.tracing.provenance import joined, scaled
 from clusterability.wiring.scales import BatchNorm
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from clusterability.errors import InputError
 from clusterability.tracing.mixing import PoolingWindow, fills, mixed, reduced, windowed
+from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
-from clusterability.tracing.provenance import Value, chosen
+from clusterability.tracing.origins import Value
+from clusterability.tracing.provenance import chosen
+from clusterability.tracing.statistics import expanded
 
 
 def _pooled(call: Call, n_axes: int) -> Value:
     """Return a pooled value, with windows by the call's arguments."""
     value = call.value("self" if "self" in call.arguments else "input")
-    is_mean = "avg" in call.operation
+    how = "mean" if "avg" in call.operation else "pick"
     try:
         if all(size == 1 for size in call.shape[-n_axes:]) or fills(value, range(-n_axes, 0)):
-            return mixed(value, range(-n_axes, 0), call.shape, is_mean=is_mean)
-        return windowed(value, _windows(call, value, n_axes), call.shape, is_mean=is_mean)
+            return mixed(value, range(-n_axes, 0), call.shape, how=how)
+        return windowed(value, _windows(call, value, n_axes), call.shape, how=how)
     except InputError as error:
         raise call.refusal(str(error)) from None
 
@@ -73,7 +76,8 @@ def resizing(call: Call) -> Value:
     n_axes = _RESIZED[call.operation.removeprefix("aten.")]
     value = call.value("self" if "self" in call.arguments else "input")
     try:
-        return mixed(value, range(-n_axes, 0), call.shape)
+        # It joins neighbors, as a weight would, and is no statistic of them.
+        return expanded(mixed(value, range(-n_axes, 0), call.shape))
     except InputError as error:
         raise call.refusal(str(error)) from None
 
@@ -98,13 +102,31 @@ def with_indices(call: Call) -> tuple[Value, ...]:
     return out, out
 
 
+_HOW = {
+    **dict.fromkeys(("mean", "nanmean"), "mean"),
+    **dict.fromkeys(("sum", "nansum", "linalg_vector_norm", "norm"), "sum"),
+}
+
+
 @rule(
     *("aten.mean", "aten.sum", "aten.amax", "aten.amin", "aten.logsumexp", "aten.prod"),
     *("aten.linalg_vector_norm", "aten.norm", "aten.std", "aten.var", "aten.nanmean"),
+    "aten.nansum",
 )
 def over_axes(call: Call) -> Value:
-    """Sum or average over whole axes."""
-    return _reduced(call, is_mean="mean" in call.operation)
+    """Sum or average over whole axes; of products with a matrix, as a linear layer does."""
+    if call.operation in ("aten.sum", "aten.mean"):
+        product = product_with_matrix(call)
+        if product is not None:
+            return product
+    return _reduced(call, _HOW.get(call.operation.removeprefix("aten."), "pick"))
+
+
+@rule("aten.var_mean", "aten.std_mean", "aten.aminmax")
+def two_over_axes(call: Call) -> tuple[Value, ...]:
+    """Return two statistics of whole axes."""
+    out = _reduced(call, "pick")
+    return out, out
 
 
 @rule("aten.max", "aten.min", "aten.median", "aten.mode")
@@ -112,15 +134,13 @@ def picking(call: Call) -> Value | tuple[Value, ...]:
     """Pick along an axis (with the index), between two tensors, or among all elements."""
     if "other" in call.arguments:
         return chosen(call.values(), call.shape)
-    out = _reduced(call, is_mean=False)
+    out = _reduced(call, "pick")
     return (out, out) if len(call.shapes) > 1 else out
 
 
-def _reduced(call: Call, is_mean: bool) -> Value:
+def _reduced(call: Call, how: str) -> Value:
     value = call.values()[0]
-    dim = call.arguments.get("dim")
-    axes = list(range(len(value.shape))) if dim is None or dim == [] else numbers(dim)
     try:
-        return reduced(value, axes, bool(call.arguments.get("keepdim")), is_mean=is_mean)
+        return reduced(value, reduced_axes(call), bool(call.arguments.get("keepdim")), how=how)
     except InputError as error:
         raise call.refusal(str(error)) from None

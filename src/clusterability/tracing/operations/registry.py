@@ -17,7 +17,8 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.shown import quoted
-from clusterability.tracing.provenance import Value, produced
+from clusterability.tracing.origins import Value
+from clusterability.tracing.provenance import produced
 from clusterability.wiring.weights import Weight
 
 
@@ -31,6 +32,7 @@ class Constant:
         shape: its shape.
         dtype: its type.
         evaluate: computes its value.
+        reshaped: returns a constant of the same elements in another shape.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Constant:
     shape: tuple[int, ...]
     dtype: torch.dtype
     evaluate: Callable[[], Tensor]
+    reshaped: Callable[[tuple[int, ...]], Constant]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +134,7 @@ class Call:
         axis: int,
         *,
         n_outputs: int,
-        out_axis: int,
+        out_axis: int | None,
         is_dense: bool,
         **how: Any,
     ) -> Value:
@@ -142,7 +145,7 @@ class Call:
             constant: its weight.
             axis: the axis of ``reads`` along which the weight's inputs lie.
             n_outputs: number of outputs of the weight.
-            out_axis: the axis of the output along which these lie.
+            out_axis: the axis of the output along which these lie; None if all of it is one.
             is_dense: whether it is a linear layer.
             how: layout, groups, transposed; see :class:`Weight`.
 
@@ -160,7 +163,8 @@ class Call:
         self.findings.operations.append(
             WeightOperation(name, weight, is_dense, reads, axis, n_outputs)
         )
-        return produced(len(self.findings.operations) - 1, self.shape, out_axis % len(self.shape))
+        place = None if out_axis is None else out_axis % len(self.shape)
+        return produced(len(self.findings.operations) - 1, self.shape, place)
 
     def _name_of(self, parameter: str) -> str:
         """Return the module that holds a weight; where several share it, the one that runs."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.provenance import Value, joined, multiplied
+from clusterability.tracing.origins import Value
+from clusterability.tracing.provenance import joined, multiplied
 
 
 @rule("aten.linear")

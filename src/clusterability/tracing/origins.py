@@ -1,0 +1,172 @@
+"""What a traced tensor holds: terms, their labels and their origins.
+
+Labels repeat along most axes; stride 0 keeps them small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clusterability.wiring.scales import Scale
+
+INPUT = -1
+"""Stands for the network's input where a weight operation's number is expected."""
+
+MOST_ELEMENTS = 2**27
+"""Most label elements that may be laid out in full: 1 GB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Statistic:
+    """What was computed from several neurons without weights, such as their mean or their norm.
+
+    Beside the neurons themselves, as in a normalization, it is a number. Where it goes on alone,
+    :func:`clusterability.tracing.statistics.expanded` gives its neurons.
+
+    Attributes:
+        operations: those (or ``INPUT``) whose outputs it was computed from.
+        members: (n_statistics, n_elements) the labels of each statistic's elements; 0 for none.
+            None for the network's input, which stands for itself.
+        origin: the origin that gives these labels their meaning.
+        how: ``mean``, ``sum``, or ``pick`` for all others, such as a maximum.
+        share: that of each element; 1 but for means.
+        is_window: whether each neuron has one of its own, as in a local response normalization.
+    """
+
+    operations: frozenset[int]
+    members: Tensor | None
+    origin: Origin | None
+    how: str = "pick"
+    share: float = 1.0
+    is_window: bool = False
+
+    @property
+    def n_summed(self) -> int:
+        """The number of elements whose sum it is; 0 for other statistics."""
+        return 0 if self.how != "sum" or self.members is None else self.members.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """The weight operation that a term comes from, and the scales between it and the term.
+
+    Attributes:
+        operation: number of the weight operation, or ``INPUT``.
+        channels: (m,) the outputs of the operation that labels 1 to m stand for.
+        scales: each scale since the operation, with the (m,) entries of it that apply.
+        factor: product of the plain numbers that have multiplied the term.
+        gated: whether the term has passed through a product of two values. Numbers after it belong
+            to an activation, as in x * (1 + erf(x)) / 2, and do not count.
+        statistic: what the labels 1 to m stand for, if not for outputs.
+        n_normed: number of elements of the norm by which the term was divided, else 0. Their mean
+            square is that norm's square over this number, whose root belongs to the normalization.
+        by_matrix: whether a matrix has multiplied it, as the first half of a matrix product.
+    """
+
+    operation: int
+    channels: Tensor
+    scales: tuple[tuple[Scale, Tensor], ...] = ()
+    factor: float = 1.0
+    gated: bool = False
+    statistic: Statistic | None = None
+    n_normed: int = 0
+    by_matrix: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """Labels of a tensor's shape, and the origin that gives them their meaning."""
+
+    labels: Tensor
+    origin: Origin
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor that depends on the network's input.
+
+    Attributes:
+        shape: its shape.
+        terms: its terms, of that shape.
+        factors: the value and the constant whose product it is; None for all others.
+    """
+
+    shape: tuple[int, ...]
+    terms: tuple[Term, ...]
+    factors: tuple[Value, Any] | None = None
+
+
+def side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
+    """Return the terms of all values, broadcast to a shape."""
+    shape = tuple(shape)
+    return [Term(term.labels.expand(shape), term.origin) for v in values for term in v.terms]
+
+
+def mark_repeats(labels: Tensor) -> Tensor:
+    """Return the same labels, with stride 0 along every axis where they repeat."""
+    shape = labels.shape
+    for axis in range(labels.ndim):
+        first = labels.narrow(axis, 0, min(1, labels.shape[axis]))
+        if labels.stride(axis) == 0 or bool((labels == first).all()):
+            labels = first
+    return labels.expand(shape)
+
+
+def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:
+    """Return arrays of one shape cut to length 1 along every axis where all of them repeat."""
+    for axis in range(arrays[0].ndim):
+        if all(array.stride(axis) == 0 for array in arrays):
+            arrays = tuple(array.narrow(axis, 0, min(1, array.shape[axis])) for array in arrays)
+    return arrays
+
+
+def of_labels(origin: Origin, labels: Tensor) -> Origin:
+    """Return the origin for new labels, each of which stands for an old one (from 0)."""
+    scales = tuple((scale, entries[labels]) for scale, entries in origin.scales)
+    return replace(origin, channels=origin.channels[labels], scales=scales)
+
+
+def same_origin(a: Origin, b: Origin) -> bool:
+    """Whether two origins give labels the same outputs, scales and factor."""
+    return a is b or (a.factor == b.factor and _unscaled_alike(a, b) and scaled_alike(a, b))
+
+
+def alike(term: Term, other: Term) -> bool:
+    """Whether two terms are equal except for their scales and factors."""
+    return _unscaled_alike(term.origin, other.origin) and torch.equal(
+        *without_repeats(term.labels, other.labels)
+    )
+
+
+def _unscaled_alike(a: Origin, b: Origin) -> bool:
+    return (
+        a.operation == b.operation
+        and a.gated == b.gated
+        and a.channels.shape == b.channels.shape
+        and torch.equal(a.channels, b.channels)
+        and _same_statistic(a.statistic, b.statistic)
+    )
+
+
+def _same_statistic(a: Statistic | None, b: Statistic | None) -> bool:
+    if a is None or b is None or a.members is None or b.members is None:
+        return a is b
+    assert a.origin is not None
+    assert b.origin is not None
+    return a is b or (
+        (a.how, a.share, a.is_window) == (b.how, b.share, b.is_window)
+        and same_origin(a.origin, b.origin)
+        and torch.equal(a.members, b.members)
+    )
+
+
+def scaled_alike(a: Origin, b: Origin) -> bool:
+    return len(a.scales) == len(b.scales) and all(
+        scale == other_scale and torch.equal(entries, others)
+        for (scale, entries), (other_scale, others) in zip(a.scales, b.scales, strict=True)
+    )

@@ -1,0 +1,68 @@
+"""The outputs of a network that make layers: those that no weight operation reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from clusterability.tracing.origins import INPUT, Value
+from clusterability.tracing.reading import Reading, read_output
+
+Sources = frozenset[tuple[int, int]]
+"""What arrives at a neuron: (operation, output) of each."""
+
+
+def new_outputs(outputs: Iterable[Value], readings: Sequence[Reading]) -> list[Reading]:
+    """Return what is read of the outputs that make layers.
+
+    An output adds none beside others if all of its neurons are hidden: what arrives at each arrives
+    at one that a weight operation reads, whatever else does. Of outputs that hold the same, such as
+    logits and their softmax, the first counts.
+
+    Args:
+        outputs: what the network returns.
+        readings: what its weight operations read.
+    """
+    found = [reading for reading in map(read_output, outputs) if reading is not None]
+    if len(found) == 1:
+        return found
+    of_outputs = [_sources(reading) for reading in found]
+    wanted = {source for neurons in of_outputs for sources in neurons for source in sources}
+    places = _places(readings, wanted)
+    kept: list[Reading] = []
+    seen: set[Sources] = set()
+    for reading, neurons in zip(found, of_outputs, strict=True):
+        is_hidden = (bool(set.intersection(*(places[s] for s in sources))) for sources in neurons)
+        if not all(is_hidden) and not seen.issuperset(neurons):
+            kept.append(reading)
+            seen |= set(neurons)
+    return kept
+
+
+def _sources(reading: Reading) -> list[Sources]:
+    """Return what arrives at each neuron."""
+    found: list[set[tuple[int, int]]] = [set() for _ in range(len(reading.segments))]
+    for arrivals in reading.arrivals:
+        operation = arrivals.origin.operation
+        if operation != INPUT:
+            channels = arrivals.origin.channels.numpy()[arrivals.labels]
+            for neuron, channel in zip(arrivals.neurons.tolist(), channels.tolist(), strict=True):
+                found[neuron].add((operation, channel))
+    return [frozenset(sources) for sources in found]
+
+
+def _places(
+    readings: Sequence[Reading], wanted: set[tuple[int, int]]
+) -> dict[tuple[int, int], set[tuple[int, int]]]:
+    """Return, for each wanted source, the (reader, neuron) at which it arrives."""
+    places: dict[tuple[int, int], set[tuple[int, int]]] = {source: set() for source in wanted}
+    operations = {operation for operation, _ in wanted}
+    for reader, reading in enumerate(readings):
+        for arrivals in reading.arrivals:
+            operation = arrivals.origin.operation
+            if operation in operations:
+                channels = arrivals.origin.channels.numpy()[arrivals.labels]
+                arriving = zip(arrivals.neurons.tolist(), channels.tolist(), strict=True)
+                for neuron, channel in arriving:
+                    if (operation, channel) in places:
+                        places[operation, channel].add((reader, neuron))
+    return places

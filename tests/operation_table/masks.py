@@ -1,0 +1,60 @@
+"""Constant masks in every form, each beside the factors by which it multiplies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from operation_table.elementwise import along_channels
+from operation_table.entry import Operation
+from step_modules import Register
+
+Function = Callable[[Tensor, Tensor], Tensor]
+
+
+def complement(mask: Tensor) -> Tensor:
+    return ~mask
+
+
+def with_where(x: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask, x, torch.zeros_like(x))
+
+
+MASKS: dict[str, tuple[Function, Callable[[Tensor], Tensor]]] = {
+    "masked_fill": (lambda x, m: x.masked_fill(~m, 0.0), lambda m: 1.0 * m),
+    "masked_fill in place": (lambda x, m: x.clone().masked_fill_(m, 0.0), complement),
+    "masked_fill with a tensor": (
+        lambda x, m: x.masked_fill(m, torch.tensor(0.0, dtype=x.dtype)),
+        complement,
+    ),
+    "where": (lambda x, m: torch.where(m, x, 0.0), lambda m: m),
+    "where zeros": (with_where, lambda m: m),
+    "where not": (lambda x, m: torch.where(m, 0.0, x), complement),
+    "where either": (lambda x, m: torch.where(m, 2 * x, 0.5 * x), lambda m: 0.5 + 1.5 * m),
+    "product": (lambda x, m: x * m, lambda m: m),
+}
+
+
+def alternating(stream: Tensor) -> Tensor:
+    """True for every other channel or feature, the first one included."""
+    return torch.arange(stream.shape[1]) % 2 == 0
+
+
+def masked(function: Function) -> Operation:
+    def apply(stream: Tensor) -> Tensor:
+        return function(stream, along_channels(alternating(stream), stream))
+
+    def weakly(stream: Tensor) -> Tensor:
+        return apply(stream) + 0.01 * stream
+
+    # A gate of 0 would hide what it gates.
+    return Operation(apply, weakly, hidden, adds_constants=True, masks=True)
+
+
+def hidden(register: Register) -> bool:
+    return register.per_neuron and register.image == "none"
+
+
+CONSTANT_MASKS = {f"mask by {name}": masked(function) for name, (function, _) in MASKS.items()}
