@@ -1,5 +1,6 @@
 """Fixtures of several folders."""
 
+import gc
 import signal
 
 import pytest
@@ -10,6 +11,11 @@ from clusterability.training import folders
 # A shell that starts the tests in the background lets them ignore interrupts, and so the processes
 # that they start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish():
+    """What the imports made stays: collections of garbage need not look through it."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
