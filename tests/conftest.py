@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 
-from clusterability.training import folders
+from clusterability.training import curves
 
 # A shell that starts the tests in the background lets them ignore interrupts, and so the processes
 # that they start and interrupt.
@@ -30,7 +30,7 @@ def one_thread():
 @pytest.fixture
 def no_figures(monkeypatch):
     """Curves are drawn by tests of their own; the figure takes longer than these runs."""
-    monkeypatch.setattr(folders, "curves_png", lambda rows, _title: f"{len(rows)}".encode())
+    monkeypatch.setattr(curves, "curves_png", lambda rows, _title: f"{len(rows)}".encode())
 
 
 @pytest.fixture

@@ -61,6 +61,7 @@ def test_scores_are_those_of_the_networks(run):
     assert run.phases["pruned"].sparsity == pytest.approx(0.9, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_no_such_phase_and_damaged_weights(run, tmp_path):
     with pytest.raises(InputError, match="did you mean 'pruned'"):
         run.network("prunned")
