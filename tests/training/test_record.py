@@ -89,6 +89,7 @@ def with_score(data, **fields):
     return {**data["phases"], "pruned": {**data["phases"]["pruned"], **fields}}
 
 
+@pytest.mark.slow
 def test_damaged_records(run):
     data = run.to_dict()
     cut = {name: value for name, value in data.items() if name != "machine"}
