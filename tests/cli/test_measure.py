@@ -126,6 +126,7 @@ def test_conventions_on_the_command_line(network, capsys):
     assert settings["volume_offset"] == 1e-8
 
 
+@pytest.mark.slow
 def test_json_on_standard_output_is_the_python_result(network, capsys):
     assert main(["measure", str(network), *FAST, "--json", "-", "--seed", "7"]) == 0
     data = json.loads(capsys.readouterr().out)

@@ -248,6 +248,7 @@ def test_the_real_cnn_saved_from_a_gpu(real):
     assert [x.n_neurons for x in neuron_graph(real / "mnist-lenet5.pt").layers] == [6, 16, 120]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     [

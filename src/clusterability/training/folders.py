@@ -18,7 +18,6 @@ from clusterability.files.writing import write_whole
 from clusterability.shown import shown
 from clusterability.training import checkpoint
 from clusterability.training.checkpoint import Checkpoint
-from clusterability.training.curves import curves_csv, curves_png
 from clusterability.training.record import (
     EpochScores,
     TrainedRun,
@@ -122,6 +121,8 @@ class RunFolder:
 
     def write_curves(self, rows: Sequence[EpochScores]) -> None:
         """Write the curves as CSV and as a figure."""
+        from clusterability.training.curves import curves_csv, curves_png  # imports matplotlib
+
         write_whole(self.path / "curves.csv", curves_csv(rows).encode())
         write_whole(self.path / "curves.png", curves_png(rows, self.path.name))
 
