@@ -26,7 +26,8 @@ that returns a torch.nn.Module; or weights of an MLP or a chain of convolutions 
 ships.
 
 Any weighted undirected graph can stand in its place: a SciPy sparse matrix (.npz), GraphML
-(.graphml) or node-link JSON (.json), its nodes with or without an attribute "layer".
+(.graphml) or node-link JSON (.json), its nodes with or without an attribute "layer", its edges with
+"weight" or what --edge-weight names.
 
 examples:
   clusterability measure example:fashion-mnist-mlp
@@ -70,6 +71,11 @@ def add_parser(
         metavar="NAME",
         help="entry of a checkpoint that holds the network, where there are several",
     )
+    add(
+        "--edge-weight",
+        metavar="NAME",
+        help="attribute of a graph's edges that is their weight (default weight)",
+    )
     add("--workers", type=parse_number, metavar="N", help="threads (default one a processor)")
     add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
     add("--json", metavar="PATH", help="write the result as JSON; - for standard output")
@@ -105,6 +111,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
             network,
             order=args.order,
             entry=args.entry,
+            edge_weight=args.edge_weight,
             input_shape=args.input_shape,
             workers=args.workers,
             device=args.device,
