@@ -18,7 +18,7 @@ from clusterability.reading.graphs.matrices import graph_from_sparse, is_matrix_
 from clusterability.reading.graphs.nodelink import graph_from_networkx, read_node_link
 from clusterability.shown import quoted, show_path
 
-TEXT_EXPANSION = 10
+TEXT_EXPANSION = 15
 """Ratio of the memory that nodes and edges take while they are read to the size of their text."""
 
 
