@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,21 +107,22 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     for network in networks:
         if isinstance(network, Path):
             check_readable(network)
-    results = [
-        measure(
-            network,
-            order=args.order,
-            entry=args.entry,
-            edge_weight=args.edge_weight,
-            input_shape=args.input_shape,
-            workers=args.workers,
-            device=args.device,
-            progress=not args.quiet,
-            name=name,
-            **settings.choices(),
-        )
-        for name, network in zip(args.networks, networks, strict=True)
-    ]
+    with redirect_stdout(sys.stderr):  # what models print would lie among the results
+        results = [
+            measure(
+                network,
+                order=args.order,
+                entry=args.entry,
+                edge_weight=args.edge_weight,
+                input_shape=args.input_shape,
+                workers=args.workers,
+                device=args.device,
+                progress=not args.quiet,
+                name=name,
+                **settings.choices(),
+            )
+            for name, network in zip(args.networks, networks, strict=True)
+        ]
     _write(args, results, written)
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -105,6 +106,12 @@ def find_kind(network: Any) -> Kind:
     for kind in KINDS:
         if kind.fits(network):
             return kind
+    if isinstance(network, np.ndarray | Tensor):
+        raise InputError(
+            f"the network is an array of shape {tuple(network.shape)}, which may be a graph or a "
+            "layer: pass scipy.sparse.csr_array(array) for the adjacency matrix of a graph, and "
+            '{"fc": array} for the weights of a layer, (n_outputs, n_inputs)'
+        )
     raise InputError(
         f"a network of type {type(network).__name__} cannot be read; expected a torch.nn.Module, a "
         "Keras model, a state dict, a path, a NeuronGraph, a SciPy sparse matrix or a networkx "
