@@ -71,8 +71,9 @@ def measure(
         n_clusters: number of clusters k, at least 2.
         n_shuffles: shuffles that make the null distribution; 0 for none.
         seed: the same seed gives the same result, on any number of workers.
-        example_inputs: for a module, the arguments of its forward pass, a tensor or a tuple; only
-            shapes and types matter. By default guessed from its first weight layer.
+        example_inputs: for a module, the arguments of its forward pass, a tensor, a tuple or a
+            dictionary by their names; only shapes and types matter. By default guessed from its
+            first weight layer.
         input_shape: in place of ``example_inputs``, the shape of one input without the batch axis;
             for an ONNX or Keras file too.
         order: names of the weights of a state dict in the order of the chain.

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from clusterability.result import Clusterability
 
 EPILOG = """\
-NETWORK is a model: an ONNX file (.onnx), a Keras file (.keras, .h5), or module:callable, a function
-that returns a torch.nn.Module; or weights of an MLP or a chain of convolutions alone (.safetensors,
-.safetensors.index.json, .pt, .pth, .ckpt, .npz); or example:fashion-mnist-mlp, which the package
-ships.
+NETWORK is a model: an ONNX file (.onnx), a Keras file (.keras, .h5), or module:name, a
+torch.nn.Module or a function that returns one; or weights of an MLP or a chain of convolutions
+alone (.safetensors, .safetensors.index.json, .pt, .pth, .ckpt, .npz); or
+example:fashion-mnist-mlp, which the package ships.
 
 Any weighted undirected graph can stand in its place: a SciPy sparse matrix (.npz), GraphML
 (.graphml) or node-link JSON (.json), its nodes with or without an attribute "layer", its edges with

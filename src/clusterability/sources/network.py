@@ -57,7 +57,8 @@ def trace(
         entry: for these, the name of the entry that holds the network, where there are several.
         edge_weight: for a graph in a file or of networkx, the attribute of edges that is their
             weight, in place of ``weight``.
-        example_inputs: for a module, the arguments of its forward pass: a tensor or a tuple.
+        example_inputs: for a module, the arguments of its forward pass: a tensor, a tuple, or a
+            dictionary by their names.
         input_shape: for a module or a model's file, the shape of its one input without the batch
             axis, in place of ``example_inputs``.
 
