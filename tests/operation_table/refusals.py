@@ -36,7 +36,6 @@ REFUSALS: dict[str, nn.Module | Callable[[Tensor], Tensor]] = {
     "_native_multi_head_attention": multi_head,
     "_scaled_dot_product_flash_attention_for_cpu": flash,
     "_transformer_encoder_layer_fwd": transformer_layer,
-    "einsum": lambda x: torch.einsum("bcd,bed->bce", x, x),
     "bilinear": lambda x: functional.bilinear(x, x, ones(2, 6, 6)),
     "bmm": lambda x: torch.bmm(x, x.mT),
     "baddbmm": lambda x: torch.baddbmm(x[..., :4], x, x.mT),

@@ -63,8 +63,3 @@ def ordering(call: Call) -> Chosen:
         "which elements it takes depends on the data; leave it out of the forward pass"
     )
     return Chosen(tuple(call.values()), refusal)
-
-
-@rule("aten.einsum")
-def einsum(call: Call) -> NoReturn:
-    raise call.refusal("write it as torch.nn.Linear or torch.matmul with a constant matrix")
