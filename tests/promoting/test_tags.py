@@ -108,7 +108,7 @@ def test_labels_of_a_result_and_of_its_files(tmp_path):
         ({}, "hidden", "fewer than two clusters"),
         (np.arange(7), "hidden", "expected 53 whole numbers, one for each neuron"),
         ("labels.txt", "hidden", "is no file of labels"),
-        ("nothing.csv", "hidden", "cannot read 'nothing.csv'"),
+        ("nothing.csv", "hidden", "there is no file 'nothing.csv'"),
         (None, "hidden", "the labels are None, expected 53 whole numbers"),
     ],
 )

@@ -146,7 +146,7 @@ def branches(self, x):
             r"aten\.cumsum in module '1' cannot be followed: no rule .*RULES\['aten\.cumsum'\]",
         ),
         (
-            nn.Sequential(linear(3, 3), nn.Sequential(Forward(lambda _, x: x.argmax(1)))),
+            nn.Sequential(linear(3, 3), nn.Sequential(Forward(lambda _, x: x + x.argmax(1, True)))),
             r"aten\.argmax in module '1\.0' cannot be followed: which elements it takes depends",
         ),
         (
