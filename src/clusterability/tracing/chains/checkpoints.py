@@ -92,7 +92,8 @@ def _entry(state: Mapping[Any, Any], entry: str) -> Mapping[Any, Any]:
 def _unnested(state: Mapping[Any, Any], path: list[str]) -> tuple[Mapping[Any, Any], list[str]]:
     """The innermost mapping that holds a network, and the names of the entries that lead to it."""
     while len(path) < MAX_DEPTH:
-        networks = [name for name, value in state.items() if _is_network(name, value)]
+        known: dict[int, bool] = {}
+        networks = [name for name, value in state.items() if _is_network(name, value, known)]
         candidates = [name for name in networks if name not in _AVERAGED] or networks
         if not candidates:
             break
@@ -114,13 +115,27 @@ def _unnested(state: Mapping[Any, Any], path: list[str]) -> tuple[Mapping[Any, A
     return state, path
 
 
-def _is_network(name: object, value: object, depth: int = MAX_DEPTH) -> bool:
-    """Whether an entry holds a network, itself or under a usual name."""
+def _is_network(
+    name: object, value: object, known: dict[int, bool], depth: int = MAX_DEPTH
+) -> bool:
+    """Whether an entry holds a network, itself or under a usual name.
+
+    Args:
+        name: of the entry.
+        value: of the entry.
+        known: the answer for each mapping that was asked about, by its id; a mapping that is met
+            inside itself adds nothing.
+        depth: of mappings inside each other that are looked into.
+    """
     if not isinstance(name, str) or not isinstance(value, Mapping) or not depth:
         return False
-    return _holds_weights(value) or any(
-        inner in value and _is_network(inner, value[inner], depth - 1) for inner in _NESTED
-    )
+    if id(value) not in known:
+        known[id(value)] = False
+        known[id(value)] = _holds_weights(value) or any(
+            inner in value and _is_network(inner, value[inner], known, depth - 1)
+            for inner in _NESTED
+        )
+    return known[id(value)]
 
 
 def _holds_weights(state: Mapping[Any, Any]) -> bool:
