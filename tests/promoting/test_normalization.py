@@ -327,6 +327,31 @@ def test_a_skip_with_one_scale_is_refused_by_normalize_only():
         normalize_(made(Residual), input_shape=Residual.shape)
 
 
+class DenseResidual(nn.Module):
+    """A skip over two of four linear layers, each of which reads what the one before gives."""
+
+    shape = (5,)
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Linear(5, 6), nn.Linear(6, 3)
+        self.fall, self.rise = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        return self.head(torch.relu(x + self.rise(torch.relu(self.fall(x)))))
+
+
+def test_a_skip_over_linear_layers_is_no_chain():
+    model = made(DenseResidual)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(InputError, match=r"a skip connection gives .* one scale"):
+        normalize_(model)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    same_function(model, balance_, torch.float64)
+
+
 def test_a_neuron_read_with_and_without_batch_norm_is_refused():
     class Two(nn.Module):
         def __init__(self):
