@@ -262,6 +262,26 @@ def test_the_trace_is_used_again():
     torch.testing.assert_close(square, torch.full_like(square, 2.0))
 
 
+@pytest.mark.parametrize("which", [slice(None), slice(2)])
+def test_neurons_that_are_returned_beside_others_are_left_alone(which):
+    class Deep(nn.Module):
+        shape = (4,)
+
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 5), nn.Linear(5, 6), nn.Linear(6, 2)
+
+        def forward(self, x):
+            h = torch.relu(self.a(x))
+            return torch.cat([self.c(torch.relu(self.b(h))), 2 * h[:, which].mean(1)[:, None]], 1)
+
+    for change in (balance_, normalize_):
+        model = made(Deep)
+        before = model.b.weight.clone()
+        same_function(model, change, torch.float64)
+        assert not torch.equal(model.b.weight, before)
+
+
 def test_neurons_that_are_returned_are_left_alone():
     class Both(nn.Module):
         shape = (4,)

@@ -23,6 +23,7 @@ from clusterability.tracing.assembling import assemble
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.homogeneity import Homogeneity, homogeneity
 from clusterability.tracing.modules import Effective, unwrapped, walked_program
+from clusterability.tracing.outputs import returned_channels
 from clusterability.wiring import Wiring
 from clusterability.wiring.kernels import l2
 from clusterability.wiring.parameters import widen
@@ -59,7 +60,8 @@ class HiddenScales:
         check_not_shared(model, self._wiring)
         _check_homogeneous(self._wiring, facts)
         places = Places(model, self._wiring)
-        self._ties = places.ties()
+        returned = returned_channels(walked.outputs)
+        self._ties = places.ties({walked.operations[i].weight.name: c for i, c in returned.items()})
         self._weights, self._norms = places.scaled(self._ties, facts)
         self._own = _own_parameters(model, self._weights, self._norms, facts)
         self._order: list[tuple[Tensor, list[int]]] | None = None
