@@ -318,6 +318,8 @@ BETWEEN = {
     "inverse": (lambda h, _: 1 / (h + 0), "aten"),
     "constant": (lambda h, _: h + 1, "aten.add .*adds a constant"),
     "input": (lambda h, x: h + x, "aten.add .*adds the network's input"),
+    "mean": (lambda h, _: h - h.mean(1, keepdim=True), "aten.sub .*adds one number to many"),
+    "sum": (lambda h, _: h + h.sum(1)[:, None].expand(-1, 4), "aten.add .*one number to many"),
     "softmax": (lambda h, _: h.softmax(1), "aten.softmax"),
     "integers": (lambda h, _: h.int().float(), "aten"),
     "padding": (lambda h, _: nn.functional.pad(h, (0, 0), value=1.0), "aten.pad"),
