@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.files.checks import check_readable
 from clusterability.report.labels import harmless
 from clusterability.result import Clusterability
 from clusterability.shown import described, listed, quoted, show_path
@@ -68,6 +69,11 @@ def checked(source: Mapping[Any, Any], wiring: Wiring) -> dict[str, Tensor]:
         tags[name] = found
     if not tags or most_tags(tags) < 2:
         raise InputError("the tags name fewer than two clusters; expected 0, 1, ... by layer")
+    if most_tags(tags) > sum(sizes.values()):
+        raise InputError(
+            f"the tags name {most_tags(tags)} clusters, but the network has {sum(sizes.values())} "
+            "neurons; number the clusters 0, 1, ..."
+        )
     return tags
 
 
@@ -129,6 +135,7 @@ def _read(path: Path, wiring: Wiring) -> Clusterability | dict[str, Any]:
             f"{show_path(path)} is no file of labels; expected the .json of a result, or the .csv "
             "that clusterability measure --csv writes"
         )
+    check_readable(path)
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"{show_path(path)} is too large for labels; give another file")

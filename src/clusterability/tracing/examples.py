@@ -96,6 +96,8 @@ def inputs_to_trace(
     Raises:
         InputError: if one cannot be used, or both are given.
     """
+    if not isinstance(module, nn.Module):
+        raise InputError(f"model is {described(module)}, expected a torch.nn.Module")
     inputs, shape = check_inputs(example_inputs, input_shape)
     return inputs if shape is None else inputs_of_shape(module, shape)
 
