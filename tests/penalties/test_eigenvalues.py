@@ -318,6 +318,8 @@ def test_strengths_whose_sum_overflows_are_no_numbers():
     graph = random_chain((40, 30, 30), dtype=torch.float)
     huge = graph.with_flat_strengths(graph.flat_strengths() * 1e36)
     assert bool(Follower(3, dense_side=0)(huge).values.isnan().all())
-    stacked = graph.with_flat_strengths(torch.stack([graph.flat_strengths() * s for s in (1, 1e36)]))
+    stacked = graph.with_flat_strengths(
+        torch.stack([graph.flat_strengths() * s for s in (1, 1e36)])
+    )
     values = Follower(3, dense_side=0)(stacked).values
     torch.testing.assert_close(values[0].double(), eigenvalues(graph)[1:3], atol=1e-5, rtol=0)

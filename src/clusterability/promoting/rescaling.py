@@ -98,6 +98,10 @@ class HiddenScales:
                 self._add_norm(total, norm, factors, with_bias)
             ready = here & (total > 0)
             factors = torch.where(ready, target / total.sqrt(), factors)
+        if not bool((factors > 0).all()):  # their squares overflow
+            raise InputError(
+                "weights are so large or so unequal that their norms overflow; scale them down"
+            )
         self.apply_(factors[:-1])
 
     @torch.no_grad()
