@@ -416,8 +416,11 @@ def test_nan_is_refused(name):
 
 
 def test_bad_arguments():
-    with pytest.raises(InputError, match="target is 0, expected a number above 0"):
+    with pytest.raises(InputError, match=r"target is 0, expected a number of at least 1e-30"):
         normalize_(mlp(), target=0)
+    for target in (1e-300, 1e300):
+        with pytest.raises(InputError, match=r"target is 1e"):
+            normalize_(mlp(), target=target)
     with pytest.raises(InputError, match="with_bias is 1, expected True or False"):
         normalize_(mlp(), with_bias=1)
 
