@@ -256,7 +256,7 @@ def _are_chained(weights: Sequence[Scaled], own: Mapping[str, Tensor]) -> bool:
             for before, after in pairwise(weights)
         )
         # A skip connection gives outputs of several weights one scale.
-        and len(hidden.unique()) == len(hidden)
+        and len(torch.unique(hidden)) == len(hidden)
         and not weights[0].scales_inputs
         and not weights[-1].scales_outputs
     )
