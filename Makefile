@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Importing Keras takes seconds.
 KERAS := tests/reading/keras tests/tracing/test_same_network.py
 
-.PHONY: demo check test lint docs generate format clean
+.PHONY: demo check test quick-tests all-tests lint docs generate format clean
 
 demo: $(VENV)/.installed
 	mkdir -p demo-output
@@ -25,11 +25,21 @@ demo: $(VENV)/.installed
 	    --json demo-output/result.json --csv demo-output/labels.csv --figure demo-output/sheet.png
 	@echo "Written: demo-output/result.json, labels.csv, sheet.png"
 
-check: lint
-	$(BIN)/pytest -n 2 -m "not slow" $(KERAS:%=--ignore=%)
+# mypy takes one processor: it runs beside the tests.
+check: $(VENV)/.installed-dev
+	$(MAKE) --jobs=2 lint quick-tests
 
-test: lint
-	$(BIN)/pytest -n 2
+test: $(VENV)/.installed-dev
+	$(MAKE) --jobs=2 lint all-tests
+
+# Neighbouring tests go to the same process, where they share what a module's tests have in common.
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal
+
+quick-tests: $(VENV)/.installed-dev
+	$(PYTEST) -m "not slow" $(KERAS:%=--ignore=%)
+
+all-tests: $(VENV)/.installed-dev
+	$(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -1,15 +1,22 @@
 """Fixtures of several folders."""
 
+import gc
 import signal
 
 import pytest
 import torch
 
-from clusterability.training import folders
+from clusterability.training import curves
 
 # A shell that starts the tests in the background lets them ignore interrupts, and so the processes
 # that they start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish():
+    """Garbage is looked for more rarely, and not among what the imports made."""
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +31,7 @@ def one_thread():
 @pytest.fixture
 def no_figures(monkeypatch):
     """Curves are drawn by tests of their own; the figure takes longer than these runs."""
-    monkeypatch.setattr(folders, "curves_png", lambda rows, _title: f"{len(rows)}".encode())
+    monkeypatch.setattr(curves, "curves_png", lambda rows, _title: f"{len(rows)}".encode())
 
 
 @pytest.fixture

@@ -56,10 +56,10 @@ def run(model: nn.Module, image: Tensor) -> tuple[Record, Tensor]:
 
 def elementwise(numbers: Tensor, others: Tensor, join: Callable[[int, int], int]) -> Tensor:
     """``join`` of each pair of elements, run once for each pair that occurs."""
-    numbers, others = torch.broadcast_tensors(numbers, others)
-    pairs, places = torch.stack([numbers, others]).flatten(1).unique(dim=1, return_inverse=True)
-    joined = [join(first, second) for first, second in pairs.T.tolist()]
-    return torch.tensor(joined)[places].reshape(numbers.shape)
+    n_others = int(others.max()) + 1
+    pairs, places = (numbers * n_others + others).unique(return_inverse=True)
+    joined = [join(*divmod(pair, n_others)) for pair in pairs.tolist()]
+    return torch.tensor(joined)[places]
 
 
 def scaled_by(record: Record, numbers: Tensor, factor: Tensor | float) -> Tensor:

@@ -51,7 +51,7 @@ class Twin:
     blocks: tuple[tuple[int, int], ...]
     calls: tuple[Call, ...]
 
-    @property
+    @cached_property
     def offsets(self) -> list[int]:
         return [0, *np.cumsum([len(layer.neurons) for layer in self.layers]).tolist()]
 
@@ -80,17 +80,17 @@ class Twin:
         return [kernel_norms(call) for call in self.calls]
 
     def block(self, source: int, target: int) -> NDArray[np.float64]:
-        """Strengths between two layers, one pair of neurons at a time."""
+        """Strengths between two layers, one contribution at a time."""
         first, second = self.layers[source], self.layers[target]
-        norms = self.norms[first.reader]
+        norms = self.norms[first.reader][:, first.neurons]
         strengths = np.zeros((len(first.neurons), len(second.neurons)))
         for t, contributions in enumerate(second.contributions):
             for (operation, output), scale in contributions.items():
                 if operation == first.reader:
-                    for s, neuron in enumerate(first.neurons):
-                        strengths[s, t] += norms[output, neuron] * scale
+                    strengths[:, t] += norms[output] * scale
         return strengths
 
+    @cached_property
     def adjacency(self) -> NDArray[np.float64]:
         total = np.zeros((self.n_neurons, self.n_neurons))
         offsets = self.offsets
@@ -105,22 +105,19 @@ class Twin:
 
 def kernel_norms(call: Call) -> NDArray[np.float64]:
     """L1 norm between each output and each neuron of the input; 0 outside the groups."""
-    weight = call.weight.double().numpy()
-    n_outputs = weight.shape[1] * call.groups if call.transposed else weight.shape[0]
+    weight = call.weight.double().abs().numpy()
+    sizes = weight.reshape(*weight.shape[:2], -1).sum(2)
+    n_outputs = sizes.shape[1] * call.groups if call.transposed else sizes.shape[0]
+    outputs = np.arange(n_outputs)
+    groups = np.array([group_of_output(call, o) for o in outputs])
     norms = np.zeros((n_outputs, len(call.inputs)))
-    for o in range(n_outputs):
-        for i, pixels in enumerate(call.pixels):
-            if group_of_output(call, o) == group_of_input(call, i):
-                norms[o, i] = np.abs(kernel(call, weight, o, pixels)).sum()
+    for i, pixels in enumerate(call.pixels):
+        if call.transposed:
+            of_pixels = sizes[pixels][:, outputs % sizes.shape[1]].sum(0)
+        else:
+            of_pixels = sizes[:, [pixel % sizes.shape[1] for pixel in pixels]].sum(1)
+        norms[:, i] = np.where(groups == group_of_input(call, i), of_pixels, 0)
     return norms
-
-
-def kernel(
-    call: Call, weight: NDArray[np.float64], o: int, inputs: list[int]
-) -> NDArray[np.float64]:
-    if call.transposed:
-        return weight[inputs, o % weight.shape[1]]
-    return weight[o, [i % weight.shape[1] for i in inputs]]
 
 
 def group_of_input(call: Call, i: int) -> int:
@@ -134,7 +131,11 @@ def group_of_output(call: Call, o: int) -> int:
 
 def naive_twin(model: nn.Module, image: Tensor, include: Collection[str] = ()) -> Twin:
     """The graph of a model; layers in the order of their readers, segments by first channel."""
-    record, output = run(model, image)
+    return twin_of_run(*run(model, image), include)
+
+
+def twin_of_run(record: Record, output: Tensor, include: Collection[str] = ()) -> Twin:
+    """The graph of a model that ran once, for any parts included."""
     calls = record.calls
     layers = [
         layer

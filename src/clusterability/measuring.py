@@ -52,6 +52,7 @@ def measure(
     input_shape: Sequence[int] | None = None,
     order: Sequence[str] | None = None,
     entry: str | None = None,
+    edge_weight: str | None = None,
     workers: int | None = None,
     device: str = "auto",
     progress: bool = False,
@@ -70,12 +71,15 @@ def measure(
         n_clusters: number of clusters k, at least 2.
         n_shuffles: shuffles that make the null distribution; 0 for none.
         seed: the same seed gives the same result, on any number of workers.
-        example_inputs: for a module, the arguments of its forward pass, a tensor or a tuple; only
-            shapes and types matter. By default guessed from its first weight layer.
+        example_inputs: for a module, the arguments of its forward pass, a tensor, a tuple or a
+            dictionary by their names; only shapes and types matter. By default guessed from its
+            first weight layer.
         input_shape: in place of ``example_inputs``, the shape of one input without the batch axis;
             for an ONNX or Keras file too.
         order: names of the weights of a state dict in the order of the chain.
         entry: name of the entry of a checkpoint that holds the network, where there are several.
+        edge_weight: name of the attribute that is the weight of a graph's edges, in place of
+            ``weight``.
         workers: number of threads; by default one a processor, fewer where memory is short.
         device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
         progress: show a progress bar if standard error is a terminal.
@@ -103,6 +107,7 @@ def measure(
         include=settings.include,
         order=order,
         entry=entry,
+        edge_weight=edge_weight,
         example_inputs=example_inputs,
         input_shape=input_shape,
     )

@@ -126,6 +126,7 @@ def test_conventions_on_the_command_line(network, capsys):
     assert settings["volume_offset"] == 1e-8
 
 
+@pytest.mark.slow
 def test_json_on_standard_output_is_the_python_result(network, capsys):
     assert main(["measure", str(network), *FAST, "--json", "-", "--seed", "7"]) == 0
     data = json.loads(capsys.readouterr().out)
@@ -323,3 +324,22 @@ def test_a_missing_network_is_found_before_the_first_is_measured(tmp_path, monke
 def test_csv_has_a_path(capsys):
     assert main(["measure", "example:fashion-mnist-mlp", "--csv", "-"]) == 2
     assert "--csv is '-', expected a path" in capsys.readouterr().err
+
+
+def test_a_model_that_prints_leaves_the_json_alone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "loud_model.py").write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "class Loud(nn.Module):\n"
+        "    def __deepcopy__(self, memo):\n        print('copy')\n        return Loud()\n"
+        "    def forward(self, x):\n        print('forward')\n        return x.abs()\n\n"
+        "def make():\n    print('make')\n"
+        "    torch.manual_seed(0)\n    net = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4))\n"
+        "    nn.utils.parametrize.register_parametrization(net[0], 'weight', Loud())\n"
+        "    return net\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    assert main(["measure", "loud_model:make", "--json", "-", "--quiet", *FAST]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["network"] == "loud_model:make"
+    assert {"make", "forward", "copy"} <= set(err.split())

@@ -3,7 +3,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.cluster import KMeans
 
 from clusterability.clustering.kmeans import kmeans, n_candidates
 from clusterability.clustering.kmeans_batch import kmeans_batch
@@ -40,6 +39,8 @@ def test_labels_are_a_fixed_point_of_lloyd(n, m, k):
 
 @pytest.mark.slow
 def test_as_good_as_scikit_learn():
+    from sklearn.cluster import KMeans  # imported in two seconds
+
     ratios = []
     for seed, (n, m, k) in enumerate([(400, 3, 6), (300, 11, 12), (257, 5, 9), (150, 1, 4)] * 2):
         spread = 0.2 if seed < 4 else 1.0

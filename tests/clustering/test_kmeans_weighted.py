@@ -3,7 +3,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.cluster import KMeans
 
 from clusterability.clustering.kmeans import fill_empty, kmeans
 from clusterability.clustering.kmeans_batch import kmeans_batch
@@ -90,6 +89,8 @@ def test_the_best_of_several_weighted_starts(weighted):
 @pytest.mark.slow
 @BOTH
 def test_weighted_as_good_as_scikit_learn(weighted):
+    from sklearn.cluster import KMeans  # imported in two seconds
+
     ratios = []
     for seed, (n, m, k) in enumerate([(400, 3, 6), (300, 11, 12), (257, 5, 9), (150, 1, 4)] * 2):
         spread = 0.2 if seed < 4 else 1.0

@@ -1,10 +1,13 @@
 import numpy as np
-from sklearn.datasets import load_digits
+import pytest
 
 from clusterability.datasets import load_dataset
 
 
+@pytest.mark.slow
 def test_equal_scikit_learns():
+    from sklearn.datasets import load_digits
+
     data = load_dataset("digits")
     expected = load_digits()
     order = np.random.default_rng(0).permutation(1797)

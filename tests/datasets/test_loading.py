@@ -58,6 +58,7 @@ def test_entries_say_what_is_loaded(name):
     assert data.train.x.max() == 255 or name == "mnist-7x7"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="needs the data that CLUSTERABILITY_DATA names")
 def test_mnist_is_mnist():
     data = load_dataset("mnist", data_dir=DATA, download=False)
@@ -78,6 +79,7 @@ def test_mnist_is_mnist():
     assert data.train.x.std() / 255 == pytest.approx(0.3081, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="needs the data that CLUSTERABILITY_DATA names")
 def test_separate_mixture_is_half_of_each():
     data = load_dataset("lines-mnist-sep", data_dir=DATA, download=False)

@@ -34,9 +34,12 @@ def doubled_pixels(stream: Tensor) -> Tensor:
     return stream
 
 
+def channel_index(stream: Tensor) -> Tensor:
+    return backward(stream).reshape(-1, *[1] * (stream.ndim - 2)).expand(stream.shape)
+
+
 def gathered(stream: Tensor) -> Tensor:
-    index = backward(stream).reshape(-1, *[1] * (stream.ndim - 2)).expand(stream.shape)
-    return stream.gather(1, index)
+    return stream.gather(1, channel_index(stream))
 
 
 def taken(stream: Tensor) -> Tensor:
@@ -79,6 +82,9 @@ _WHOLE = {
     "unbind": lambda x: torch.stack(x.unbind(1)[::-1], 1),
     "index_select": lambda x: x.index_select(1, backward(x)),
     "index": lambda x: x[:, backward(x)],
+    "index_put": lambda x: aten.index_put(x, [None, backward(x)], x),
+    "index_copy": lambda x: x.index_copy(1, backward(x), x),
+    "scatter": lambda x: x.scatter(1, channel_index(x), x),
     # Copies are one neuron to a linear layer: each channel is kept once.
     "repeat": lambda x: x.repeat(1, 2, *[1] * (x.ndim - 2))[:, 1 : x.shape[1] + 1],
     "tile": lambda x: x.tile(1, 2, *[1] * (x.ndim - 2))[:, 1 : x.shape[1] + 1],
@@ -88,6 +94,7 @@ _WHOLE = {
 
 _MOVES_CHANNELS = {
     *("take", "gather", "roll", "flip", "split", "split_with_sizes", "unbind", "index_select"),
+    *("index_put", "index_copy", "scatter"),
     *("index", "repeat", "tile", "repeat_interleave"),
 }
 

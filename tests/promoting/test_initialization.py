@@ -161,6 +161,7 @@ def test_computed_and_broken_weights_are_refused():
         clusterable_init_(model)
 
 
+@pytest.mark.slow
 def test_training_begins_with_it():
     data = place(few_digits(), torch.device("cpu"), "")
     spec = TrainingSpec("small-mlp", "few", clusterable_init=True, tags=8, beta=0.5)

@@ -326,6 +326,7 @@ BETWEEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [normalize_, balance_])
 @pytest.mark.parametrize("name", BETWEEN)
 def test_what_would_change_the_function_is_refused(name, change):

@@ -270,3 +270,37 @@ def test_a_bad_state():
     for state in (3, {}, {"n_calls": 1}, *bad):
         with pytest.raises(InputError, match="expected the entries"):
             penalty.load_state_dict(state)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_plain_chain_is_the_same_by_compiled_loops(every):
+    """Held against the same weights where autograd goes through a mask of ones."""
+    # So few neurons that the eigenvectors are solved as one matrix, to all digits.
+    model, twin = (mlp((30, 16, 12)).double() for _ in range(2))
+    for part in twin:
+        if isinstance(part, nn.Linear):
+            prune.identity(part, "weight")
+    ours, theirs = (EigenvaluePenalty(m, range(2, 7), every=every) for m in (model, twin))
+    for step in range(3):
+        losses = ours(), theirs()
+        assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-9)
+        for m, loss in zip((model, twin), losses, strict=True):
+            m.zero_grad()
+            (0.5 * loss).backward()
+        masked = {n.removesuffix("_orig"): g for n, g in gradients(twin).items()}
+        assert gradients(model).keys() == masked.keys()
+        for name, gradient in gradients(model).items():
+            assert torch.allclose(gradient, masked[name], atol=1e-8), (step, name)
+        with torch.no_grad():
+            for m in (model, twin):
+                for name, p in m.named_parameters():
+                    if "weight" in name:
+                        p += 0.02 * p.square()
+
+
+def test_a_frozen_kernel_of_a_chain_gets_no_gradient():
+    model = mlp((80, 40, 30, 12))
+    model[2].weight.requires_grad_(False)
+    EigenvaluePenalty(model)().backward()
+    assert model[2].weight.grad is None
+    assert model[0].weight.grad.abs().sum() > 0

@@ -58,7 +58,7 @@ def test_a_file_gives_plain_strengths_and_a_module_live_ones(model, tmp_path):
     assert not neuron_graph(tmp_path / "net.pt").blocks[0].strengths.requires_grad
 
 
-@pytest.mark.parametrize("network", [3, None, [torch.ones(2, 2)], torch.ones(2, 2), nn.Linear])
+@pytest.mark.parametrize("network", [3, None, [torch.ones(2, 2)], nn.Linear])
 def test_other_types_are_refused(network):
     with pytest.raises(InputError, match=f"of type {type(network).__name__} cannot be read"):
         trace(network)
@@ -248,6 +248,7 @@ def test_the_real_cnn_saved_from_a_gpu(real):
     assert [x.n_neurons for x in neuron_graph(real / "mnist-lenet5.pt").layers] == [6, 16, 120]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -313,6 +314,19 @@ def test_an_entry_is_for_weights_alone(tmp_path):
         trace(torch.nn.Linear(3, 2), entry="a")
     with pytest.raises(InputError, match="entry is 3, expected the name of one"):
         trace(states, entry=3)
+
+
+@pytest.mark.parametrize("name", ["net.gexf", "net.npy", "net.gml"])
+def test_other_files_are_told_which_graphs_there_are(tmp_path, name):
+    (tmp_path / name).write_text("<gexf/>")
+    with pytest.raises(InputError, match=r"for a graph .graphml, .json \(node-link\) or .npz"):
+        trace(tmp_path / name)
+
+
+@pytest.mark.parametrize("array", [np.eye(3), torch.eye(3)])
+def test_an_array_is_told_what_it_may_be(array):
+    with pytest.raises(InputError, match=r"shape \(3, 3\), .* scipy.sparse.csr_array\(array\) for"):
+        trace(array)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def test_multiple_eigenvalues(scale):
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(4), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n", [31, 38, 45, 87, 101])
 def test_all_eigenvalues_but_one_equal(n, dtype):
@@ -62,6 +63,7 @@ def test_nan_does_not_pass_unnoticed():
         largest_eigenpairs(matrix, 2)
 
 
+@pytest.mark.slow
 def test_threads_do_not_disturb_each_other():
     matrices = [symmetric(80, seed) for seed in range(6)]
     expected = [largest_eigenpairs(matrix.copy(), 4)[0] for matrix in matrices]

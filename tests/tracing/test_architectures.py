@@ -10,12 +10,12 @@ from clusterability.experiments.architectures import randomized
 from clusterability.sources import neuron_graph
 from clusterability.tracing.assembling import assemble
 from clusterability.tracing.exporting import exported
+from clusterability.tracing.modules import Effective, walked_program
 from clusterability.tracing.walking import walk
-from naive_twin import naive_twin
+from naive_tensor import run
+from naive_twin import naive_twin, twin_of_run
 
 EVERYTHING = ("input", "dense")
-SLOW = ("DenseNet-121", "Inception-V3")
-"""For the twin, which sees them once."""
 
 
 def counts(wiring):
@@ -41,7 +41,7 @@ def test_full_size_counts_as_by_hand(name):
 def assert_same(graph, twin):
     assert graph.layer_sizes == [len(layer.neurons) for layer in twin.layers]
     assert sorted((b.source, b.target) for b in graph.blocks) == sorted(twin.blocks)
-    np.testing.assert_allclose(graph.to_scipy().toarray(), twin.adjacency(), rtol=1e-9)
+    np.testing.assert_allclose(graph.to_scipy().toarray(), twin.adjacency, rtol=1e-9)
 
 
 def assert_same_graph(model, image, include):
@@ -76,7 +76,7 @@ def assert_strength_by_hand(model, twin, graph, operation, norm, reader, i, o, t
     scale = norm.weight[o].abs() / (norm.running_var[o] + norm.eps).sqrt()
     expected = float(kernel.abs().sum() * scale)
     source, target = twin.place(operation, i), twin.place(reader, t)
-    for adjacency in (twin.adjacency(), graph.to_scipy().toarray()):
+    for adjacency in (twin.adjacency, graph.to_scipy().toarray()):
         assert adjacency[source, target] == pytest.approx(expected, rel=1e-12)
 
 
@@ -90,24 +90,20 @@ def assert_diagonal(graph, source):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_narrow_versions_are_the_twin(name):
-    """With image and dense part, and some strengths by hand."""
+    """Without image and dense part and, some strengths by hand, with them; traced once."""
     architecture = ARCHITECTURES[name]
     model, image = architecture.narrow().requires_grad_(False), architecture.narrow_image()
-    graph = neuron_graph(model, example_inputs=(image,), include=EVERYTHING)
-    twin = naive_twin(model, image, EVERYTHING)
+    _, walked = walked_program(model, (image,))
+    parameters = Effective(model, walked.computed)
+    graphs = [assemble(walked, include)[0].graph(parameters) for include in ((), EVERYTHING)]
+    found = run(model, image)
+    assert_same(graphs[0], twin_of_run(*found))
+    graph, twin = graphs[1], twin_of_run(*found, EVERYTHING)
     assert_same(graph, twin)
     for row in BY_HAND.get(name, ()):
         assert_strength_by_hand(model, twin, graph, *row)
     if name == "MobileNetV2":
         assert_diagonal(graph, [layer.name for layer in twin.layers].index("features.2.conv.1.0"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name not in SLOW])
-def test_narrow_versions_without_image_and_dense_part_are_the_twin(name):
-    architecture = ARCHITECTURES[name]
-    model = randomized(architecture.make(divisor=32, n_classes=3))
-    assert_same_graph(model, architecture.narrow_image(), ())
 
 
 @pytest.mark.slow

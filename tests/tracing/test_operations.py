@@ -47,7 +47,7 @@ def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
         adjacency = assert_strengths_are_influences(network)
         if not GATES & set(network.kinds):
             twin = naive_twin(network, network.example(), EVERYTHING)
-            np.testing.assert_allclose(adjacency, twin.adjacency(), rtol=1e-9)
+            np.testing.assert_allclose(adjacency, twin.adjacency, rtol=1e-9)
 
 
 def read_by_weights(network):

@@ -1,6 +1,7 @@
 """One network through PyTorch, ONNX and Keras: the same graph."""
 
 import warnings
+from functools import cache
 
 import pytest
 import torch
@@ -131,6 +132,19 @@ def forms(model, twin, tmp_path_factory):
     return forms
 
 
+@pytest.fixture(scope="module")
+def graph(model, forms):
+    """The graph of a form, or of the module itself, traced once for all tests."""
+
+    @cache
+    def traced(form, include=()):
+        if form == "module":
+            return trace(model, example_inputs=X, include=include).graph
+        return trace(forms[form], include=include).graph
+
+    return traced
+
+
 FORMS = ("keras", "file.keras", "file.h5", "folding True", "folding False")
 
 
@@ -144,9 +158,8 @@ def test_the_twin_computes_the_same(model, twin):
 @pytest.mark.slow
 @pytest.mark.parametrize("include", [(), ("input",), ("dense",), ALL])
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_gives_the_same_graph(model, forms, form, include):
-    expected = trace(model, example_inputs=X, include=include).graph
-    found = trace(forms[form], include=include).graph
+def test_every_form_gives_the_same_graph(graph, form, include):
+    expected, found = graph("module", include), graph(form, include)
     assert found.layer_sizes == expected.layer_sizes
     assert [(b.source, b.target) for b in found.blocks] == [
         (b.source, b.target) for b in expected.blocks
@@ -161,28 +174,26 @@ def test_every_form_gives_the_same_graph(model, forms, form, include):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_has_the_same_copies(model, forms, form):
-    expected = trace(model, example_inputs=X, include=ALL).graph
-    found = trace(forms[form], include=ALL).graph
-
+def test_every_form_has_the_same_copies(graph, form):
     def copies(graph):
         kernels = [block.kernel for block in graph.blocks]
         return [kernel and kernels.index(kernel) for kernel in kernels]
 
-    assert copies(found) == copies(expected)
-    assert any(kernel is not None for kernel in copies(expected))
+    expected = copies(graph("module", ALL))
+    assert copies(graph(form, ALL)) == expected
+    assert any(kernel is not None for kernel in expected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "folding True"])
-def test_names_of_layers_are_the_same(model, forms, form):
+def test_names_of_layers_are_the_same(graph, form):
     """But not where the exporter has folded batch norms into weights, which it then renames."""
-    expected = [layer.name for layer in trace(model, example_inputs=X).graph.layers]
-    assert [layer.name for layer in trace(forms[form]).graph.layers] == expected
+    expected = [layer.name for layer in graph("module").layers]
+    assert [layer.name for layer in graph(form).layers] == expected
 
 
-def test_the_graph_counted_by_hand(model):
-    graph = trace(model, example_inputs=X, include=ALL).graph
+def test_the_graph_counted_by_hand(model, graph):
+    graph = graph("module", ALL)
     sizes = {layer.name: layer.n_neurons for layer in graph.layers}
     assert sizes == {
         "input": 3,

@@ -86,6 +86,21 @@ def test_damaged_record_is_refused(tmp_path):
         trained(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["run.json", "unpruned.safetensors", "checkpoint.safetensors"])
+@pytest.mark.parametrize("kind", ["pipe", "zeros"])
+def test_what_has_no_end_is_refused(tmp_path, name, kind):
+    run = trained(tmp_path)
+    (run.folder / name).unlink(missing_ok=True)
+    if name == "checkpoint.safetensors":
+        (run.folder / "run.json").unlink()
+    if kind == "pipe":
+        os.mkfifo(run.folder / name)
+    else:
+        (run.folder / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"is no regular file; .*(give another|remove it)"):
+        trained(tmp_path).network("unpruned")
+
+
 def test_weights_that_are_missing_are_trained_again(tmp_path):
     run = trained(tmp_path)
     before = weights_of(run)

@@ -55,6 +55,10 @@ def test_a_damaged_file(tmp_path):
     (run.folder / "pruned-clusters.json").write_text("{}")
     with pytest.raises(InputError, match="remove it to judge again"):
         validate_runs([run], data=few_digits())
+    (run.folder / "pruned-clusters.json").unlink()
+    os.mkfifo(run.folder / "pruned-clusters.json")
+    with pytest.raises(InputError, match=r"is no regular file; .* remove it to judge again"):
+        validation(run, "pruned")
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):

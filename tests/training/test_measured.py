@@ -54,6 +54,12 @@ def test_damaged_measurement(run, content):
     assert "\n" not in str(error.value)
 
 
+def test_a_pipe_is_no_measurement(run):
+    os.mkfifo(run.folder / "pruned-clusterability.json")
+    with pytest.raises(InputError, match=r"is no regular file; .* remove it to measure again"):
+        measurement(run, "pruned")
+
+
 @pytest.mark.slow
 def test_a_measurement_of_weights_that_are_gone_goes_too(run, tmp_path):
     measure_runs([run], Settings(n_shuffles=2), workers=1)

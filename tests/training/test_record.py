@@ -61,6 +61,7 @@ def test_scores_are_those_of_the_networks(run):
     assert run.phases["pruned"].sparsity == pytest.approx(0.9, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_no_such_phase_and_damaged_weights(run, tmp_path):
     with pytest.raises(InputError, match="did you mean 'pruned'"):
         run.network("prunned")
@@ -88,6 +89,7 @@ def with_score(data, **fields):
     return {**data["phases"], "pruned": {**data["phases"]["pruned"], **fields}}
 
 
+@pytest.mark.slow
 def test_damaged_records(run):
     data = run.to_dict()
     cut = {name: value for name, value in data.items() if name != "machine"}

@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from clusterability import measure
+from clusterability import measure, measuring
 from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError
 from clusterability.penalties import Eigenvalues
@@ -18,7 +18,6 @@ from clusterability.training import (
     running,
     train,
     train_many,
-    training,
 )
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.randomness import Randomness, Use
@@ -217,7 +216,7 @@ def measured_as(monkeypatch, ncuts):
         networks.append({n: v.clone() for n, v in network.state_dict().items()})
         return SimpleNamespace(ncut=next(remaining))
 
-    monkeypatch.setattr(training, "measure", found)
+    monkeypatch.setattr(measuring, "measure", found)
     return networks
 
 

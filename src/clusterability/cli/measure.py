@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from clusterability.result import Clusterability
 
 EPILOG = """\
-NETWORK is a model: an ONNX file (.onnx), a Keras file (.keras, .h5), or module:callable, a function
-that returns a torch.nn.Module; or weights of an MLP or a chain of convolutions alone (.safetensors,
-.safetensors.index.json, .pt, .pth, .ckpt, .npz); or example:fashion-mnist-mlp, which the package
-ships.
+NETWORK is a model: an ONNX file (.onnx), a Keras file (.keras, .h5), or module:name, a
+torch.nn.Module or a function that returns one; or weights of an MLP or a chain of convolutions
+alone (.safetensors, .safetensors.index.json, .pt, .pth, .ckpt, .npz); or
+example:fashion-mnist-mlp, which the package ships.
 
 Any weighted undirected graph can stand in its place: a SciPy sparse matrix (.npz), GraphML
-(.graphml) or node-link JSON (.json), its nodes with or without an attribute "layer".
+(.graphml) or node-link JSON (.json), its nodes with or without an attribute "layer", its edges with
+"weight" or what --edge-weight names.
 
 examples:
   clusterability measure example:fashion-mnist-mlp
@@ -70,6 +72,11 @@ def add_parser(
         metavar="NAME",
         help="entry of a checkpoint that holds the network, where there are several",
     )
+    add(
+        "--edge-weight",
+        metavar="NAME",
+        help="attribute of a graph's edges that is their weight (default weight)",
+    )
     add("--workers", type=parse_number, metavar="N", help="threads (default one a processor)")
     add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
     add("--json", metavar="PATH", help="write the result as JSON; - for standard output")
@@ -100,20 +107,22 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     for network in networks:
         if isinstance(network, Path):
             check_readable(network)
-    results = [
-        measure(
-            network,
-            order=args.order,
-            entry=args.entry,
-            input_shape=args.input_shape,
-            workers=args.workers,
-            device=args.device,
-            progress=not args.quiet,
-            name=name,
-            **settings.choices(),
-        )
-        for name, network in zip(args.networks, networks, strict=True)
-    ]
+    with redirect_stdout(sys.stderr):  # what models print would lie among the results
+        results = [
+            measure(
+                network,
+                order=args.order,
+                entry=args.entry,
+                edge_weight=args.edge_weight,
+                input_shape=args.input_shape,
+                workers=args.workers,
+                device=args.device,
+                progress=not args.quiet,
+                name=name,
+                **settings.choices(),
+            )
+            for name, network in zip(args.networks, networks, strict=True)
+        ]
     _write(args, results, written)
 
 

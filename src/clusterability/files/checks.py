@@ -20,12 +20,7 @@ def check_readable(path: Path) -> bytes:
         InputError: if the path is no regular file, or the file is empty or cannot be read.
     """
     try:
-        if path.is_dir():
-            raise InputError(f"{show_path(path)} is a folder; name a file in it")
-        if not path.exists():
-            raise InputError(f"there is no file {show_path(path)}; check the path")
-        if not path.is_file():
-            raise InputError(f"{show_path(path)} is no regular file; copy it into one first")
+        check_regular(path)
         with path.open("rb") as file:
             head = file.read(256)
     except InputError:
@@ -36,6 +31,20 @@ def check_readable(path: Path) -> bytes:
     if not head:
         raise InputError(f"{show_path(path)} is empty (0 bytes); download or save it again")
     return head
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no regular file, such as a pipe, whose end would be waited for.
+
+    Raises:
+        InputError: if the path is none.
+    """
+    if path.is_dir():
+        raise InputError(f"{show_path(path)} is a folder; name a file in it")
+    if not path.exists():
+        raise InputError(f"there is no file {show_path(path)}; check the path")
+    if not path.is_file():
+        raise InputError(f"{show_path(path)} is no regular file; copy it into one first")
 
 
 def check_weights_follow(path: Path, head: bytes) -> None:

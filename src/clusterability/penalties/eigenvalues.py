@@ -168,8 +168,9 @@ class Eigenvalues:
         self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
     ) -> None:
         """Add the gradient to ``gradients`` in place; that of ``|w|`` at 0 is 0."""
+        kernels = [parameters[name] for name in self.kernel_names]
         if self.every == 1:
-            self._add_slope(parameters, gradients)
+            self.add_slope(kernels, [gradients[name] for name in self.kernel_names])
             return
         if self._n_steps % self.every == 0:
             for name in self.kernel_names:
@@ -177,25 +178,31 @@ class Eigenvalues:
                     self._kept[name].zero_()
                 else:
                     self._kept[name] = torch.zeros_like(parameters[name])
-            self._add_slope(parameters, self._kept)
+            self.add_slope(kernels, list(self._kept.values()))
         self._n_steps += 1
         for name, kept in self._kept.items():
             gradients[name].add_(kept)
 
-    def _add_slope(self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
-        kernels = [parameters[name] for name in self.kernel_names]
-        into = [gradients[name] for name in self.kernel_names]
+    def add_slope(self, kernels: Sequence[Tensor], into: Sequence[Tensor]) -> Tensor:
+        """Add the gradient to ``into``, and return the mean of each run without the weight.
+
+        Args:
+            kernels: (n_runs, out, in) each, in the order of the layers.
+            into: of the same shapes.
+        """
         if can_compile(*kernels, *into):
             graph, degrees = self._graph_and_degrees(kernels)
-            terms, offsets = _Terms(self.mean.eigenpairs(graph, degrees)), graph.offsets
+            found, offsets = self.mean.eigenpairs(graph, degrees), graph.offsets
+            terms = _Terms(found)
             for i, pair in enumerate(zip(kernels, into, strict=True)):
                 terms.add_gradient(*pair, int(offsets[i]), int(offsets[i + 1]), self.weight)
-            return
-        graph = self._graph(parameters)
+            return found.values.mean(-1)
+        graph = _chain([kernel.abs().mT for kernel in kernels])
         slope = self.mean.slope(graph)
         for i, (kernel, gradient) in enumerate(zip(kernels, into, strict=True)):
             of_strengths = slope.right[i + 1].mT @ slope.left[i]
             gradient.addcmul_(of_strengths, kernel.sign(), value=self.weight)
+        return slope.mean
 
     def _graph_and_degrees(self, kernels: Sequence[Tensor]) -> tuple[NeuronGraph, Tensor]:
         """Return the graph, its strengths in memory that is kept, made in one pass."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.files.checks import check_readable
+from clusterability.files.checks import check_regular
 from clusterability.report.labels import harmless
 from clusterability.result import Clusterability
 from clusterability.shown import described, listed, quoted, show_path
@@ -135,8 +135,8 @@ def _read(path: Path, wiring: Wiring) -> Clusterability | dict[str, Any]:
             f"{show_path(path)} is no file of labels; expected the .json of a result, or the .csv "
             "that clusterability measure --csv writes"
         )
-    check_readable(path)
     try:
+        check_regular(path)
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"{show_path(path)} is too large for labels; give another file")
         text = path.read_text(encoding="utf-8", errors="replace")

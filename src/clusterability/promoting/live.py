@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,10 +11,13 @@ from torch import Tensor, nn
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.shown import described, quoted
+from clusterability.spectral.degrees import can_compile
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.modules import trace_module, unwrapped
 from clusterability.wiring import Wiring
+from clusterability.wiring.connections import Route
 from clusterability.wiring.kernels import find_kernel_norm
+from clusterability.wiring.weights import Weight
 
 
 class LiveGraph:
@@ -72,6 +76,39 @@ class LiveGraph:
             InputError: if a parameter is missing, or has another shape than when it was traced.
         """
         return self._wiring.strengths(self._parameters, self._norm)
+
+    @cached_property
+    def _chain_names(self) -> list[str] | None:
+        connections = self._wiring.connections
+        is_chain = all(
+            (c.source, c.target) == (i, i + 1)
+            and c.inputs is None
+            and c.routes == (Route(),)
+            and c.weight == Weight(c.weight.name)
+            for i, c in enumerate(connections)
+        )
+        names = [c.weight.name for c in connections]
+        return names if is_chain and len(set(names)) == len(names) else None
+
+    def chain(self) -> dict[str, nn.Parameter] | None:
+        """Return the kernels of a plain chain of linear layers by name, in order.
+
+        Returns None for all other modules, and where a kernel is no parameter itself or lies such
+        that compiled loops cannot read it.
+        """
+        if self._chain_names is None:
+            return None
+        named = dict(self._model.named_parameters())
+        if not named.keys() >= set(self._chain_names):
+            return None
+        kernels = {name: named[name] for name in self._chain_names}
+        acting = (self._parameters[name] for name in self._chain_names)
+        is_own = all(
+            a.data_ptr() == k.data_ptr() for a, k in zip(acting, kernels.values(), strict=True)
+        )
+        plain = [kernel.detach() for kernel in kernels.values()]
+        same = len({(kernel.ndim, kernel.dtype) for kernel in plain}) == 1 and plain[0].ndim == 2
+        return kernels if is_own and same and can_compile(*plain) else None
 
     def check(self) -> None:
         """Refuse weights that are NaN or infinite.

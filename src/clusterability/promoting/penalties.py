@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from clusterability.arguments import whole
 from clusterability.errors import InputError
-from clusterability.penalties import MeanEigenvalue
+from clusterability.penalties import Eigenvalues, MeanEigenvalue
 from clusterability.promoting.live import LiveGraph
 from clusterability.shown import described, listed
 from clusterability.spectral.following import Start
@@ -64,6 +64,7 @@ class EigenvaluePenalty:
         self._live = LiveGraph(model, example_inputs, input_shape, include, kernel_norm)
         self._n_calls = 0
         self._kept: _KeptGradient | None = None
+        self._chain: Eigenvalues | None = None
         with torch.no_grad():
             self._value()
 
@@ -76,18 +77,17 @@ class EigenvaluePenalty:
         """Return the mean, a scalar on the model's device."""
         if not torch.is_grad_enabled():
             return self._value()
+        trained = self._live.trained()
         if self.every == 1:
             self._n_calls += 1
-            return self._value()
-        trained = self._live.trained()
+            kept = self._compute_chain(trained)
+            return self._value() if kept is None else _joined(kept, trained)
         kept = self._kept
         if kept is None or self._n_calls % self.every == 0 or not kept.fits(trained):
-            kept = self._compute(trained)
+            kept = self._compute_chain(trained) or self._compute(trained)
         self._n_calls += 1
         self._kept = kept
-        reached = [trained[name] for name in kept.gradients]
-        value: Tensor = _Kept.apply(kept.value, tuple(kept.gradients.values()), *reached)  # type: ignore[no-untyped-call]
-        return value
+        return _joined(kept, trained)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what changes from call to call, for a checkpoint; the model has its own."""
@@ -126,10 +126,29 @@ class EigenvaluePenalty:
         """Return the mean, differentiable in the parameters where grad mode is on."""
         with torch.autocast(self._live.device_type, enabled=False):
             value = self._mean(self._live.graph())
+        self._check_finite(value)
+        return value
+
+    def _check_finite(self, value: Tensor) -> None:
         if not bool(value.isfinite()):
             self._live.check()
             raise InputError("the strengths are so large that eigenvalues overflow; scale them")
-        return value
+
+    def _compute_chain(self, trained: Mapping[str, Tensor]) -> _KeptGradient | None:
+        """Return value and gradient by the loops of the package's training; None if not a chain."""
+        kernels = self._live.chain()
+        if kernels is None:
+            return None
+        if self._chain is None:
+            self._chain = Eigenvalues(list(kernels), 1.0, self.eigenvalues)
+            self._chain.mean = self._mean
+        with torch.no_grad():
+            stacked = [kernel.detach()[None] for kernel in kernels.values()]
+            into = [torch.zeros_like(kernel) for kernel in stacked]
+            value = self._chain.add_slope(stacked, into)[0]
+        self._check_finite(value)
+        gradients = zip(kernels, into, strict=True)
+        return _KeptGradient(value, {name: g[0] for name, g in gradients if name in trained})
 
     def _compute(self, trained: Mapping[str, Tensor]) -> _KeptGradient:
         value = self._value()
@@ -178,6 +197,13 @@ class _KeptGradient(NamedTuple):
 
 def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:
     return tensor.shape, tensor.dtype, tensor.device
+
+
+def _joined(kept: _KeptGradient, trained: Mapping[str, Tensor]) -> Tensor:
+    """Return the value as a function of the parameters on which it depends."""
+    reached = [trained[name] for name in kept.gradients]
+    value: Tensor = _Kept.apply(kept.value, tuple(kept.gradients.values()), *reached)  # type: ignore[no-untyped-call]
+    return value
 
 
 class _Kept(torch.autograd.Function):

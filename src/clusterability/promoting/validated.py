@@ -60,6 +60,14 @@ class ClusterValidation:
         n_lesioned: number of these on which the lesions are judged.
         seed: of the permutations.
         notes: what else is to be known, in sentences.
+
+    >>> import torch
+    >>> from clusterability import validate_clusters
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> labels, x, y = torch.arange(10) % 2, torch.rand(6, 4), torch.arange(6) % 2
+    >>> report = validate_clusters(model, labels, x, y)
+    >>> ClusterValidation.from_json(report.to_json()) == report
+    True
     """
 
     accuracy: float

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -73,6 +74,7 @@ class Arguments:
     include: Collection[str]
     order: Sequence[str] | None
     entry: str | None
+    edge_weight: str | None
     example_inputs: tuple[Any, ...] | None
     input_shape: tuple[int, ...] | None
 
@@ -85,7 +87,8 @@ class Kind:
         name: names one such network in error messages.
         fits: whether an object is of this kind; asked only if it is of no earlier kind.
         read: returns the graph of such a network.
-        takes: which of ``order``, ``entry``, ``example_inputs`` and ``input_shape`` apply to it.
+        takes: which of ``order``, ``entry``, ``edge_weight``, ``example_inputs`` and
+            ``input_shape`` apply to it.
     """
 
     name: str
@@ -103,11 +106,24 @@ def find_kind(network: Any) -> Kind:
     for kind in KINDS:
         if kind.fits(network):
             return kind
+    if isinstance(network, np.ndarray | Tensor):
+        raise InputError(
+            f"the network is an array of shape {tuple(network.shape)}, which may be a graph or a "
+            "layer: pass scipy.sparse.csr_array(array) for the adjacency matrix of a graph, and "
+            '{"fc": array} for the weights of a layer, (n_outputs, n_inputs)'
+        )
     raise InputError(
         f"a network of type {type(network).__name__} cannot be read; expected a torch.nn.Module, a "
         "Keras model, a state dict, a path, a NeuronGraph, a SciPy sparse matrix or a networkx "
         "graph"
     )
+
+
+_NAMING = {
+    "order": "weights of a state dict or file",
+    "entry": "a network in a state dict or a file of weights",
+    "edge_weight": "an attribute of a graph's edges",
+}
 
 
 def check_applies(kind: Kind, arguments: Arguments) -> None:
@@ -116,16 +132,11 @@ def check_applies(kind: Kind, arguments: Arguments) -> None:
     Raises:
         InputError: if one does not.
     """
-    if arguments.order is not None and "order" not in kind.takes:
-        raise InputError(
-            "order names weights of a state dict or file, but the network is "
-            f"{kind.name}; leave it out"
-        )
-    if arguments.entry is not None and "entry" not in kind.takes:
-        raise InputError(
-            "entry names a network in a state dict or a file of weights, but the network is "
-            f"{kind.name}; leave it out"
-        )
+    for name, meaning in _NAMING.items():
+        if getattr(arguments, name) is not None and name not in kind.takes:
+            raise InputError(
+                f"{name} names {meaning}, but the network is {kind.name}; leave it out"
+            )
     if arguments.example_inputs is not None and "example_inputs" not in kind.takes:
         remedy = "give input_shape" if "input_shape" in kind.takes else "leave them out"
         raise InputError(
@@ -149,12 +160,12 @@ def _read_graph(network: NeuronGraph, _: Arguments) -> Traced:
     return Traced("graph", network)
 
 
-def _read_foreign_graph(network: Any, _: Arguments) -> Traced:
-    return Traced("graph", read_foreign_graph(network))
+def _read_foreign_graph(network: Any, arguments: Arguments) -> Traced:
+    return Traced("graph", read_foreign_graph(network, arguments.edge_weight))
 
 
-def _read_graph_file(network: str | os.PathLike[str], _: Arguments) -> Traced:
-    return Traced(shown(Path(network).name), read_graph(network))
+def _read_graph_file(network: str | os.PathLike[str], arguments: Arguments) -> Traced:
+    return Traced(shown(Path(network).name), read_graph(network, arguments.edge_weight))
 
 
 def _read_module(network: nn.Module, arguments: Arguments) -> Traced:
@@ -284,11 +295,12 @@ def _is_instance(kind: type) -> Callable[[Any], bool]:
 
 MODEL = ("example_inputs", "input_shape")
 WEIGHTS = ("order", "entry")
+GRAPH = ("edge_weight",)
 
 KINDS = (
     Kind("a graph", _is_instance(NeuronGraph), _read_graph),
-    Kind("a graph", is_foreign_graph, _read_foreign_graph),
-    Kind("a graph file", lambda x: _is_path(x) and is_graph_file(x), _read_graph_file),
+    Kind("a graph", is_foreign_graph, _read_foreign_graph, GRAPH),
+    Kind("a graph file", lambda x: _is_path(x) and is_graph_file(x), _read_graph_file, GRAPH),
     Kind("a model file", _has_suffix(".onnx"), _model_file(read_onnx), ("input_shape",)),
     Kind(
         *("a model file", _has_suffix(".keras", ".h5", ".hdf5"), _model_file(read_keras)),

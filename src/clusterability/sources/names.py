@@ -7,7 +7,7 @@ import importlib
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clusterability.arguments import did_you_mean
 from clusterability.errors import InputError
@@ -77,7 +77,10 @@ def is_shipped(network: object) -> bool:
 
 
 def _call(module_name: str, attribute: str) -> nn.Module:
-    """Import a module, from the current folder too, and call its attribute without arguments."""
+    """Import a module, from the current folder too, and call its attribute without arguments.
+
+    A network that is there already is returned as it is.
+    """
     from torch import nn
 
     shown_name = f"{shown(module_name)}:{shown(attribute)}"
@@ -89,10 +92,10 @@ def _call(module_name: str, attribute: str) -> nn.Module:
     sys.path.insert(0, folder)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for results
-            function = importlib.import_module(module_name)
+            function: Any = importlib.import_module(module_name)
             for part in attribute.split("."):
                 function = getattr(function, part)
-            network = function()  # type: ignore[operator]
+            network = function if isinstance(function, nn.Module) else function()
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"{shown_name!r} could not be called: {shown(reason, 200)}") from error

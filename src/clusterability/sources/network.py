@@ -38,6 +38,7 @@ def trace(
     include: Collection[str] = (),
     order: Sequence[str] | None = None,
     entry: str | None = None,
+    edge_weight: str | None = None,
     example_inputs: Any = None,
     input_shape: Sequence[int] | None = None,
 ) -> Traced:
@@ -54,7 +55,10 @@ def trace(
             other networks and graphs are whole in any case.
         order: for a state dict or weights, the names of the chain's weights in order.
         entry: for these, the name of the entry that holds the network, where there are several.
-        example_inputs: for a module, the arguments of its forward pass: a tensor or a tuple.
+        edge_weight: for a graph in a file or of networkx, the attribute of edges that is their
+            weight, in place of ``weight``.
+        example_inputs: for a module, the arguments of its forward pass: a tensor, a tuple, or a
+            dictionary by their names.
         input_shape: for a module or a model's file, the shape of its one input without the batch
             axis, in place of ``example_inputs``.
 
@@ -71,7 +75,12 @@ def trace(
     check_include(include)
     inputs = check_inputs(example_inputs, input_shape)
     arguments = Arguments(
-        kernel_norm, include, checked_order(order), _checked_entry(entry), *inputs
+        kernel_norm,
+        include,
+        checked_order(order),
+        _checked_name("entry", entry, "model"),
+        _checked_name("edge_weight", edge_weight, "value"),
+        *inputs,
     )
     if _is_example(network):
         path = example(network.removeprefix("example:"))
@@ -96,6 +105,7 @@ def neuron_graph(
     include: Collection[str] = (),
     order: Sequence[str] | None = None,
     entry: str | None = None,
+    edge_weight: str | None = None,
     example_inputs: Any = None,
     input_shape: Sequence[int] | None = None,
 ) -> NeuronGraph:
@@ -118,16 +128,19 @@ def neuron_graph(
         include=include,
         order=order,
         entry=entry,
+        edge_weight=edge_weight,
         example_inputs=example_inputs,
         input_shape=input_shape,
     )
     return traced.graph
 
 
-def _checked_entry(entry: object) -> str | None:
-    if entry is not None and not isinstance(entry, str):
-        raise InputError(f"entry is {described(entry)}, expected the name of one, such as 'model'")
-    return entry
+def _checked_name(argument: str, name: object, example: str) -> str | None:
+    if name is not None and not isinstance(name, str):
+        raise InputError(
+            f"{argument} is {described(name)}, expected the name of one, such as {example!r}"
+        )
+    return name
 
 
 def _is_example(network: AnyNetwork) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch.utils import _pytree
 
 from clusterability.errors import InputError
 from clusterability.shown import described, quoted
-from clusterability.tracing.exporting import check_traceable, evaluating_copy, quiet
+from clusterability.tracing.exporting import Named, check_traceable, evaluating_copy, quiet
 
 MOST_ELEMENTS = 2**28
 """Most elements of an example input; a larger one is taken for a mistake."""
@@ -36,17 +36,22 @@ _CONVOLUTIONS = {
 
 
 def check_example_inputs(inputs: Any) -> tuple[Any, ...]:
-    """Return the arguments of the forward pass as a tuple, from a tensor or a sequence.
+    """Return the arguments of the forward pass as a tuple.
+
+    Args:
+        inputs: a tensor, a sequence of arguments, or a dictionary of arguments by name.
 
     Raises:
         InputError: if it holds no tensor.
     """
     given = (inputs,) if isinstance(inputs, Tensor) else inputs
-    leaves = _pytree.tree_leaves(given)
+    leaves = _pytree.tree_leaves(dict(given) if isinstance(given, Mapping) else given)
+    if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
+        given = (Named(given),)
     if not isinstance(given, tuple | list) or not any(isinstance(x, Tensor) for x in leaves):
         raise InputError(
-            f"example_inputs is {described(inputs)}, expected a tensor or a tuple of tensors, such "
-            "as torch.zeros(1, 3, 224, 224)"
+            f"example_inputs is {described(inputs)}, expected a tensor, a tuple of tensors or a "
+            "dictionary of them by the names of arguments, such as torch.zeros(1, 3, 224, 224)"
         )
     return tuple(given)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import logging
 import sysconfig
 import traceback
+import types
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -31,13 +33,17 @@ _OTHERS = (
 )
 """Prefixes of the paths of code that is not the user's."""
 
+_UNCOPIED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType)
+"""What a deep copy takes as it is."""
+
 
 def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.ExportedProgram:
     """Return the forward pass in evaluation mode as an exported program.
 
     Args:
         module: any module; a copy that shares its tensors runs in its place.
-        inputs: arguments of its forward pass; only shapes and types matter.
+        inputs: arguments of its forward pass, perhaps with :class:`Named` as the last; only shapes
+            and types matter.
 
     Raises:
         InputError: if the forward pass fails, or branches on its data.
@@ -46,12 +52,24 @@ def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.Exporte
     with quiet(), torch.no_grad():
         twin = evaluating_copy(module)
         try:
-            program = torch.export.export(twin, inputs, strict=False)
+            positional, named = as_arguments(inputs)
+            program = torch.export.export(twin, positional, named, strict=False)
             return program.run_decompositions({}) if _mutates_views(program) else program
         except InputError:
             raise
         except Exception as error:
             raise InputError(_why(module, error)) from error
+
+
+class Named(dict[str, Any]):
+    """Arguments of a forward pass by name, the last of its example inputs."""
+
+
+def as_arguments(inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional arguments and the named ones."""
+    if inputs and isinstance(inputs[-1], Named):
+        return inputs[:-1], dict(inputs[-1])
+    return inputs, {}
 
 
 def check_traceable(module: nn.Module) -> None:
@@ -73,11 +91,12 @@ def check_traceable(module: nn.Module) -> None:
 
 def evaluating_copy(module: nn.Module) -> nn.Module:
     """Return a copy in evaluation mode with the same tensors, and weights in place of hooks."""
-    tensors = {id(t): t for t in (*module.parameters(), *module.buffers())}
+    hooks: dict[int, Any] = {}
     for part in module.modules():
-        tensors.update((id(v), v) for v in vars(part).values() if isinstance(v, Tensor))
+        hooks[id(part._forward_hooks)] = type(part._forward_hooks)()
+        hooks[id(part._forward_pre_hooks)] = copy.copy(part._forward_pre_hooks)
     try:
-        twin = copy.deepcopy(module, tensors)
+        twin = copy.deepcopy(module, {**_tensors(module), **hooks})
     except Exception as error:
         reason = shown(f"{type(error).__name__}: {error}".splitlines()[0], 120)
         raise InputError(
@@ -99,6 +118,26 @@ def evaluating_copy(module: nn.Module) -> nn.Module:
         part._forward_pre_hooks.clear()
         part.training = False
     return twin
+
+
+def _tensors(module: nn.Module) -> dict[int, Tensor]:
+    """Return all tensors that a module holds by their ids, stored activations among them.
+
+    Those lie in lists or objects of any kind, which are searched as a copy goes through them.
+    """
+    found: dict[int, Tensor] = {}
+    seen: set[int] = set()
+    waiting: list[Any] = [vars(part) for part in module.modules()]
+    while waiting:
+        held = waiting.pop()
+        if id(held) in seen or isinstance(held, _UNCOPIED):
+            continue
+        seen.add(id(held))
+        if isinstance(held, Tensor):
+            found[id(held)] = held
+        else:
+            waiting += gc.get_referents(held)
+    return found
 
 
 @contextmanager
@@ -165,6 +204,12 @@ def _why(module: nn.Module, error: Exception) -> str:
     """Return an error message that gives the first line of torch's error and its place."""
     name = type(module).__name__
     place = _place(error)
+    for parameter, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if tensor.is_meta:
+            return (
+                f"{quoted(parameter)} lies on the meta device and has no values; make it with "
+                "to_empty(device='cpu') and load the weights first"
+            )
     if "data-dependent" in str(error) or "GuardOnDataDependent" in type(error).__name__:
         return (
             f"{name} branches on its data{place}, so that there is no one graph of it; measure the "

@@ -12,7 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from clusterability.errors import InputError
+from clusterability.shown import listed
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
+from clusterability.tracing.operations.refused import is_refused
+from clusterability.tracing.operations.registry import Chosen, OperationError
 from clusterability.tracing.origins import MOST_ELEMENTS, Value
 from clusterability.tracing.provenance import network_input
 
@@ -21,6 +25,14 @@ _SAME = {
     *("aten.lift_fresh", "aten.lift_fresh_copy", "aten.dropout"),
 }
 """Operations that give a constant another place in memory and change nothing else."""
+
+_LEADING_ON = {
+    *("aten.view", "aten.reshape", "aten.flatten", "aten.squeeze", "aten.unsqueeze", "aten.stack"),
+    *("aten.permute", "aten.transpose", "aten.t", "aten.cat", "aten.select", "aten.slice"),
+    *("aten.index", "aten.gather", "aten.index_select", "aten.add", "aten.sub", "aten.mul"),
+    *("aten.eq", "aten.ne", "aten.gt", "aten.ge", "aten.lt", "aten.le"),
+}
+"""What may be done to a choice by the data, such as an argmax, before it is returned."""
 
 _CONTEXTS = {"wrap_with_autocast", "wrap_with_set_grad_enabled"}
 
@@ -140,14 +152,33 @@ def walk(
         InputError: if an operation cannot be followed.
     """
     walker = _Walker(program, parameters, owners)
-    walker.follow(program.graph)
+    try:
+        walker.follow(program.graph)
+    except OperationError as error:
+        others = _not_followed(program, error.operation)
+        raise InputError(f"{error}; nor can {listed(others)}" if others else str(error)) from None
     names = set(program.graph_signature.user_outputs)
     returned: list[fx.Node] = []
     fx.map_arg(program.graph.output_node().args, returned.append)
     found = [walker.known[node] for node in returned if node.name in names]
-    outputs = tuple(value for value in found if isinstance(value, Value))
+    outputs = tuple(output for known in found for output in _outputs(known))
     findings = walker.findings
     return Walked(tuple(findings.operations), outputs, tuple(findings.notes), walker.computed)
+
+
+def _not_followed(program: torch.export.ExportedProgram, first: str) -> list[str]:
+    """Return the operations beside the first that depend on the input and have no rule."""
+    reached = {n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs}
+    names: dict[str, None] = {}
+    for node in program.graph.nodes:
+        if not reached.isdisjoint(node.all_input_nodes):
+            reached.add(node)
+            name = operation_name(node)
+            is_assertion = not node.users and node.meta.get("val") is None
+            is_operation = isinstance(node.target, torch._ops.OpOverload) and not is_assertion
+            if is_operation and is_refused(name):
+                names[name] = None
+    return [name for name in names if name != first]
 
 
 class _Walker:
@@ -184,6 +215,8 @@ class _Walker:
             self.known[node] = self._constant(node)
         elif not node.users and node.meta.get("val") is None:
             self.known[node] = None  # an assertion: nothing comes out
+        elif any(isinstance(self.known[n], Chosen) for n in node.all_input_nodes):
+            self.known[node] = self._after_choice(node)
         elif node.target is operator.getitem:
             self.known[node] = self.known[node.args[0]][node.args[1]]  # type: ignore[index]
         else:
@@ -257,10 +290,25 @@ class _Walker:
         if max(map(math.prod, call.shapes)) > MOST_ELEMENTS:
             raise call.refusal(f"what it returns has {max(map(math.prod, call.shapes))} elements")
         found = find_rule(call)(call)
+        if isinstance(found, Chosen):
+            return found
         for value in found if isinstance(found, tuple) else (found,):
             if not isinstance(value, Value):
                 raise call.refusal(f"its rule returned {type(value).__name__}, expected a Value")
         return found
+
+    def _after_choice(self, node: fx.Node) -> Chosen:
+        """Return what is computed from a choice by the data; no neurons can be told in it.
+
+        Raises:
+            InputError: if anything but what leads to an output is computed from it.
+        """
+        known = [self.known[n] for n in node.all_input_nodes]
+        chosen = [value for value in known if isinstance(value, Chosen)]
+        if any(isinstance(value, Value) for value in known) or not _leads_on(node):
+            raise chosen[0].refusal
+        sources = tuple(source for value in chosen for source in value.sources)
+        return Chosen(sources, chosen[0].refusal)
 
     def _runner(self, node: fx.Node, name: str) -> Callable[..., Any]:
         target: Any = torch.ops.aten.reshape.default if name in _RESHAPED else node.target
@@ -292,6 +340,17 @@ def bound_arguments(node: fx.Node) -> dict[str, Any]:
     return bound | node.kwargs
 
 
+def _outputs(known: object) -> tuple[Value, ...]:
+    if isinstance(known, Chosen):
+        return known.sources
+    return (known,) if isinstance(known, Value) else ()
+
+
+def _leads_on(node: fx.Node) -> bool:
+    """Whether an operation changes nothing but the place or the type of what it is given."""
+    return node.target is operator.getitem or operation_name(node) in (*_SAME, *_LEADING_ON)
+
+
 class _Opaque:
     """A constant that is no tensor, such as a size or a part of the program."""
 
@@ -302,7 +361,7 @@ class _Opaque:
 def _holds_value(known: Any) -> bool:
     if isinstance(known, tuple | list):
         return any(_holds_value(part) for part in known)
-    return isinstance(known, Value)
+    return isinstance(known, Value | Chosen)
 
 
 def operation_name(node: fx.Node) -> str:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.files.checks import check_regular
 from clusterability.files.writing import write_whole
 from clusterability.shown import shown
 from clusterability.training.progress import Progress
@@ -56,6 +57,7 @@ def read_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
     if not path.exists():
         return None
     with explain_damaged_checkpoint(folder):
+        check_regular(path)
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             described: dict[str, Any] = json.loads(file.metadata()["checkpoint"])
             state = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118

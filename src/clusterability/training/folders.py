@@ -14,11 +14,11 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.files.checks import check_regular
 from clusterability.files.writing import write_whole
 from clusterability.shown import shown
 from clusterability.training import checkpoint
 from clusterability.training.checkpoint import Checkpoint
-from clusterability.training.curves import curves_csv, curves_png
 from clusterability.training.record import (
     EpochScores,
     TrainedRun,
@@ -81,11 +81,12 @@ class RunFolder:
         if not path.exists():
             return None
         try:
+            check_regular(path)
             text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
+        except (InputError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"cannot read '{shown(str(path), 200)}': {error.strerror or error}; give another "
-                "out"
+                f"cannot read '{shown(str(path), 200)}': {reason}; give another out"
             ) from None
         run = TrainedRun.from_json(text, self.path)
         for part, same in (
@@ -122,6 +123,8 @@ class RunFolder:
 
     def write_curves(self, rows: Sequence[EpochScores]) -> None:
         """Write the curves as CSV and as a figure."""
+        from clusterability.training.curves import curves_csv, curves_png  # imports matplotlib
+
         write_whole(self.path / "curves.csv", curves_csv(rows).encode())
         write_whole(self.path / "curves.png", curves_png(rows, self.path.name))
 

@@ -9,6 +9,7 @@ import torch
 
 from clusterability.datasets import Dataset, load_dataset
 from clusterability.errors import InputError
+from clusterability.files.checks import check_regular
 from clusterability.files.writing import write_whole
 from clusterability.promoting import ClusterValidation, validate_clusters
 from clusterability.shown import shown
@@ -72,6 +73,7 @@ def validation(run: TrainedRun, phase: str) -> ClusterValidation | None:
     if not path.exists():
         return None
     try:
+        check_regular(path)
         return ClusterValidation.from_json(path.read_text(encoding="utf-8", errors="replace"))
     except (InputError, OSError) as error:
         raise InputError(

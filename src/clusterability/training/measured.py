@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from clusterability.errors import InputError
+from clusterability.files.checks import check_regular
 from clusterability.files.writing import write_whole
 from clusterability.measuring import measure
 from clusterability.result import Clusterability
@@ -61,6 +62,7 @@ def measurement(run: TrainedRun, phase: str) -> Clusterability | None:
     if not path.exists():
         return None
     try:
+        check_regular(path)
         return Clusterability.from_json(path.read_text(encoding="utf-8", errors="replace"))
     except (InputError, OSError) as error:
         raise InputError(

@@ -15,6 +15,7 @@ from torch import nn
 
 from clusterability.arguments import one_of, whole
 from clusterability.errors import InputError
+from clusterability.files.checks import check_regular
 from clusterability.shown import shown
 from clusterability.training.networks import NETWORKS
 from clusterability.training.spec import TrainingSpec
@@ -142,11 +143,13 @@ class TrainedRun:
         path = self.folder / f"{phase}.safetensors"
         try:
             network = made(self.shape, self.n_outputs, self.spec.dropout)
+            check_regular(path)
             network.load_state_dict(load_file(path))
         # What the library raises on damaged files is not documented.
         except Exception as error:
+            reason = str(error) if isinstance(error, InputError) else type(error).__name__
             raise InputError(
-                f"'{shown(str(path), 200)}' cannot be read ({type(error).__name__}); remove its "
+                f"'{shown(str(path), 200)}' cannot be read ({reason}); remove its "
                 "folder to train the run again"
             ) from None
         return network.eval()

@@ -12,7 +12,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from clusterability.errors import InputError
-from clusterability.measuring import measure
 from clusterability.training.checkpoint import Checkpoint, explain_damaged_checkpoint
 from clusterability.training.divergence import find_diverged
 from clusterability.training.drawing import (
@@ -250,6 +249,9 @@ class Training:
         is_last = self.progress.attempt >= MAX_ATTEMPTS
         if not self.spec.retrain_below or not self.progress.learning or is_last:
             return None
+        # A worker that does not measure need not wait for numba.
+        from clusterability.measuring import measure
+
         network = build(
             self.spec.network, self.data.shape, self.data.n_outputs, dropout=self.spec.dropout
         )

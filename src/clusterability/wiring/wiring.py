@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.files.memory import check_fits
 from clusterability.graph import Layer, NeuronGraph
 from clusterability.shown import quoted
 from clusterability.wiring.connections import Connection, Joint
@@ -143,8 +144,12 @@ class Wiring:
         """Refuse parameters of which no strengths can be computed.
 
         Raises:
-            InputError: if one is missing, misshapen, not floating point, NaN or infinite.
+            InputError: if one is missing, misshapen, not floating point, NaN or infinite, or the
+                strengths do not fit into memory.
         """
+        sizes = [layer.n_neurons for layer in self.layers]
+        n_strengths = sum(sizes[c.source] * sizes[c.target] for c in self.connections)
+        check_fits(f"the graph of {sum(sizes):,} neurons", 4 * n_strengths)
         for weight, joints in self._joints:
             parameter = find_parameter(parameters, weight.name)
             check_weight(weight, parameter)

@@ -1,3 +1,6 @@
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -124,13 +127,18 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_taken(monkeypatch
     with pytest.raises(InputError) as caught:
         graph_of_edges(edge_list(n_nodes, (0, 1, 1.0)))
     message = str(caught.value)
-    assert message.startswith("the graph's 1,000,000 nodes take 5,000.0 GB as dense blocks, more ")
+    assert message.startswith("the graph's 1,000,000 nodes take 5,000.0 GB as dense blocks, while ")
+    with pytest.raises(InputError, match=r"take 9,000.0 GB as dense blocks, while its 1 edges are"):
+        graph_of_edges(edge_list(n_nodes, (0, 1, 0.1)))
     assert message.endswith("of memory available; measure a part of it")
     monkeypatch.setattr(module, "available_memory", lambda: 100)
     layers = [0] * 5 + [1] * 5
     graph_of_edges(edge_list(10, (0, 9, 1.0), layers=layers))
     with pytest.raises(InputError, match=r"10 nodes take 0\.0 GB"):
         graph_of_edges(edge_list(10, (0, 9, 1.0), (0, 1, 1.0), layers=layers))
+    monkeypatch.setattr(module, "available_memory", lambda: 300)
+    with pytest.raises(InputError, match=r"GB as dense blocks, more than"):
+        graph_of_edges(edge_list(20, (0, 19, 1.0), layers=[0] * 10 + [1] * 10))
     monkeypatch.setattr(module, "available_memory", lambda: None)
     graph_of_edges(edge_list(10, (0, 9, 1.0), (0, 1, 1.0), layers=layers))
 
@@ -162,3 +170,22 @@ def test_layers_become_those_of_python():
 def test_other_layers_are_refused(layers, message):
     with pytest.raises(InputError, match=message):
         check_layers(layers)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.1])
+@pytest.mark.parametrize("n_layers", [None, 5])
+def test_the_memory_that_is_taken_is_what_is_counted(monkeypatch, weight, n_layers):
+    counted = []
+    monkeypatch.setattr(module, "_check_memory", lambda *sizes: counted.append(sizes[1]))
+    listed = random_edges(1000, 100_000, 0, n_layers and [i % n_layers for i in range(1000)])
+    listed = replace(listed, weights=np.full(100_000, weight))
+    tracemalloc.start()
+    try:
+        graph = graph_of_edges(listed)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    support = sum(block.support.numel() for block in graph.blocks if block.support is not None)
+    # With layers, the blocks are counted once the edges are there.
+    expected = sum(counted) if n_layers else max(counted)
+    assert 0.7 * expected < taken + support < expected

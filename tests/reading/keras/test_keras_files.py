@@ -118,6 +118,32 @@ def test_a_file_of_keras_2_is_read(tmp_path):
     assert found.tolist() == [[1.0, 2.0, 3.0]]
 
 
+def with_groups(path, number):
+    """The file with a number of groups in the layers for which Keras 2 writes one."""
+    with h5py.File(path, "a") as file:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] in ("DepthwiseConv2D", "Conv2DTranspose", "Conv2D"):
+                layer["config"]["groups"] = number
+        file.attrs["model_config"] = json.dumps(config)
+    return path
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_one_group_of_keras_2_is_no_group(tmp_path, functional):
+    stack = [layers.DepthwiseConv2D(3), layers.Conv2DTranspose(3, 2), layers.Conv2D(2, 1)]
+    image = layers.Input((5, 5, 2))
+    model = keras.Sequential([image, *stack])
+    if functional:
+        model = keras.Model(image, stack[2](stack[1](stack[0](image))))
+    path = with_groups(saved(model, tmp_path / "net.h5"), 1)
+    before = path.read_bytes()
+    check_same(model, read_keras(path))
+    assert path.read_bytes() == before
+    with pytest.raises(InputError):
+        read_keras(with_groups(path, 2))
+
+
 def test_a_layer_that_keras_3_does_not_have_is_named(tmp_path):
     with pytest.raises(InputError, match=r"layer 'dense' is of the class 'TFOpLambda'"):
         read_keras(keras_2_file(tmp_path / "net.h5", "TFOpLambda"))

@@ -1,14 +1,20 @@
 import argparse
+import collections
+import datetime
 import os
 import pickle
 import zipfile
+from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from clusterability.errors import InputError
 from clusterability.files import memory
+from clusterability.reading.weights.torch_files import Unread, read_torch
 from clusterability.reading.weights.weight_files import read_weights
 
 MARKER = "CLUSTERABILITY_TEST_RAN_CODE"
@@ -58,8 +64,8 @@ def test_a_bare_pickle_that_would_run_code_is_refused(tmp_path, protocol):
 
 
 def test_other_objects_are_named(tmp_path):
-    path = save(tmp_path / "net.pt", {"args": argparse.Namespace(), "w": torch.ones(2, 2)})
-    with pytest.raises(InputError, match=r"would run code \(argparse.Namespace\)"):
+    path = save(tmp_path / "net.pt", {"args": Fraction(1, 2), "w": torch.ones(2, 2)})
+    with pytest.raises(InputError, match=r"would run code \(fractions.Fraction\)"):
         read_weights(path)
 
 
@@ -136,3 +142,47 @@ def test_keys_that_take_for_ever_to_hash_are_refused(tmp_path, zipped):
         path.write_bytes(bomb)
     with pytest.raises(InputError, match=r"not what torch\.save writes: .* very long to hash"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_harmless_objects_beside_the_weights_are_passed_over(tmp_path, zipped):
+    state = {"fc.weight": torch.rand(3, 2)}
+    nested = collections.defaultdict(list, {"loss": [np.float32(0.5)]})
+    beside = {
+        "best": np.float64(0.25),
+        "epoch": np.int64(3),
+        "args": argparse.Namespace(lr=np.float32(0.1), out=Path("runs")),
+        "when": datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC),
+        "took": datetime.timedelta(3),
+        "history": nested,
+        "confusion": np.eye(3),
+    }
+    path = tmp_path / "net.pt"
+    content = {"model": state, **beside}
+    options = {"_use_new_zipfile_serialization": zipped}
+    torch.save(content, path, **options)
+    found = read_torch(path)
+    assert torch.equal(found["model"]["fc.weight"], state["fc.weight"])
+    assert type(found["best"]) is type(found["args"]) is Unread
+    torch.save({"model": state, "args": argparse.Namespace(evil=Attack())}, path, **options)
+    with pytest.raises(InputError, match="would run code"):
+        read_torch(path)
+
+
+def test_arrays_among_tensors_are_not_passed_over(tmp_path):
+    path = tmp_path / "net.pt"
+    torch.save({"a.weight": torch.rand(3, 2), "b.weight": np.ones((4, 3))}, path)
+    with pytest.raises(InputError, match=r"'b.weight' in .* is a NumPy array among tensors; save"):
+        read_torch(path)
+
+
+def test_objects_that_stand_for_nothing_take_no_memory(tmp_path):
+    """A scalar of a terabyte, an encoding that takes quadratic time: neither is made."""
+
+    class Huge:
+        def __reduce__(self):
+            return np.dtype, ("V1000000000000",)
+
+    path = tmp_path / "net.pt"
+    torch.save({"fc.weight": torch.rand(3, 2), "huge": Huge()}, path)
+    assert type(read_torch(path)["huge"]) is Unread

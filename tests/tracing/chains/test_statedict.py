@@ -180,3 +180,17 @@ def test_one_symmetric_matrix_may_be_a_graph():
         trace({"arr_0": adjacency})
     assert trace({"arr_0": adjacency}, order=["arr_0"]).graph.layer_sizes == [4, 4]
     assert trace({"arr_0": torch.arange(16.0).reshape(4, 4)}).graph.layer_sizes == [4, 4]
+
+
+def test_biases_are_no_weights_whatever_their_shape():
+    weights = {"c.weight": (5, 4), "a.weight": (6, 5), "b.weight": (3, 6)}
+    sizes = {**weights, "c.bias": (7, 3), "a.pos_bias_table": (9, 3)}
+    state = {name: torch.ones(size) for name, size in sizes.items()}
+    with pytest.raises(InputError, match="--order c,a,b on the command line"):
+        trace(state)
+    with pytest.raises(InputError, match=r"none of the weights \(a, b, c\)"):
+        trace(state, order=["d"])
+    assert trace(state, order=["c", "a", "b"]).graph.layer_sizes == [4, 5, 6, 3]
+    sizes = {"layer_0": (4, 5), "layer_0_b": (1, 5), "layer_1": (5, 3), "layer_1_b": (1, 3)}
+    state = {name: torch.ones(size) for name, size in sizes.items()}
+    assert trace(state).graph.layer_sizes == [4, 5, 3]

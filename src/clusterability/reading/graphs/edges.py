@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -21,6 +22,9 @@ SINGLE_LAYER = "nodes"
 
 MOST_LAYER = 2**60
 """Largest number of a layer. Python hashes larger ones modulo 2^61 - 1, many to the same place."""
+
+EDGE_BYTES = 100
+"""Memory that an edge takes while the blocks are made; between 65 and 91 bytes were measured."""
 
 MAX_BLOCKS = 20_000
 """Most blocks of a graph. Even a tiny block costs time: a layer a node would take hours."""
@@ -62,8 +66,8 @@ def graph_of_edges(edges: EdgeList) -> NeuronGraph:
     """
     if not len(edges.nodes):
         raise InputError("the graph has no nodes, so there is nothing to cluster")
-    if edges.layers is None:
-        check_dense_size(len(edges.nodes))
+    n_edges, itemsize = len(edges.weights), _dtype(edges.weights).itemsize
+    check_size(len(edges.nodes), n_edges, edges.layers is not None, itemsize)
     _check_edges(edges)
     layers, numbers = _numbered(edges.layers, len(edges.nodes))
     ends = numbers[edges.rows], numbers[edges.columns]
@@ -71,13 +75,22 @@ def graph_of_edges(edges: EdgeList) -> NeuronGraph:
     return NeuronGraph(layers, _blocks(layers, *upper))
 
 
-def check_dense_size(n_nodes: int) -> None:
-    """Refuse a graph without layers whose dense block does not fit into memory.
+def check_size(n_nodes: int, n_edges: int, has_layers: bool, itemsize: int = 4) -> None:
+    """Refuse a graph that does not fit into memory, as far as that is known before it is read.
+
+    Args:
+        n_nodes: number of nodes.
+        n_edges: number of edges, each counted once.
+        has_layers: whether the nodes have layers, so that the size of the blocks shows later.
+        itemsize: bytes of a strength.
 
     Raises:
-        InputError: if the block takes more than the memory available.
+        InputError: if the edges, while they are read, and the dense block take more than the memory
+            available.
     """
-    _check_memory(n_nodes, n_nodes**2 * 5)
+    # The one block has a support, of a byte each.
+    n_dense = 0 if has_layers else n_nodes**2 * (itemsize + 1)
+    _check_memory(n_nodes, n_dense + EDGE_BYTES * n_edges, n_edges)
 
 
 def check_layers(layers: Sequence[object]) -> list[str | int]:
@@ -170,9 +183,7 @@ def _blocks(
     pairs = source * len(layers) + target
     order = np.argsort(pairs, kind="stable")
     joined, firsts = np.unique(pairs[order], return_index=True)
-    with np.errstate(over="ignore", under="ignore"):
-        exact = bool((weights.astype(np.float32) == weights).all())
-    dtype = np.dtype(np.float32 if exact else np.float64)
+    dtype = _dtype(weights)
     _check_blocks(layers, joined.tolist(), dtype.itemsize)
     blocks = []
     for pair, edges in zip(joined.tolist(), np.split(order, firsts[1:]), strict=True):
@@ -181,6 +192,12 @@ def _blocks(
         strengths[rows[edges] - starts[s], columns[edges] - starts[t]] = weights[edges]
         blocks.append(Block(s, t, torch.from_numpy(strengths)))
     return tuple(blocks)
+
+
+def _dtype(weights: NDArray[np.float64]) -> np.dtype[Any]:
+    with np.errstate(over="ignore", under="ignore"):
+        exact = bool((weights.astype(np.float32) == weights).all())
+    return np.dtype(np.float32 if exact else np.float64)
 
 
 def _check_blocks(layers: tuple[Layer, ...], pairs: Sequence[int], itemsize: int) -> None:
@@ -197,10 +214,11 @@ def _check_blocks(layers: tuple[Layer, ...], pairs: Sequence[int], itemsize: int
     _check_memory(sum(layer.n_neurons for layer in layers), n_bytes)
 
 
-def _check_memory(n_nodes: int, n_bytes: int) -> None:
+def _check_memory(n_nodes: int, n_bytes: int, n_edges: int = 0) -> None:
     available = available_memory()
     if available is not None and n_bytes > available:
+        edges = f", while its {n_edges:,} edges are read" if n_edges else ""
         raise InputError(
-            f"the graph's {n_nodes:,} nodes take {n_bytes / 1e9:,.1f} GB as dense blocks, more "
-            f"than the {available / 1e9:,.1f} GB of memory available; measure a part of it"
+            f"the graph's {n_nodes:,} nodes take {n_bytes / 1e9:,.1f} GB as dense blocks{edges}, "
+            f"more than the {available / 1e9:,.1f} GB of memory available; measure a part of it"
         )

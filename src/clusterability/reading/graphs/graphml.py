@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -9,22 +10,29 @@ from xml.parsers import expat
 
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
-from clusterability.reading.graphs.parts import DIRECTED, GraphParts
-from clusterability.shown import quoted
+from clusterability.reading.graphs.parts import DIRECTED, WEIGHT, GraphParts
+from clusterability.shown import quoted, shown
 
 MAX_DEPTH = 100
 """Deepest nesting of elements that is read: graphs need five levels."""
 
+_NUMBERS = ("int", "long", "float", "double")
 
-def read_graphml(path: Path) -> NeuronGraph:
-    """Return the graph in a GraphML file, by ``layer`` of nodes and ``weight`` of edges alone.
+
+def read_graphml(path: Path, edge_weight: str | None = None) -> NeuronGraph:
+    """Return the graph in a GraphML file, by ``layer`` of nodes and the weight of edges alone.
 
     Document type declarations are refused: their entities can grow to any size.
 
+    Args:
+        path: of the file.
+        edge_weight: the attribute of edges that is their weight; by default ``weight``.
+
     Raises:
-        InputError: if it is no GraphML, or the graph is directed, nested or cannot be measured.
+        InputError: if it is no GraphML, or the graph is directed, nested or cannot be measured, or
+            no edge has the weight but other numbers.
     """
-    reader = _Reader()
+    reader = _Reader(edge_weight)
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.StartElementHandler = reader.start
@@ -44,7 +52,7 @@ def _refuse_doctype(*_: object) -> NoReturn:
 
 @dataclass
 class _Key:
-    """A declared attribute that is read: ``layer`` of nodes or ``weight`` of edges."""
+    """A declared attribute that is read: ``layer`` of nodes, the weight or a number of edges."""
 
     name: str
     kind: str
@@ -54,8 +62,9 @@ class _Key:
 class _Reader:
     """Collects nodes and edges from the parser's events; keeps the current element, and no tree."""
 
-    def __init__(self) -> None:
-        self.parts = GraphParts()
+    def __init__(self, edge_weight: str | None) -> None:
+        self.parts = GraphParts(edge_weight)
+        self._weight = edge_weight or WEIGHT
         self.n_graphs = 0
         self._open: list[str] = []
         self._keys: dict[tuple[str, str], _Key] = {}
@@ -98,8 +107,7 @@ class _Reader:
         elif path in ("graph/node/data", "graph/edge/data") and self._data is not None:
             self._values[self._data] = "".join(self._text)
         elif path == "graph/node":
-            layer = self._value("node", "layer")
-            self.parts.add_node(self._attribute("id"), layer)
+            self.parts.add_node(self._attribute("id"), self._read("node").get("layer"))
         elif path == "graph/edge":
             self._add_edge()
 
@@ -107,8 +115,9 @@ class _Reader:
         name, kind = attributes.get("attr.name", ""), attributes.get("attr.type", "string")
         about = attributes.get("for", "all")
         self._declared = []
-        for owner, wanted in (("node", "layer"), ("edge", "weight")):
-            if name == wanted and about in (owner, "all"):
+        wanted = {"node": name == "layer", "edge": name == self._weight or kind in _NUMBERS}
+        for owner, is_read in wanted.items():
+            if is_read and about in (owner, "all"):
                 key = self._keys[owner, attributes.get("id", "")] = _Key(name, kind)
                 self._declared.append(key)
 
@@ -126,27 +135,37 @@ class _Reader:
         if self._element.get("directed", "false") in ("true", "1"):
             raise InputError(DIRECTED)
         source, target = self._attribute("source"), self._attribute("target")
-        weight = self._value("edge", "weight")
-        self.parts.add_edge(source, target, 1.0 if weight is None else weight)
+        self.parts.add_edge(source, target, self._read("edge"))
 
     def _attribute(self, name: str) -> str:
         if name not in self._element:
             raise InputError(f"a node or an edge of the GraphML has no {name!r}")
         return self._element[name]
 
-    def _value(self, owner: str, name: str) -> str | float | None:
-        """Return an attribute of the node or edge that has just ended."""
+    def _read(self, owner: str) -> dict[str, str | float]:
+        """Return the attributes of the node or edge that has just ended.
+
+        Of numbers of edges beside the weight it matters only that they are there.
+        """
+        found: dict[str, str | float] = {}
         for (of, identifier), key in self._keys.items():
-            if of == owner and key.name == name:
+            if of == owner:
                 text = self._values.get(identifier, key.default)
-                return None if text is None else _typed(text, key)
-        return None
+                if text is None or key.name in found:
+                    continue
+                if owner == "node":
+                    found[key.name] = _typed(text, key)
+                else:
+                    found[key.name] = _number(text, key) if key.name == self._weight else 0.0
+        return found
 
 
 def _typed(text: str, key: _Key) -> str | float:
+    return _number(text, key, int) if key.kind in ("int", "long") else text
+
+
+def _number(text: str, key: _Key, kind: Callable[[str], float] = float) -> float:
     try:
-        if key.name == "weight":
-            return float(text)
-        return int(text) if key.kind in ("int", "long") else text
+        return kind(text)
     except ValueError:
-        raise InputError(f"the {key.name} {quoted(text)} is no number") from None
+        raise InputError(f"the {shown(key.name)} {quoted(text)} is no number") from None

@@ -16,8 +16,8 @@ from clusterability.files.npz import read_npz
 from clusterability.graph import NeuronGraph
 from clusterability.reading.graphs.edges import (
     EdgeList,
-    check_dense_size,
     check_layers,
+    check_size,
     graph_of_edges,
 )
 from clusterability.shown import described
@@ -61,11 +61,10 @@ def graph_from_sparse(matrix: Any, layers: Sequence[str | int] | None = None) ->
             "wrap it in scipy.sparse.csr_array"
         )
     n_nodes = _check_matrix(tuple(matrix.shape), matrix.dtype)
-    if layers is None:
-        check_dense_size(n_nodes)
-    elif len(layers) != n_nodes:
+    check_size(n_nodes, matrix.nnz // 2, layers is not None)
+    if layers is not None and len(layers) != n_nodes:
         raise InputError(f"the matrix has {n_nodes} rows, but {len(layers)} layers are given")
-    else:
+    if layers is not None:
         layers = check_layers(layers)
     if n_nodes == 0:
         raise InputError("the matrix has no rows, so there is nothing to cluster")
@@ -114,14 +113,13 @@ def read_matrix(path: Path) -> NeuronGraph:
     # Sizes are checked before SciPy sees them: a few bytes can claim a shape of terabytes.
     n_nodes = _check_matrix(tuple(shape.tolist()), arrays["data"].dtype)
     layers = arrays.get("layers")
-    if layers is None:
-        check_dense_size(n_nodes)
-    elif layers.ndim != 1 or layers.dtype.kind not in "iuU":
+    check_size(n_nodes, arrays["data"].size // 2, layers is not None)
+    if layers is not None and (layers.ndim != 1 or layers.dtype.kind not in "iuU"):
         raise InputError(
             f"layers are {layers.dtype} of shape {layers.shape}, expected one string or whole "
             "number a node"
         )
-    elif len(layers) != n_nodes:
+    if layers is not None and len(layers) != n_nodes:
         raise InputError(f"the matrix has {n_nodes} rows, but {len(layers)} layers are given")
     matrix = _assembled(kind, arrays, n_nodes)
     return graph_from_sparse(matrix, None if layers is None else layers.tolist())

@@ -21,6 +21,9 @@ MODULUS = 2**61 - 1
 EDGE_KEYS = ("edges", "links")
 """Keys under which newer and older versions of networkx write the edges."""
 
+_ENDS = ("source", "target", "key")
+"""What tells which edge it is, and is no attribute of it."""
+
 
 class _LargeInteger(int):
     """An integer that is hashed by its digits."""
@@ -29,27 +32,32 @@ class _LargeInteger(int):
         return hash(str(self))
 
 
-def graph_from_networkx(graph: networkx.Graph) -> NeuronGraph:
+def graph_from_networkx(graph: networkx.Graph, edge_weight: str | None = None) -> NeuronGraph:
     """Return the graph of an undirected networkx graph; parallel edges add up.
 
     Nodes may have an attribute ``layer``, a string or a whole number, and edges ``weight``, 1
     where it is missing, as :meth:`NeuronGraph.to_networkx` writes them.
 
+    Args:
+        graph: the graph.
+        edge_weight: the attribute of edges that is their weight; by default ``weight``.
+
     Raises:
-        InputError: if the graph is directed, or cannot be measured.
+        InputError: if the graph is directed, no edge has the weight but other numbers, or it cannot
+            be measured.
     """
     if graph.is_directed():
         raise InputError(DIRECTED)
-    parts = GraphParts()
+    parts = GraphParts(edge_weight)
     for node, layer in graph.nodes(data="layer"):
         parts.add_node(node, layer)
-    for source, target, weight in graph.edges(data="weight", default=1):
-        parts.add_edge(source, target, weight)
+    for source, target, attributes in graph.edges(data=True):
+        parts.add_edge(source, target, attributes)
     return parts.graph()
 
 
-def read_node_link(path: Path) -> NeuronGraph:
-    """Return the graph in a file of node-link JSON.
+def read_node_link(path: Path, edge_weight: str | None = None) -> NeuronGraph:
+    """Return the graph in a file of node-link JSON; see :func:`graph_from_networkx`.
 
     Raises:
         InputError: if the JSON is of another form, or the graph cannot be measured.
@@ -65,12 +73,13 @@ def read_node_link(path: Path) -> NeuronGraph:
             "the JSON must have 'nodes' and either 'edges' or 'links', as "
             f"networkx.node_link_data writes them; it has {described(sorted(data))}"
         )
-    parts = GraphParts()
+    parts = GraphParts(edge_weight)
     for node in _objects(data, "nodes"):
         parts.add_node(_identifier(node, "id", "nodes"), node.get("layer"))
     for edge in _objects(data, keys[0]):
         source, target = (_identifier(edge, end, keys[0]) for end in ("source", "target"))
-        parts.add_edge(source, target, edge.get("weight", 1))
+        attributes = {name: value for name, value in edge.items() if name not in _ENDS}
+        parts.add_edge(source, target, attributes)
     return parts.graph()
 
 

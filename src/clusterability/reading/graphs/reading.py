@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from clusterability.reading.graphs.matrices import graph_from_sparse, is_matrix_
 from clusterability.reading.graphs.nodelink import graph_from_networkx, read_node_link
 from clusterability.shown import quoted, show_path
 
-TEXT_EXPANSION = 10
+TEXT_EXPANSION = 15
 """Ratio of the memory that nodes and edges take while they are read to the size of their text."""
 
 
@@ -34,12 +33,16 @@ def is_graph_file(path: str | os.PathLike[str]) -> bool:
     return name.endswith((".graphml", ".json")) and not name.endswith(".index.json")
 
 
-def read_graph(path: str | os.PathLike[str]) -> NeuronGraph:
+def read_graph(path: str | os.PathLike[str], edge_weight: str | None = None) -> NeuronGraph:
     """Return the graph in a file: SciPy's .npz, GraphML, or node-link JSON (.json).
 
     Nodes with a layer each (attribute ``layer``, in .npz an array ``layers``) are numbered layer
     by layer, in the order of the file within a layer; the others make one layer ``nodes``. Edges
     without ``weight`` have weight 1. The file is data: nothing in it is run.
+
+    Args:
+        path: of the file.
+        edge_weight: the attribute of edges that is their weight, in place of ``weight``.
 
     Raises:
         InputError: if the file cannot be read, or holds no weighted undirected graph.
@@ -50,7 +53,7 @@ def read_graph(path: str | os.PathLike[str]) -> NeuronGraph:
         check_weights_follow(path, head)
     try:
         with explain_damage(path):
-            return _reader(path)(path)
+            return _read_as(path, edge_weight)
     except InputError as error:
         said = str(error)
         raise (
@@ -63,15 +66,21 @@ def is_foreign_graph(network: object) -> bool:
     return scipy.sparse.issparse(network) or _is_networkx_graph(network)
 
 
-def read_foreign_graph(network: Any) -> NeuronGraph:
+def read_foreign_graph(network: Any, edge_weight: str | None = None) -> NeuronGraph:
     """Return the graph of a SciPy sparse matrix or a networkx graph.
+
+    Args:
+        network: the matrix or graph.
+        edge_weight: the attribute of a networkx graph's edges that is their weight, in place of
+            ``weight``.
 
     Raises:
         InputError: if the graph cannot be measured.
     """
-    return (
-        graph_from_networkx(network) if _is_networkx_graph(network) else graph_from_sparse(network)
-    )
+    if _is_networkx_graph(network):
+        return graph_from_networkx(network, edge_weight)
+    _check_no_attribute(edge_weight)
+    return graph_from_sparse(network)
 
 
 def _is_networkx_graph(network: object) -> bool:
@@ -79,11 +88,21 @@ def _is_networkx_graph(network: object) -> bool:
     return networkx is not None and isinstance(network, networkx.Graph)
 
 
-def _reader(path: Path) -> Callable[[Path], NeuronGraph]:
+def _check_no_attribute(edge_weight: str | None) -> None:
+    if edge_weight is not None:
+        raise InputError(
+            "edge_weight names an attribute of edges, but a sparse matrix holds weights alone; "
+            "leave it out"
+        )
+
+
+def _read_as(path: Path, edge_weight: str | None) -> NeuronGraph:
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return read_matrix
+        _check_no_attribute(edge_weight)
+        return read_matrix(path)
     if suffix not in (".graphml", ".json"):
         raise InputError(f"the suffix is {quoted(suffix)}, expected .npz, .graphml or .json")
     check_fits(show_path(path), TEXT_EXPANSION * path.stat().st_size)
-    return read_graphml if suffix == ".graphml" else read_node_link
+    read = read_graphml if suffix == ".graphml" else read_node_link
+    return read(path, edge_weight)

@@ -28,6 +28,46 @@ _REMEDY = (
 )
 
 
+class Unread:
+    """Stands for an object beside the weights, of which nothing is read and nothing is run."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+class UnreadArray(Unread):
+    """Stands for a NumPy array."""
+
+
+def _dictionary(*_: object) -> dict[Any, Any]:
+    return {}
+
+
+_UNREAD = (
+    *(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")),
+    *(
+        "numpy.ndarray",
+        "numpy.dtype",
+        "_codecs.encode",
+        "argparse.Namespace",
+        "types.SimpleNamespace",
+    ),
+    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
+    *(f"{m}.{k}Path" for m in ("pathlib", "pathlib._local") for k in ("Posix", "Windows", "")),
+    *(f"{m}.Pure{k}Path" for m in ("pathlib", "pathlib._local") for k in ("Posix", "Windows")),
+    *(f"{m}.{k}" for m in ("builtins", "__builtin__") for k in ("list", "dict", "int", "float")),
+)
+_HARMLESS: list[Any] = [
+    *((Unread, name) for name in _UNREAD),
+    *((UnreadArray, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    (_dictionary, "collections.defaultdict"),
+]
+"""What may lie beside weights, by the names that pickles give it, and what stands in its place."""
+
+
 def read_torch(path: Path) -> Mapping[str, Any]:
     """Return the saved mapping, its tensors on the CPU and mapped from the file where possible.
 
@@ -54,7 +94,8 @@ def read_torch(path: Path) -> Mapping[str, Any]:
             # torch warns of pickles that it did not write; those that fail are refused below.
             warnings.simplefilter("ignore")
             source = path if mappable else file
-            content = torch.load(source, map_location="cpu", weights_only=True, mmap=mappable)
+            with torch.serialization.safe_globals(_HARMLESS):
+                content = torch.load(source, map_location="cpu", weights_only=True, mmap=mappable)
     except pickle.UnpicklingError as error:
         raise InputError(_refusal(path, str(error))) from None
     if not isinstance(content, Mapping):
@@ -63,7 +104,21 @@ def read_torch(path: Path) -> Mapping[str, Any]:
             "mapping of names to tensors"
         )
     _check_tensors(path, content, n_bytes)
+    _check_no_arrays(path, content, depth=4)
     return content
+
+
+def _check_no_arrays(path: Path, content: Mapping[str, Any], depth: int) -> None:
+    """Refuse arrays that may be weights, as they lie among tensors; others are not read."""
+    arrays = [name for name, value in content.items() if isinstance(value, UnreadArray)]
+    if arrays and any(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(
+            f"{quoted(arrays[0])} in {show_path(path)} is a NumPy array among tensors; save it as "
+            "a tensor (torch.as_tensor), or all of them by numpy.savez"
+        )
+    for value in content.values():
+        if isinstance(value, Mapping) and depth:
+            _check_no_arrays(path, value, depth - 1)
 
 
 def _check_pickles(path: Path, is_archive: bool) -> None:

@@ -53,5 +53,6 @@ def _reader(path: Path) -> Reader:
     suffix = path.suffix.lower()
     raise InputError(
         f"{show_path(path)} has the suffix {quoted(suffix)}, expected .onnx, .keras, "
-        f".h5 or, for weights alone, one of {', '.join(READERS)}; save the model as one of them"
+        f".h5 or, for weights alone, one of {', '.join(READERS)}, and for a graph .graphml, .json "
+        "(node-link) or .npz (of scipy.sparse.save_npz); save it as one of them"
     )

@@ -31,7 +31,9 @@ DEFAULT_EPS = 1e-5
 _STATISTIC = "running_var"
 _WEIGHT_NAMES = {"weight", "kernel", "qweight", "weight_packed"}
 # What joins nothing although it has 2 axes: a bias of shape (1, n), an image's mean (1, 3, 1, 1).
-_VECTOR = re.compile(r"(?:b|bias|biases|mean|std)_?[0-9]*")
+_VECTOR = re.compile(r"(?:mean|std|(?:.*_)?(?:b|bias|biases))_?[0-9]*")
+# A bias for each position or neuron; it joins nothing whatever its shape.
+_BIAS = re.compile(r"(?:.*_)?bias(?:es)?(?:_.*)?", re.IGNORECASE)
 
 
 def state_dict_wiring(
@@ -123,6 +125,8 @@ def _floating(
     weights = []
     for weight in candidates:
         last = split_name(weight.name)[1]
+        if _BIAS.fullmatch(last):
+            continue
         dtype = parameters[weight.name].dtype
         is_vector = sum(size > 1 for size in weight.shape) <= 1
         if not all(weight.shape):
@@ -155,9 +159,9 @@ def _named(candidates: Sequence[NamedShape], order: Sequence[str]) -> list[Named
     for name in order:
         weight = by_name.get(name) or by_name.get(stripped_name(name))
         if weight is None:
+            labels = [w.label for w in candidates if not _BIAS.fullmatch(split_name(w.name)[1])]
             raise InputError(
-                f"order names {quoted(name)}, which is none of the weights "
-                f"({listed([weight.label for weight in candidates])})"
+                f"order names {quoted(name)}, which is none of the weights ({listed(labels)})"
             )
         if weight in chosen:
             raise InputError(f"order names {quoted(name)} twice; name each weight once")

@@ -21,7 +21,9 @@ ACTIVATIONS = (
     "log",
     *("log2", "log10", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "abs", "neg", "sign"),
     *("erf", "erfc", "pow", "clamp", "clamp_min", "clamp_max", "clip", "floor", "ceil", "round"),
-    *("nan_to_num", "logit", "sgn", "frac", "trunc", "positive", "logical_not"),
+    *("nan_to_num", "logit", "sgn", "frac", "trunc", "positive", "logical_not", "absolute"),
+    *("fix", "arctan", "arcsinh", "asin", "arcsin", "acos", "arccos", "sinh", "cosh", "atanh"),
+    *("arctanh", "acosh", "arccosh", "sinc", "erfinv", "special_expit", "deg2rad", "rad2deg"),
 )
 
 UNCHANGED = (
@@ -47,7 +49,9 @@ def with_mask(call: Call) -> tuple[Value, ...]:
 @rule(
     *("aten.maximum", "aten.minimum", "aten.fmax", "aten.fmin", "aten.atan2", "aten.copysign"),
     *("aten.eq", "aten.ne", "aten.gt", "aten.ge", "aten.lt", "aten.le", "aten.logaddexp"),
-    *("aten.logical_xor", "aten.__xor__", "aten.bitwise_xor"),
+    *("aten.logical_xor", "aten.__xor__", "aten.bitwise_xor", "aten.not_equal", "aten.greater"),
+    *("aten.greater_equal", "aten.less", "aten.less_equal", "aten.arctan2", "aten.hypot"),
+    *("aten.fmod", "aten.remainder", "aten.xlogy"),
 )
 def choosing(call: Call) -> Value:
     """Choose between values, or compare them: the result depends on all of them."""
@@ -143,9 +147,37 @@ def multiplying(call: Call) -> Value:
 @rule("aten.div", "aten.true_divide", "aten.divide")
 def dividing(call: Call) -> Value:
     """Divide as :func:`multiplying`; a constant divided by a value is an activation of it."""
+    return _quotient(call)
+
+
+def _quotient(call: Call) -> Value:
     if not isinstance(call["self"], Value):
         return joined(call.values(), call.shape)
     return _multiplied(call, divides=True)
+
+
+@rule("aten.addcmul", "aten.addcdiv")
+def adding_product(call: Call) -> Value:
+    """Add a product, or a quotient, of two tensors, times ``value``."""
+    first, second = call["tensor1"], call["tensor2"]
+    added = [call["self"]] if isinstance(call["self"], Value) else []
+    if isinstance(first, Value) or isinstance(second, Value):
+        pair = replace(call, arguments={"self": first, "other": second})
+        product = _quotient(pair) if call.operation == "aten.addcdiv" else _multiplied(pair, False)
+        added.append(multiplied(product, float(call["value"])))
+    return joined(added, call.shape)
+
+
+@rule("aten.lerp")
+def between(call: Call) -> Value:
+    """Add two tensors, the one times 1 - ``weight``, the other times ``weight``."""
+    weight = call["weight"]
+    if not isinstance(weight, int | float):
+        raise call.refusal("its weight is no number; write it as a sum of two products")
+    shares = {"self": 1 - weight, "end": weight}
+    values = [(call[name], share) for name, share in shares.items()]
+    kept = [multiplied(value, share) for value, share in values if isinstance(value, Value)]
+    return joined(kept, call.shape)
 
 
 def _multiplied(call: Call, divides: bool) -> Value:

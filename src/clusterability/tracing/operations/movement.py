@@ -76,11 +76,26 @@ def padding(call: Call) -> Value:
     return Value(call.shape, tuple(terms))
 
 
+@rule("aten.index_put", "aten.scatter", "aten.index_copy")
+def writing(call: Call) -> Value:
+    """Write into a copy of a tensor, at constant places; what stood there counts no more."""
+    if call.arguments.get("accumulate") or call.arguments.get("reduce"):
+        raise call.refusal("it adds to what it overwrites; write a sum of two tensors instead")
+    is_number = "value" in call.arguments and not isinstance(call["value"], Value | Constant)
+    return _moved(call, None, in_place=True, **({"value": 0} if is_number else {}))
+
+
 def _axis(call: Call) -> int:
     return int(call["dim"]) % len(call.values()[0].shape)
 
 
-def _moved(call: Call, part: int | None, along: int | None = None, **changed: object) -> Value:
+def _moved(
+    call: Call,
+    part: int | None,
+    along: int | None = None,
+    in_place: bool = False,
+    **changed: object,
+) -> Value:
     tensors = list(call.tensors())
     values = [tensor if isinstance(tensor, Value) else None for tensor in tensors]
     for name in _INDICES:
@@ -94,6 +109,8 @@ def _moved(call: Call, part: int | None, along: int | None = None, **changed: ob
             tensor.evaluate() if isinstance(tensor, Constant) and _is_index(tensor) else given
             for tensor, given in zip(tensors, labels, strict=True)
         ]
+        if in_place:  # the labels of what is read stay as they are
+            inputs = [given.clone(memory_format=torch.contiguous_format) for given in inputs]
         try:
             out = call.run(inputs, **changed)
         except (RuntimeError, NotImplementedError):  # some operations need floats

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from clusterability.tracing.operations.registry import Call, rule
+from clusterability.tracing.operations.registry import RULES, Call, Chosen, rule
 
 
 @rule(
@@ -50,13 +50,16 @@ def data_dependent(call: Call) -> NoReturn:
     raise call.refusal("what it returns depends on the data; write the step without it")
 
 
+def is_refused(operation: str) -> bool:
+    """Whether an operation has no rule, or one that refuses it wherever it stands."""
+    found = RULES.get(operation)
+    return found is None or (found.__module__ == __name__ and found is not ordering)
+
+
 @rule("aten.argmax", "aten.argmin", "aten.topk", "aten.sort", "aten.argsort")
-def ordering(call: Call) -> NoReturn:
-    raise call.refusal(
+def ordering(call: Call) -> Chosen:
+    """Choose by the data: at the end of a network its outputs are those that are chosen among."""
+    refusal = call.refusal(
         "which elements it takes depends on the data; leave it out of the forward pass"
     )
-
-
-@rule("aten.einsum")
-def einsum(call: Call) -> NoReturn:
-    raise call.refusal("write it as torch.nn.Linear or torch.matmul with a constant matrix")
+    return Chosen(tuple(call.values()), refusal)

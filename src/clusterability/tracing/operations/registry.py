@@ -43,6 +43,27 @@ class Constant:
     reshaped: Callable[[tuple[int, ...]], Constant]
 
 
+class OperationError(InputError):
+    """An operation that cannot be followed."""
+
+    def __init__(self, message: str, operation: str) -> None:
+        super().__init__(message)
+        self.operation = operation
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What is chosen by the data, such as an argmax, and may be nothing but an output.
+
+    Attributes:
+        sources: the values among which it is chosen.
+        refusal: to raise where it goes on.
+    """
+
+    sources: tuple[Value, ...]
+    refusal: OperationError
+
+
 @dataclass(frozen=True, eq=False)
 class WeightOperation:
     """A linear layer or a convolution where it is applied.
@@ -178,10 +199,10 @@ class Call:
         """Add a remark for the user about how the network was read; equal texts count once."""
         self.findings.notes[text] = None
 
-    def refusal(self, why: str) -> InputError:
+    def refusal(self, why: str) -> OperationError:
         """Return an error that names the operation and the module that calls it."""
         module = f" in module {quoted(self.module)}" if self.module else ""
-        return InputError(f"{self.operation}{module} cannot be followed: {why}")
+        return OperationError(f"{self.operation}{module} cannot be followed: {why}", self.operation)
 
 
 def _operation_name(parameter: str) -> str:
@@ -191,7 +212,7 @@ def _operation_name(parameter: str) -> str:
     return parent if last in ("weight", "kernel") else parameter.lstrip(".")
 
 
-Rule = Callable[[Call], Value | tuple[Value, ...]]
+Rule = Callable[[Call], Value | tuple[Value, ...] | Chosen]
 
 RULES: dict[str, Rule] = {}
 
