@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from clusterability import balance_, normalize_
 from clusterability.errors import InputError
 from clusterability.promoting import HiddenScales
 from clusterability.promoting.chain import Chain
@@ -121,3 +122,11 @@ def test_squares_that_overflow(is_chain):
     with pytest.raises(InputError, match="norms overflow"):
         scales.normalize_()
     assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_arguments_by_name():
+    model, x = mlp(), torch.randn(9, 7)
+    expected = model(x)
+    normalize_(model, example_inputs={"input": x})
+    balance_(model, example_inputs={"input": x})
+    torch.testing.assert_close(model(x), expected)

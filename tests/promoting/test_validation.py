@@ -338,6 +338,7 @@ def test_bad_input():
         ((model, tags, x, y - 1), "targets hold the class -1"),
         ((model, tags, x, "abc"), "expected the class of each|expected classes"),
         ((model, tags, x[:0], y[:0]), "one or more inputs"),
+        ((model, tags, {"input": x}, y), "inputs are a dictionary, expected a tensor, or a tuple"),
         ((model, tags, [1, 2], y), "expected a tensor, a tuple"),
         ((model, tags, x[:, :5], y), "."),
         ((model, {"9": tags["0"]}, x, y), "tags of a layer '9'"),

@@ -159,6 +159,10 @@ def _share(is_right: Tensor) -> float:
 
 def _check_data(model: nn.Module, inputs: Any, targets: Any) -> tuple[tuple[Any, ...], Tensor]:
     """Return the arguments of the forward pass on the model's device, and targets on the CPU."""
+    if isinstance(inputs, Mapping):
+        raise InputError(
+            "inputs are a dictionary, expected a tensor, or a tuple of the arguments in their order"
+        )
     arguments = check_example_inputs(inputs)
     sizes = {len(x) for x in arguments if isinstance(x, Tensor) and x.ndim}
     try:

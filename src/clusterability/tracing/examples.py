@@ -45,6 +45,8 @@ def check_example_inputs(inputs: Any) -> tuple[Any, ...]:
         InputError: if it holds no tensor.
     """
     given = (inputs,) if isinstance(inputs, Tensor) else inputs
+    if isinstance(given, tuple) and len(given) == 1 and isinstance(given[0], Named):
+        return given
     leaves = _pytree.tree_leaves(dict(given) if isinstance(given, Mapping) else given)
     if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
         given = (Named(given),)
