@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from clusterability.arguments import find_device, number, one_of, some_of, whole, yes_or_no
+from clusterability.arguments import (
+    eigenvalue_indices,
+    find_device,
+    number,
+    one_of,
+    some_of,
+    whole,
+    yes_or_no,
+)
 from clusterability.errors import InputError
 
 
@@ -119,3 +127,11 @@ def test_cuda_without_a_gpu_is_refused(monkeypatch):
 def test_a_gpu_is_used_if_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert [find_device(name).type for name in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
+
+
+def test_indices_of_eigenvalues_in_arrays():
+    assert eigenvalue_indices("eigenvalues", np.arange(2, 5)) == (2, 3, 4)
+    assert eigenvalue_indices("eigenvalues", torch.tensor([3, 2])) == (2, 3)
+    for value in (np.array(3), torch.tensor(3), np.array([[2, 3]]), np.array([2.0]), np.array([])):
+        with pytest.raises(InputError, match="eigenvalues is"):
+            eigenvalue_indices("eigenvalues", value)

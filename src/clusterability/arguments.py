@@ -87,6 +87,8 @@ def eigenvalue_indices(name: str, value: Any) -> tuple[int, ...]:
     >>> eigenvalue_indices("eigenvalues", range(2, 5))
     (2, 3, 4)
     """
+    if hasattr(value, "tolist"):  # arrays and tensors
+        value = value.tolist()
     if isinstance(value, str) or not isinstance(value, Collection) or not value:
         raise InputError(f"{name} is {described(value)}, expected indices such as (2, 3, 4)")
     indices = sorted(whole(name, index, 1) for index in value)

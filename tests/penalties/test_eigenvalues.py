@@ -298,3 +298,28 @@ def test_compiled_steps_are_those_of_tensors(dtype):
         squares = [found.rows.square().sum(-2) for found in (first, second)]
         assert torch.allclose(*squares, atol=20 * tolerance, rtol=20 * tolerance), step
         kernels = [(k + 0.01 * k.square()).clamp_max(1) for k in kernels]
+
+
+def test_neurons_that_come_alive_are_followed():
+    """A start that is 0 in a part of the graph would stay so for ever."""
+    whole = NeuronGraph.chain(
+        [torch.block_diag(torch.rand(9, 9), torch.rand(9, 9)).double() for _ in range(3)]
+    )
+    asleep = [replace(block, strengths=block.strengths.clone()) for block in whole.blocks]
+    for block in asleep:
+        block.strengths[9:, 9:] = 0
+    follower = Follower(4, dense_side=0)
+    follower(replace(whole, blocks=tuple(asleep)))
+    found = follower(whole).values
+    torch.testing.assert_close(found, eigenvalues(whole)[1:4], atol=1e-6, rtol=0)
+
+
+def test_strengths_whose_sum_overflows_are_no_numbers():
+    graph = random_chain((40, 30, 30), dtype=torch.float)
+    huge = graph.with_flat_strengths(graph.flat_strengths() * 1e36)
+    assert bool(Follower(3, dense_side=0)(huge).values.isnan().all())
+    stacked = graph.with_flat_strengths(
+        torch.stack([graph.flat_strengths() * s for s in (1, 1e36)])
+    )
+    values = Follower(3, dense_side=0)(stacked).values
+    torch.testing.assert_close(values[0].double(), eigenvalues(graph)[1:3], atol=1e-5, rtol=0)

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from clusterability import balance_, normalize_
+from clusterability.errors import InputError
 from clusterability.promoting import HiddenScales
 from clusterability.promoting.chain import Chain
 
@@ -102,3 +104,29 @@ def test_autograd_sees_the_change():
     scales.normalize_()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+@pytest.mark.parametrize("is_chain", [True, False])
+def test_squares_that_overflow(is_chain):
+    model = mlp() if is_chain else nn.Sequential(*mlp(), nn.BatchNorm1d(4)).eval()
+    with torch.no_grad():
+        model[2].weight.mul_(1e20)
+        model[2].bias.mul_(1e20)
+    scales, x = HiddenScales(model), torch.randn(9, 7)
+    before = [parameter.clone() for parameter in model.parameters()]
+    if is_chain:
+        expected = model(x)
+        scales.normalize_()
+        torch.testing.assert_close(model(x), expected)
+        return
+    with pytest.raises(InputError, match="norms overflow"):
+        scales.normalize_()
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_arguments_by_name():
+    model, x = mlp(), torch.randn(9, 7)
+    expected = model(x)
+    normalize_(model, example_inputs={"input": x})
+    balance_(model, example_inputs={"input": x})
+    torch.testing.assert_close(model(x), expected)

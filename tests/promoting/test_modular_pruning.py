@@ -194,6 +194,34 @@ def test_bad_input():
         {},
         {"progress": 0.1, "masks": {}},
         {"progress": 0.1, "masks": {"0.weight": 1}},
+        {"progress": 0.1, "masks": {name: 2 * mask for name, mask in pruning.masks.items()}},
     ):
         with pytest.raises(InputError, match=r"expected the state_dict\(\)"):
             pruning.load_state_dict(state)
+    with pytest.raises(InputError, match="progress is 5"):
+        pruning.load_state_dict({**pruning.state_dict(), "progress": 5})
+
+
+def test_weights_that_torch_has_masked_are_among_the_zeros():
+    model = mlp()
+    for layer in (model[0], model[2]):
+        prune.random_unstructured(layer, "weight", 0.5)
+    pruning = ModularPruning(model, cluster_tags(model, 3), final_sparsity=0.85)
+    pruning.step(1)
+    for name, share in pruning.final_sparsities.items():
+        layer = model[int(name[0])]
+        acting = (
+            layer.weight_orig * layer.weight_mask if hasattr(layer, "weight_mask") else layer.weight
+        )
+        assert int((acting == 0).sum()) == round(share * acting.numel())
+
+
+def test_half_precision():
+    for dtype in (torch.float16, torch.bfloat16):
+        model = mlp().to(dtype)
+        pruning = ModularPruning(model, cluster_tags(model, 3), final_sparsity=0.85)
+        pruning.step(1)
+        for name, share in pruning.final_sparsities.items():
+            weight = model.get_parameter(name)
+            assert weight.dtype == dtype
+            assert int((weight == 0).sum()) == round(share * weight.numel())

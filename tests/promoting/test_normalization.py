@@ -262,6 +262,26 @@ def test_the_trace_is_used_again():
     torch.testing.assert_close(square, torch.full_like(square, 2.0))
 
 
+@pytest.mark.parametrize("which", [slice(None), slice(2)])
+def test_neurons_that_are_returned_beside_others_are_left_alone(which):
+    class Deep(nn.Module):
+        shape = (4,)
+
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 5), nn.Linear(5, 6), nn.Linear(6, 2)
+
+        def forward(self, x):
+            h = torch.relu(self.a(x))
+            return torch.cat([self.c(torch.relu(self.b(h))), 2 * h[:, which].mean(1)[:, None]], 1)
+
+    for change in (balance_, normalize_):
+        model = made(Deep)
+        before = model.b.weight.clone()
+        same_function(model, change, torch.float64)
+        assert not torch.equal(model.b.weight, before)
+
+
 def test_neurons_that_are_returned_are_left_alone():
     class Both(nn.Module):
         shape = (4,)
@@ -298,6 +318,8 @@ BETWEEN = {
     "inverse": (lambda h, _: 1 / (h + 0), "aten"),
     "constant": (lambda h, _: h + 1, "aten.add .*adds a constant"),
     "input": (lambda h, x: h + x, "aten.add .*adds the network's input"),
+    "mean": (lambda h, _: h - h.mean(1, keepdim=True), "aten.sub .*adds one number to many"),
+    "sum": (lambda h, _: h + h.sum(1)[:, None].expand(-1, 4), "aten.add .*one number to many"),
     "softmax": (lambda h, _: h.softmax(1), "aten.softmax"),
     "integers": (lambda h, _: h.int().float(), "aten"),
     "padding": (lambda h, _: nn.functional.pad(h, (0, 0), value=1.0), "aten.pad"),
@@ -326,6 +348,31 @@ def test_a_batch_norm_without_a_weight_is_refused():
 def test_a_skip_with_one_scale_is_refused_by_normalize_only():
     with pytest.raises(InputError, match=r"a skip connection gives .* one scale.* use balance_"):
         normalize_(made(Residual), input_shape=Residual.shape)
+
+
+class DenseResidual(nn.Module):
+    """A skip over two of four linear layers, each of which reads what the one before gives."""
+
+    shape = (5,)
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Linear(5, 6), nn.Linear(6, 3)
+        self.fall, self.rise = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        return self.head(torch.relu(x + self.rise(torch.relu(self.fall(x)))))
+
+
+def test_a_skip_over_linear_layers_is_no_chain():
+    model = made(DenseResidual)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(InputError, match=r"a skip connection gives .* one scale"):
+        normalize_(model)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    same_function(model, balance_, torch.float64)
 
 
 def test_a_neuron_read_with_and_without_batch_norm_is_refused():
@@ -370,8 +417,11 @@ def test_nan_is_refused(name):
 
 
 def test_bad_arguments():
-    with pytest.raises(InputError, match="target is 0, expected a number above 0"):
+    with pytest.raises(InputError, match=r"target is 0, expected a number of at least 1e-30"):
         normalize_(mlp(), target=0)
+    for target in (1e-300, 1e300):
+        with pytest.raises(InputError, match=r"target is 1e"):
+            normalize_(mlp(), target=target)
     with pytest.raises(InputError, match="with_bias is 1, expected True or False"):
         normalize_(mlp(), with_bias=1)
 

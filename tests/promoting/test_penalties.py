@@ -256,7 +256,18 @@ def test_bad_input():
 
 def test_a_bad_state():
     penalty = EigenvaluePenalty(mlp())
-    for state in (3, {}, {"n_calls": 1}):
+    penalty = EigenvaluePenalty(nn.Sequential(nn.Linear(40, 40), nn.Linear(40, 9)), every=2)
+    penalty()
+    good = penalty.state_dict()
+    start = good["start"]
+    starts = [
+        *(3, {}, {**start, "half": 7}, {**start, "rows": None}, {**start, "values": None}),
+        *({**start, "rows": start["rows"] * torch.nan}, {**start, "values": torch.zeros(3)}),
+    ]
+    others = [{"value": 1.0}, {"value": torch.zeros(3)}, {"gradients": None}]
+    others += [{"gradients": {"0.weight": 3}}]
+    bad = [{**good, "start": start} for start in starts] + [{**good, **other} for other in others]
+    for state in (3, {}, {"n_calls": 1}, *bad):
         with pytest.raises(InputError, match="expected the entries"):
             penalty.load_state_dict(state)
 

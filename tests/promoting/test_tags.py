@@ -1,11 +1,22 @@
 """Tags that are drawn are balanced; tags that are given fit, or are refused."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from clusterability import InputError, cluster_tags, clusterable_init_, measure, toy
+from clusterability import (
+    EigenvaluePenalty,
+    InputError,
+    balance_,
+    cluster_tags,
+    clusterable_init_,
+    measure,
+    normalize_,
+    toy,
+)
 from clusterability.report.labels import labels_csv
 from clusterability.training import build
 
@@ -109,12 +120,28 @@ def test_labels_of_a_result_and_of_its_files(tmp_path):
         (np.arange(7), "hidden", "expected 53 whole numbers, one for each neuron"),
         ("labels.txt", "hidden", "is no file of labels"),
         ("nothing.csv", "hidden", "there is no file 'nothing.csv'"),
+        ({"0": torch.arange(13) * 10**11}, "hidden", "clusters, but the network has 53 neurons"),
         (None, "hidden", "the labels are None, expected 53 whole numbers"),
     ],
 )
 def test_bad_input(clusters, layers, message):
     with pytest.raises(InputError, match=message):
         cluster_tags(MODEL, clusters, layers)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "labels.json")
+    with pytest.raises(InputError, match="is no regular file"):
+        cluster_tags(MODEL, tmp_path / "labels.json")
+
+
+@pytest.mark.parametrize("model", [None, "model.pt", nn.Linear, {}])
+@pytest.mark.parametrize(
+    "function", [cluster_tags, clusterable_init_, normalize_, balance_, EigenvaluePenalty]
+)
+def test_what_is_no_module_is_refused(function, model):
+    with pytest.raises(InputError, match=r"model is .*, expected a torch\.nn\.Module"):
+        function(model)
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def test_the_model_is_as_before_whatever_happens(n_calls, error):
     failing = nn.Sequential(*model, stop_at(n_calls, error))
     modes = [part.training for part in failing.modules()]
     before, random = state(failing), torch.get_rng_state()
-    with pytest.raises(type(error)):
+    with pytest.raises((type(error), InputError)):
         validate_clusters(failing, tags, x, y, batch_size=7)
     after = state(failing)
     assert all(torch.equal(value, after[name]) for name, value in before.items())
@@ -308,6 +308,17 @@ def shared():
     return nn.Sequential(nn.Linear(12, 5), nn.ReLU(), linear, nn.ReLU(), linear)
 
 
+class Uncalled(nn.Module):
+    """A module's weight that is used without a call of the module."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(12, 6), nn.Linear(6, 6), nn.Linear(6, 5)
+
+    def forward(self, x):
+        return self.third(nn.functional.linear(self.first(x).relu(), self.second.weight).relu())
+
+
 class Bare(nn.Module):
     def __init__(self):
         super().__init__()
@@ -327,13 +338,16 @@ def test_bad_input():
         ((model, tags, x, y - 1), "targets hold the class -1"),
         ((model, tags, x, "abc"), "expected the class of each|expected classes"),
         ((model, tags, x[:0], y[:0]), "one or more inputs"),
-        ((model, tags, [1, 2], y), "expected a tensor or a tuple"),
+        ((model, tags, {"input": x}, y), "inputs are a dictionary, expected a tensor, or a tuple"),
+        ((model, tags, [1, 2], y), "expected a tensor, a tuple"),
         ((model, tags, x[:, :5], y), "."),
         ((model, {"9": tags["0"]}, x, y), "tags of a layer '9'"),
         ((model, torch.arange(4), x, y), "expected 34 whole numbers"),
         ((3, tags, x, y), "expected a torch.nn.Module"),
         ((nn.Sequential(*model, nn.Flatten(0)), tags, x, y), "expected \\(n_inputs, n_classes\\)"),
         ((shared(), torch.arange(22) % 2, x, y), "used in several places"),
+        ((model, tags, x.long(), y), "cannot be run on the inputs .* check their shape and type"),
+        ((Uncalled(), torch.arange(29) % 2, x, y), "'second.weight' is used without a call of its"),
         ((Bare(), torch.arange(23) % 2, x, y), "'matrix' is not the weight of a torch.nn.Linear"),
     ]
     for arguments, message in bad:
@@ -342,3 +356,9 @@ def test_bad_input():
     for name, value in (("n_permutations", -1), ("seed", -1), ("batch_size", 0), ("n_lesioned", 0)):
         with pytest.raises(InputError, match=f"{name} is {value}"):
             validate_clusters(model, tags, x, y, **{name: value})
+
+
+def test_numbers_of_numpy():
+    (x, y), one = data(), np.int64(1)
+    report = validate_clusters(mlp(), torch.arange(34) % 3, x, y, n_permutations=one, seed=one)
+    assert ClusterValidation.from_json(report.to_json()) == report

@@ -74,13 +74,21 @@ def ties(graph: NeuronGraph) -> Ties:
     return make_ties(graph, group(joined, graph.n_neurons))
 
 
-def make_ties(graph: NeuronGraph, groups: NDArray[np.int64]) -> Ties:
-    """Return ties of these groups, one a neuron; those of inputs and outputs are fixed."""
+def make_ties(
+    graph: NeuronGraph, groups: NDArray[np.int64], fixed: NDArray[np.int64] | None = None
+) -> Ties:
+    """Return ties of these groups, one a neuron; those of inputs and outputs are fixed.
+
+    Args:
+        graph: of the neurons.
+        groups: (n_neurons,).
+        fixed: further groups whose factor is 1.
+    """
     sources = {block.source for block in graph.blocks}
     targets = {block.target for block in graph.blocks}
     layer_of = np.repeat(np.arange(len(graph.layers)), graph.layer_sizes)
     hidden = np.isin(layer_of, list(sources & targets))
-    free = ~np.isin(groups, groups[~hidden])
+    free = ~np.isin(groups, groups[~hidden] if fixed is None else [*groups[~hidden], *fixed])
     numbered = np.full(groups.size, -1)
     numbered[free] = np.unique(groups[free], return_inverse=True)[1].reshape(-1)
     return Ties(torch.from_numpy(numbered), _bundles(graph, numbered, layer_of))

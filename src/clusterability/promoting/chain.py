@@ -148,6 +148,14 @@ def _normalize_rows(  # type: ignore[no-untyped-def]
             if has_bias and with_bias:
                 total += bias[run, j] * bias[run, j]
             size = np.sqrt(total) / target
+            if not size < np.inf:  # the squares overflow, the norm may not
+                wide = np.float64(0)
+                for i in range(n_in):
+                    wide += (np.float64(row[i]) * factors[i]) ** 2
+                wide *= squares[run]
+                if has_bias and with_bias:
+                    wide += np.float64(bias[run, j]) ** 2
+                size = kernel.dtype.type(np.sqrt(wide) / target)
             inverse = one / size if size > 0 else one
             for i in range(n_in):
                 row[i] *= factors[i] * inverse

@@ -69,6 +69,11 @@ def checked(source: Mapping[Any, Any], wiring: Wiring) -> dict[str, Tensor]:
         tags[name] = found
     if not tags or most_tags(tags) < 2:
         raise InputError("the tags name fewer than two clusters; expected 0, 1, ... by layer")
+    if most_tags(tags) > sum(sizes.values()):
+        raise InputError(
+            f"the tags name {most_tags(tags)} clusters, but the network has {sum(sizes.values())} "
+            "neurons; number the clusters 0, 1, ..."
+        )
     return tags
 
 

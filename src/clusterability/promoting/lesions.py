@@ -27,7 +27,7 @@ from clusterability.promoting.parameters import (
     tags_of_weight,
 )
 from clusterability.promoting.tags import Ends, whole_wiring
-from clusterability.shown import quoted
+from clusterability.shown import quoted, shown
 from clusterability.tracing.effective import effective_parameter
 from clusterability.tracing.exporting import check_traceable, evaluating_copy
 from clusterability.tracing.naming import split_name
@@ -144,9 +144,19 @@ class Subject:
         ]
         try:
             sizes = [self._checked(y).shape for y in self._forward()]
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            reason = shown(str(error).partition("\n")[0], 160)
+            raise InputError(
+                f"the network cannot be run on the inputs ({reason}); check their shape and type"
+            ) from None
         finally:
             for handle in handles:
                 handle.remove()
+        for name in found.keys() - sums.keys():
+            raise InputError(
+                f"{quoted(name)} is used without a call of its module, so that what it reads "
+                "cannot be taken out; call the module"
+            )
         n_samples = sum(size[0] for size in sizes)
         self._readers = [
             _Reader(module, neurons, sums[name] / n_samples)

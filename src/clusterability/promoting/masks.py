@@ -62,6 +62,8 @@ def prune(
     if not 0 <= sparsity < 1:
         raise InputError(f"sparsity is {sparsity}, expected at least 0 and below 1")
     magnitudes = weights.detach().abs().flatten(1)
+    if magnitudes.dtype == torch.bfloat16:  # NumPy has no such numbers
+        magnitudes = magnitudes.float()
     n_pruned = [round(sparsity * magnitudes.shape[1])] * len(magnitudes)
     if first is not None:
         magnitudes = magnitudes.clone()

@@ -83,6 +83,7 @@ class ModularPruning:
         self._model = unwrapped(model)
         inputs = inputs_to_trace(self._model, example_inputs, input_shape)
         wiring, parameters = whole_wiring(self._model, inputs)
+        self._parameters = parameters
         wiring.check(parameters)
         check_not_shared(self._model, wiring)
         known = known_tags(tags, wiring)
@@ -145,7 +146,8 @@ class ModularPruning:
             if not bool(own.isfinite().all()):
                 raise InputError(f"{quoted(name)} holds NaN or infinite weights; train with less")
             first = None if where is None else where.to(own.device)[None]
-            kept = prune((own * self.masks[name].to(own))[None], sparsity, first, emptied(progress))
+            acting = self._parameters[name] * self.masks[name].to(own)  # a mask of torch's acts too
+            kept = prune(acting[None], sparsity, first, emptied(progress))
             self.masks[name] = kept[0]
         self._progress = progress
         self.apply_()
@@ -172,7 +174,9 @@ class ModularPruning:
             not isinstance(masks, Mapping)
             or set(masks) != set(self.masks)
             or any(
-                not isinstance(mask, Tensor) or mask.shape != self.masks[name].shape
+                not isinstance(mask, Tensor)
+                or mask.shape != self.masks[name].shape
+                or not bool(((mask == 0) | (mask == 1)).all())
                 for name, mask in masks.items()
             )
         ):
@@ -180,7 +184,7 @@ class ModularPruning:
                 f"the state is {described(state)}, expected the state_dict() of a ModularPruning "
                 "of this module"
             )
-        self._progress = number("progress", state.get("progress"), -1.0)
+        self._progress = number("progress", state.get("progress"), -1.0, below=1 + 1e-9)
         self.masks = {name: mask.clone() for name, mask in masks.items()}
 
     def _n_zeros(self, name: str, progress: float) -> int:

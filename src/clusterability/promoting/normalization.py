@@ -52,7 +52,7 @@ def normalize_(
     >>> round(model[0].weight.flatten(1).norm(dim=1).max().item(), 4)
     1.4142
     """
-    target = number("target", target, above=True)
+    target = number("target", target, 1e-30, below=1e30)
     with_bias = yes_or_no("with_bias", with_bias)
     inputs = inputs_to_trace(model, example_inputs, input_shape)
     HiddenScales(model, inputs).normalize_(target, with_bias=with_bias)

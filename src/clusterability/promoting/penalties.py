@@ -106,7 +106,7 @@ class EigenvaluePenalty:
             InputError: if it is no such state.
         """
         expected = self.state_dict()
-        if not isinstance(state, Mapping) or set(state) != set(expected):
+        if not isinstance(state, Mapping) or set(state) != set(expected) or not _is_state(state):
             raise InputError(
                 f"the penalty's state is {described(state)}, expected the entries "
                 f"{listed(list(expected))} of its state_dict()"
@@ -157,6 +157,28 @@ class EigenvaluePenalty:
         found = torch.autograd.grad(value, tuple(trained.values()), allow_unused=True)
         gradients = zip(trained, found, strict=True)
         return _KeptGradient(value.detach(), {n: g for n, g in gradients if g is not None})
+
+
+def _is_state(state: Mapping[str, Any]) -> bool:
+    """Whether the entries of a state are of the kinds that they should be."""
+    start, value, gradients = state["start"], state["value"], state["gradients"]
+    has_start = start is None or (
+        isinstance(start, Mapping)
+        and set(start) == set(Start._fields)
+        and start["half"] in (0, 1)
+        and all(_is_finite(start[name]) for name in ("rows", "values"))
+        and start["rows"].shape[:-1] == start["values"].shape
+    )
+    return (
+        has_start
+        and (value is None or (_is_finite(value) and value.ndim == 0))
+        and isinstance(gradients, Mapping)
+        and all(isinstance(gradient, Tensor) for gradient in gradients.values())
+    )
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Tensor) and bool(value.isfinite().all())
 
 
 class _KeptGradient(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,11 +78,16 @@ class Places:
         ]
         self.groups = group(np.concatenate(pairs, axis=1), self.n)
 
-    def ties(self) -> Ties:
-        """Return the groups of the neurons; refuse one that a batch norm reads beside a weight."""
+    def ties(self, returned: Mapping[str, Sequence[int]]) -> Ties:
+        """Return the groups of the neurons; refuse one that a batch norm reads beside a weight.
+
+        Args:
+            returned: outputs of weights that the network returns, whose scale is given.
+        """
         n_neurons = int(self.offsets[-1])
         graph = self.wiring.strengths(Effective(self.model))
-        tied = make_ties(graph, self.groups[:n_neurons])
+        groups = self.groups[:n_neurons]
+        tied = make_ties(graph, groups, groups[self._neurons_of(returned)])
         free = set(self.groups[:n_neurons][(tied.groups >= 0).numpy()].tolist())
         for place, name in self._pinned.items():
             if int(self.groups[place]) in free:
@@ -91,6 +97,19 @@ class Places:
                     "network as it is"
                 )
         return tied
+
+    def _neurons_of(self, outputs: Mapping[str, Sequence[int]]) -> NDArray[np.int64]:
+        """Return the neurons at which these outputs of weights arrive."""
+        found = [np.empty(0, np.int64)]
+        for connection in self.wiring.connections:
+            chosen = outputs.get(connection.weight.name, ())
+            n_outputs = parameter_sizes(self.model, connection.weight)[1]
+            n_target = self.wiring.layers[connection.target].n_neurons
+            for route in connection.routes:
+                here = np.isin(picks(route.channels, n_outputs).numpy(), chosen)
+                neurons = picks(route.neurons, n_target).numpy()[here]
+                found.append(int(self.offsets[connection.target]) + neurons)
+        return np.concatenate(found)
 
     def scaled(self, tied: Ties, facts: Homogeneity) -> tuple[list[Scaled], list[Norm]]:
         """Return the weights and batch norms with the groups of their inputs and outputs."""

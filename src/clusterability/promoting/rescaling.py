@@ -23,6 +23,7 @@ from clusterability.tracing.assembling import assemble
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.homogeneity import Homogeneity, homogeneity
 from clusterability.tracing.modules import Effective, unwrapped, walked_program
+from clusterability.tracing.outputs import returned_channels
 from clusterability.wiring import Wiring
 from clusterability.wiring.kernels import l2
 from clusterability.wiring.parameters import widen
@@ -59,7 +60,8 @@ class HiddenScales:
         check_not_shared(model, self._wiring)
         _check_homogeneous(self._wiring, facts)
         places = Places(model, self._wiring)
-        self._ties = places.ties()
+        returned = returned_channels(walked.outputs)
+        self._ties = places.ties({walked.operations[i].weight.name: c for i, c in returned.items()})
         self._weights, self._norms = places.scaled(self._ties, facts)
         self._own = _own_parameters(model, self._weights, self._norms, facts)
         self._order: list[tuple[Tensor, list[int]]] | None = None
@@ -96,6 +98,10 @@ class HiddenScales:
                 self._add_norm(total, norm, factors, with_bias)
             ready = here & (total > 0)
             factors = torch.where(ready, target / total.sqrt(), factors)
+        if not bool((factors > 0).all()):  # their squares overflow
+            raise InputError(
+                "weights are so large or so unequal that their norms overflow; scale them down"
+            )
         self.apply_(factors[:-1])
 
     @torch.no_grad()
@@ -238,17 +244,19 @@ def _own_parameters(
 
 def _are_chained(weights: Sequence[Scaled], own: Mapping[str, Tensor]) -> bool:
     """Whether each weight is a matrix that reads every output of the one before, in order."""
+    made = torch.cat([scaled.outputs for scaled in weights])
+    hidden = made[made >= 0]
     return (
         all(
             own[scaled.weight.name].ndim == 2 and scaled.weight.layout == "out-in"
             for scaled in weights
         )
         and all(
-            torch.equal(before.outputs, after.inputs)
-            and bool((before.outputs >= 0).all())
-            and bool((before.outputs.sort().values.diff() > 0).all())
+            torch.equal(before.outputs, after.inputs) and bool((before.outputs >= 0).all())
             for before, after in pairwise(weights)
         )
+        # A skip connection gives outputs of several weights one scale.
+        and len(torch.unique(hidden)) == len(hidden)
         and not weights[0].scales_inputs
         and not weights[-1].scales_outputs
     )

@@ -68,7 +68,8 @@ def validate_clusters(
     (1.0, (0.0, 1.0, 0.0, 0.0))
     """
     n_permutations = whole("n_permutations", n_permutations, 0, 10**6)
-    rng = np.random.default_rng(whole("seed", seed, 0))
+    seed = whole("seed", seed, 0)
+    rng = np.random.default_rng(seed)
     batch_size = whole("batch_size", batch_size, 1)
     n_lesioned = None if n_lesioned is None else whole("n_lesioned", n_lesioned, 1)
     if not isinstance(model, nn.Module):
@@ -158,6 +159,10 @@ def _share(is_right: Tensor) -> float:
 
 def _check_data(model: nn.Module, inputs: Any, targets: Any) -> tuple[tuple[Any, ...], Tensor]:
     """Return the arguments of the forward pass on the model's device, and targets on the CPU."""
+    if isinstance(inputs, Mapping):
+        raise InputError(
+            "inputs are a dictionary, expected a tensor, or a tuple of the arguments in their order"
+        )
     arguments = check_example_inputs(inputs)
     sizes = {len(x) for x in arguments if isinstance(x, Tensor) and x.ndim}
     try:

@@ -104,7 +104,7 @@ class Follower:
         degrees = fast_degrees(graph) if degrees is None else degrees
         if bool(torch.isfinite(degrees.sum())):
             return self._solve(graph, degrees)
-        finite = torch.isfinite(degrees).all(-1)
+        finite = torch.isfinite(degrees.sum(-1))
         graph = _without(graph, ~finite)
         found = self._solve(graph, graph.degrees())
         bad = torch.where(finite, 0.0, torch.nan).to(degrees.dtype)
@@ -140,7 +140,7 @@ class Follower:
     def _iterate(self, matrix: _NormalizedMatrix, n_wanted: int, n_vectors: int) -> _Step:
         """Iterate until the eigenvalues stay."""
         start, is_cold = self.start, False
-        if start is None or start.rows.shape != matrix.row_shape(n_vectors, start.half):
+        if start is None or not matrix.can_start(start, n_vectors):
             start, is_cold = matrix.random_start(n_vectors), True
         converged = CONVERGED if start.rows.dtype == torch.float32 else 1e-12
         for i in range(COLD_ITERATIONS):
@@ -237,6 +237,14 @@ class _NormalizedMatrix:
     def row_shape(self, n_vectors: int, half: int) -> tuple[int, ...]:
         """Return the shape of the rows from which an iteration starts."""
         return (*self._graph.batch_shape, n_vectors, self._halves.sizes[half])
+
+    def can_start(self, start: Start, n_vectors: int) -> bool:
+        """Whether a start fits, and is not 0 at a neuron that has strength by now."""
+        if start.rows.shape != self.row_shape(n_vectors, start.half):
+            return False
+        has_strength = self._roots[start.half][..., 0, :] > 0
+        is_reached = start.rows.any(-2).to(has_strength.device)
+        return not bool((has_strength & ~is_reached).any())
 
     def random_start(self, n_vectors: int) -> Start:
         """Return a start in the first half, the same for each graph of a batch and each device."""

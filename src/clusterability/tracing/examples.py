@@ -45,6 +45,8 @@ def check_example_inputs(inputs: Any) -> tuple[Any, ...]:
         InputError: if it holds no tensor.
     """
     given = (inputs,) if isinstance(inputs, Tensor) else inputs
+    if isinstance(given, tuple) and len(given) == 1 and isinstance(given[0], Named):
+        return given
     leaves = _pytree.tree_leaves(dict(given) if isinstance(given, Mapping) else given)
     if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
         given = (Named(given),)
@@ -101,6 +103,8 @@ def inputs_to_trace(
     Raises:
         InputError: if one cannot be used, or both are given.
     """
+    if not isinstance(module, nn.Module):
+        raise InputError(f"model is {described(module)}, expected a torch.nn.Module")
     inputs, shape = check_inputs(example_inputs, input_shape)
     return inputs if shape is None else inputs_of_shape(module, shape)
 

@@ -212,7 +212,16 @@ def _after_sum(node: fx.Node, arguments: dict[str, Any], flows: list[_Flow], flo
         return _stopped(flow, node, "adds a constant")
     if flow.hidden and flow.image:
         return _stopped(flow, node, "adds the network's input, whose scale is given")
+    if len(flows) > 1 and _shape(node.args[0]) != _shape(other):
+        return _stopped(flow, node, "adds one number to many neurons, whose scales differ")
     return flow
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    """Return the shape of a tensor before it is expanded."""
+    while operation_name(node) in (*_SAME, "aten.expand"):
+        node = node.all_input_nodes[0]
+    return tuple(node.meta["val"].shape)
 
 
 def _stopped(flow: _Flow, node: fx.Node, why: str) -> _Flow:

@@ -38,6 +38,15 @@ def new_outputs(outputs: Iterable[Value], readings: Sequence[Reading]) -> list[R
     return kept
 
 
+def returned_channels(outputs: Iterable[Value]) -> dict[int, list[int]]:
+    """Return which outputs of each operation arrive at the network's outputs."""
+    found: dict[int, set[int]] = {}
+    for reading in filter(None, map(read_output, outputs)):
+        for operation, channel in set().union(*_sources(reading)):
+            found.setdefault(operation, set()).add(channel)
+    return {operation: sorted(channels) for operation, channels in found.items()}
+
+
 def _sources(reading: Reading) -> list[Sources]:
     """Return what arrives at each neuron."""
     found: list[set[tuple[int, int]]] = [set() for _ in range(len(reading.segments))]
