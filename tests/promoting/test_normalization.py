@@ -300,12 +300,6 @@ def test_neurons_that_are_returned_are_left_alone():
     assert all(torch.equal(w, before[name]) for name, w in model.state_dict().items())
 
 
-def test_a_batch_norm_without_a_weight_is_refused():
-    model = Stack((5,), nn.Linear(5, 8), nn.BatchNorm1d(8, affine=False), nn.Linear(8, 3))
-    with pytest.raises(InputError, match=r"layer '0' .*affine=False"):
-        balance_(model)
-
-
 def test_a_skip_with_one_scale_is_refused_by_normalize_only():
     with pytest.raises(InputError, match=r"a skip connection gives .* one scale.* use balance_"):
         normalize_(made(Residual), input_shape=Residual.shape)

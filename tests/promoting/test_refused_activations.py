@@ -1,5 +1,7 @@
 """What normalize_ and balance_ refuse, since it lies between a hidden neuron and what reads it."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -45,3 +47,9 @@ def test_what_would_change_the_function_is_refused(name, change):
         change(model)
     assert "\n" not in str(error.value)
     assert all(torch.equal(w, before[key]) for key, w in model.state_dict().items())
+
+
+def test_a_batch_norm_without_a_weight_is_refused():
+    model = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8, affine=False), nn.Linear(8, 3))
+    with pytest.raises(InputError, match=r"layer '0' .*affine=False"):
+        balance_(model)
