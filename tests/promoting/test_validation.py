@@ -1,6 +1,7 @@
 """Against a twin that computes layer by layer; and the model stays as it is, whatever happens."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -301,6 +302,9 @@ def test_text_and_json():
     for wrong in ("", "3", "{}", report.to_json().replace('"falls"', '"fells"')):
         with pytest.raises(InputError, match="is no validation of clusters"):
             ClusterValidation.from_json(wrong)
+    for name, value in (("n_cut", "x"), ("n_inputs", None), ("seed", -1)):
+        with pytest.raises(InputError, match=f"{name} is .*expected a whole number"):
+            ClusterValidation.from_json(json.dumps(report.to_dict() | {name: value}))
 
 
 def shared():

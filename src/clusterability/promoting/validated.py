@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clusterability.arguments import whole
 from clusterability.display.tables import align
 from clusterability.errors import InputError
 from clusterability.result import NullDistribution
@@ -163,6 +164,8 @@ class ClusterValidation:
             data["notes"] = tuple(map(str, data["notes"]))
             for name in ("accuracy", "accuracy_cut", "accuracy_folded"):
                 data[name] = float(data[name])
+            for name in ("n_cut", "n_inputs", "n_lesioned", "seed"):
+                data[name] = whole(name, data[name], 0)
             return cls(**data)
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise InputError(f"the JSON is no validation of clusters: {error!r}") from None
