@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Importing Keras takes seconds.
 KERAS := tests/reading/keras tests/tracing/test_same_network.py
 
-.PHONY: demo check test quick-tests all-tests lint docs generate format clean
+.PHONY: demo check test compiled quick-tests all-tests lint docs generate format clean
 
 demo: $(VENV)/.installed
 	mkdir -p demo-output
@@ -35,10 +35,14 @@ test: $(VENV)/.installed-dev
 # Neighbouring tests go to the same process, where they share what a module's tests have in common.
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
-quick-tests: $(VENV)/.installed-dev
+# The inner loops are compiled once, while mypy runs, and not in each test process.
+compiled: $(VENV)/.installed-dev
+	$(BIN)/clusterability measure example:fashion-mnist-mlp --shuffles 1 > /dev/null
+
+quick-tests: compiled
 	$(PYTEST) -m "not slow" $(KERAS:%=--ignore=%)
 
-all-tests: $(VENV)/.installed-dev
+all-tests: compiled
 	$(PYTEST)
 
 lint: $(VENV)/.installed-dev

@@ -190,7 +190,10 @@ def test_an_unknown_kernel_norm_is_refused_for_every_network(model):
         ({"include": None}, "^include is None"),
         ({"order": 5}, "^order is 5"),
         ({"kernel_norm": None}, "^kernel_norm is None"),
-        ({"example_inputs": 5}, "^example_inputs is 5, expected a tensor or a tuple of tensors"),
+        (
+            {"example_inputs": 5},
+            "^example_inputs is 5, expected a tensor, a tuple of tensors",
+        ),
         ({"input_shape": 5}, "^input_shape is 5, expected sizes"),
         ({"input_shape": (4, -1)}, "^input_shape holds -1"),
     ],

@@ -78,9 +78,9 @@ class _ClusterPenalty:
 
 
 class GroupLasso(_ClusterPenalty):
-    r"""The group lasso on the blocks of weights between clusters, which shrink as wholes.
+    """The group lasso on the blocks of weights between clusters, which shrink as wholes.
 
-    .. math:: \sum_l \sum_{c \ne c'} \sqrt{n_{lcc'}} \; \|W_{lcc'}\|_F
+    It is the sum over layers l and clusters c != c' of ``sqrt(n_lcc') ||W_lcc'||``.
 
     W_lcc' are the weights of layer l from cluster c to cluster c', n_lcc' their number, which for a
     dense layer is the product of the clusters' neurons. Weights inside a cluster are free. It
@@ -139,9 +139,9 @@ class GroupLasso(_ClusterPenalty):
 
 
 class CrossClusterLoss(_ClusterPenalty):
-    r"""The share of squared weights between clusters, summed over the layers, for comparison.
+    """The share of squared weights between clusters, summed over the layers, for comparison.
 
-    .. math:: \sum_l \left(1 - \frac{\sum_c \|W_{lcc}\|_F^2}{\|W_l\|_F^2}\right)
+    It is the sum over layers l of ``1 - sum_c ||W_lcc||^2 / ||W_l||^2``.
 
     It is no way to get modules that work alone: a share falls as well when the weights inside
     grow, and many small weights between clusters, which it hardly sees, go on carrying the
