@@ -12,11 +12,11 @@ from clusterability import NeuronGraph, measure, neuron_graph
 from clusterability.experiments import plain_pipeline
 from clusterability.sources.names import example
 
-SEEDS = range(10)
+SEEDS = range(5)
 
 
 def compare(graph, n_shuffles, n_clusters=12):
-    """Median n-cuts over ten seeds, and mean n-cuts of shuffles, by both."""
+    """Median n-cuts over five seeds, and mean n-cuts of shuffles, by both."""
     blocks = [block.strengths.numpy() for block in graph.blocks]
     with threadpool_limits(1):
         plain = [plain_pipeline.ncut(blocks, n_clusters, 25, seed) for seed in SEEDS]
