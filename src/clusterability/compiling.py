@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from numba import njit
+from torch import Tensor
+
+
+def can_compile(*tensors: Tensor | None) -> bool:
+    """Whether compiled loops can read these tensors and change them in place; None always can."""
+    return all(
+        tensor is None
+        or (
+            tensor.device.type == "cpu"
+            and tensor.dtype in (torch.float32, torch.float64)
+            and tensor.is_contiguous()
+        )
+        for tensor in tensors
+    )
 
 
 def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:

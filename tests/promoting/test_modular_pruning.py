@@ -225,3 +225,10 @@ def test_half_precision():
             weight = model.get_parameter(name)
             assert weight.dtype == dtype
             assert int((weight == 0).sum()) == round(share * weight.numel())
+
+
+def test_a_first_sparsity_above_the_last_is_refused():
+    model = mlp()
+    tags = cluster_tags(model, 3)
+    with pytest.raises(InputError, match=r"initial_sparsity is 0\.95, above the final_sparsity"):
+        ModularPruning(model, tags, final_sparsity=0.9, initial_sparsity=0.95)

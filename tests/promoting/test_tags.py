@@ -109,7 +109,7 @@ def test_labels_of_a_result_and_of_its_files(tmp_path):
     [
         (1, "hidden", "clusters is 1, expected a whole number of at least 2"),
         (13, "hidden", r"13 clusters, but layer '2' has 12 neurons; pass clusters <= 12"),
-        (3, "inputs", "layers is 'inputs', expected one of hidden, hidden"),
+        (3, "inputs", "layers is 'inputs', expected one of all, hidden, hidden"),
         ({"fc9": torch.zeros(3)}, "hidden", "tags of a layer 'fc9', but the network's are 'input'"),
         ({"0": torch.zeros(13)}, "hidden", "expected 13 whole numbers"),
         ({"0": torch.arange(12)}, "hidden", "expected 13 whole numbers"),

@@ -43,6 +43,18 @@ def test_sheet_draws_all_four_and_the_headline():
     assert "gap after k = 2: 0.100" in said
 
 
+def test_long_headlines_stay_on_the_sheet():
+    result = small_result(null=[0.5, 0.6])
+    settings = replace(
+        result.settings, conventions="published", scaling="canonical", layers="hidden"
+    )
+    result = replace(result, settings=settings, network="a very long name of a network " * 4)
+    figure = sheet(result)
+    figure.draw_without_rendering()
+    for line in figure.texts:
+        assert line.get_window_extent().x1 <= figure.bbox.width
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_same_result_gives_the_same_bytes(tmp_path, suffix):

@@ -157,3 +157,9 @@ def test_more_clusters_than_neurons_are_refused_before_anything_is_written(tmp_p
     with pytest.raises(InputError, match="65 clusters, but layer 'fc1' has 64 neurons"):
         train(spec, data=few_digits(), out=tmp_path, device="cpu")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sparsity_without_room_for_the_clusters_is_refused(tmp_path):
+    spec = small_spec(modular_pruning=True, final_sparsity=0.999)
+    with pytest.raises(InputError, match=r"leaves 4 weights of 'fc2.weight' to 10 clusters"):
+        train(spec, data=few_digits(), out=tmp_path, threads=1)

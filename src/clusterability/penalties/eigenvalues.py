@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clusterability.arguments import eigenvalue_indices
-from clusterability.compiling import compiled
+from clusterability.compiling import can_compile, compiled
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.spectral.degrees import add_sums, can_compile
+from clusterability.spectral.degrees import add_sums
 from clusterability.spectral.following import DENSE_SIDE, Eigenpairs, Follower
 
 

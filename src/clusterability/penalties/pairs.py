@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from clusterability.compiling import can_compile
 from clusterability.penalties.pair_loops import add_products, add_up
 
 
@@ -88,7 +89,7 @@ class Pairs:
 
 
 def _can_loop(kernels: Tensor) -> bool:
-    return kernels.device.type == "cpu" and kernels.ndim == 3 and kernels.is_contiguous()
+    return kernels.ndim == 3 and can_compile(kernels)
 
 
 def _members(tags: Tensor, n_clusters: int) -> Tensor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from clusterability.compiling import compiled
+from clusterability.compiling import can_compile, compiled
 
 TARGET = math.sqrt(2)
 """Norm of the weights into a neuron that He initialization gives."""
@@ -40,22 +40,8 @@ class Chain:
         self._before = [self.kernels[0].new_ones(self.kernels[0][:, 0].shape)]
         self._before += [kernel.new_ones(kernel.shape[:2]) for kernel in self.kernels[:-1]]
         self._views = None
-        if self.can_compile(self.kernels, self.biases):
+        if can_compile(*self.kernels, *self.biases):
             self._views = [self._views_of(i) for i in range(len(self.kernels) - 1)]
-
-    @staticmethod
-    def can_compile(*tensors: Sequence[Tensor | None]) -> bool:
-        """Whether the compiled loop can change these in place."""
-        return all(
-            tensor is None
-            or (
-                tensor.device.type == "cpu"
-                and tensor.dtype in (torch.float32, torch.float64)
-                and tensor.is_contiguous()
-            )
-            for each in tensors
-            for tensor in each
-        )
 
     def _views_of(self, i: int) -> tuple[NDArray[Any], ...]:
         """Return what the compiled loop reads and changes, of one kernel."""

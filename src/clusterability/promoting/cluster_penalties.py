@@ -31,8 +31,9 @@ class _ClusterPenalty:
         self,
         model: nn.Module,
         tags: Mapping[str, Tensor],
-        example_inputs: Any,
-        input_shape: Sequence[int] | None,
+        *,
+        example_inputs: Any = None,
+        input_shape: Sequence[int] | None = None,
     ) -> None:
         self._live = LiveGraph(model, example_inputs, input_shape, WHOLE, "l1")
         known = known_tags(tags, self._live.wiring)
@@ -105,16 +106,6 @@ class GroupLasso(_ClusterPenalty):
     tensor(22.7403, grad_fn=<_OfSumsBackward>)
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        tags: Mapping[str, Tensor],
-        *,
-        example_inputs: Any = None,
-        input_shape: Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(model, tags, example_inputs, input_shape)
-
     def _value(self) -> Tensor:
         squares = self._squares()
         pairs = self._pairs(squares[0].device)
@@ -161,16 +152,6 @@ class CrossClusterLoss(_ClusterPenalty):
     tensor(2., grad_fn=<_OfSumsBackward>)
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        tags: Mapping[str, Tensor],
-        *,
-        example_inputs: Any = None,
-        input_shape: Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(model, tags, example_inputs, input_shape)
-
     def _value(self) -> Tensor:
         squares = self._squares()
         pairs = self._pairs(squares[0].device)
@@ -195,16 +176,6 @@ class PartitionPenalty(_ClusterPenalty):
     >>> PartitionPenalty(model, cluster_tags(model, 2))()
     tensor(1., grad_fn=<_OfSumsBackward>)
     """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        tags: Mapping[str, Tensor],
-        *,
-        example_inputs: Any = None,
-        input_shape: Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(model, tags, example_inputs, input_shape)
 
     def _value(self) -> Tensor:
         blocks = self._live.graph().blocks

@@ -6,8 +6,7 @@ part stay as they are, hidden neurons have random tags, and outputs have the tag
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from clusterability.promoting.parameters import (
     tags_of_weight,
     tied_neurons,
 )
+from clusterability.promoting.tags import Ends
 from clusterability.shown import quoted
 from clusterability.tracing.assembling import assemble
 from clusterability.tracing.examples import inputs_to_trace
@@ -106,15 +106,7 @@ def init_with(
     return {layer.name: tags[i] for i, layer in enumerate(wiring.layers) if i not in ends.inputs}
 
 
-@dataclass(frozen=True)
-class _Ends:
-    """The layers that the network reads from outside, and those that it returns."""
-
-    inputs: Collection[int]
-    outputs: Collection[int]
-
-
-def _ends(wiring: Wiring, whole_wiring: Wiring) -> _Ends:
+def _ends(wiring: Wiring, whole_wiring: Wiring) -> Ends:
     """Find a wiring's ends, those of the wiring that leaves nothing out.
 
     Its connections are among those of the whole one, in their order.
@@ -123,16 +115,15 @@ def _ends(wiring: Wiring, whole_wiring: Wiring) -> _Ends:
     numbers: dict[int, int] = {}
     for mine, other in zip(wiring.connections, same, strict=True):
         numbers[mine.source], numbers[mine.target] = other.source, other.target
-    sources = {connection.source for connection in whole_wiring.connections}
-    targets = {connection.target for connection in whole_wiring.connections}
-    layers = range(len(wiring.layers))
-    return _Ends(
-        {i for i in layers if numbers[i] not in targets},
-        {i for i in layers if numbers[i] not in sources},
+    whole, layers = Ends.of(whole_wiring), range(len(wiring.layers))
+    return Ends(
+        frozenset(i for i in layers if numbers[i] in whole.inputs),
+        frozenset(i for i in layers if numbers[i] in whole.outputs),
+        len(layers),
     )
 
 
-def _check_widths(wiring: Wiring, ends: _Ends, n_tags: int) -> None:
+def _check_widths(wiring: Wiring, ends: Ends, n_tags: int) -> None:
     """Refuse more tags than a hidden layer has neurons; a single output may have one tag."""
     for i, layer in enumerate(wiring.layers):
         if i not in ends.inputs and i not in ends.outputs and layer.n_neurons < n_tags:
@@ -145,7 +136,7 @@ def _check_widths(wiring: Wiring, ends: _Ends, n_tags: int) -> None:
 def _draw_tags(
     parameters: Mapping[str, Tensor],
     wiring: Wiring,
-    ends: _Ends,
+    ends: Ends,
     n_tags: int,
     rng: np.random.Generator,
 ) -> list[Tensor]:

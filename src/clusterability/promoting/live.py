@@ -8,16 +8,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from clusterability.compiling import can_compile
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
+from clusterability.promoting.parameters import plain_chain
 from clusterability.shown import described, quoted
-from clusterability.spectral.degrees import can_compile
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.modules import trace_module, unwrapped
 from clusterability.wiring import Wiring
-from clusterability.wiring.connections import Route
 from clusterability.wiring.kernels import find_kernel_norm
-from clusterability.wiring.weights import Weight
 
 
 class LiveGraph:
@@ -79,16 +78,7 @@ class LiveGraph:
 
     @cached_property
     def _chain_names(self) -> list[str] | None:
-        connections = self._wiring.connections
-        is_chain = all(
-            (c.source, c.target) == (i, i + 1)
-            and c.inputs is None
-            and c.routes == (Route(),)
-            and c.weight == Weight(c.weight.name)
-            for i, c in enumerate(connections)
-        )
-        names = [c.weight.name for c in connections]
-        return names if is_chain and len(set(names)) == len(names) else None
+        return plain_chain(self._wiring)
 
     def chain(self) -> dict[str, nn.Parameter] | None:
         """Return the kernels of a plain chain of linear layers by name, in order.

@@ -40,7 +40,7 @@ class ModularPruning:
     a convolution each kernel between channels of different clusters goes whole.
 
     Args:
-        model: any module that can be traced; its weights are changed in place.
+        model: any module that can be traced; its weights are changed in place, frozen ones too.
         tags: of :func:`clusterability.cluster_tags`: the cluster of each neuron of some layers.
         final_sparsity: share of zeros at the end. Where more weights are between clusters, these
             are the zeros; :attr:`final_sparsities` says how many each weight ends with.
@@ -76,8 +76,12 @@ class ModularPruning:
         input_shape: Sequence[int] | None = None,
     ) -> None:
         self._final = number("final_sparsity", final_sparsity, below=1)
-        initial = number("initial_sparsity", initial_sparsity, below=1)
-        self._initial = min(initial, self._final)
+        self._initial = number("initial_sparsity", initial_sparsity, below=1)
+        if self._initial > self._final:
+            raise InputError(
+                f"initial_sparsity is {self._initial:g}, above the final_sparsity of "
+                f"{self._final:g}; pruned weights do not come back, so give at most that"
+            )
         if not isinstance(model, nn.Module):
             raise InputError(f"model is {described(model)}, expected a torch.nn.Module")
         self._model = unwrapped(model)

@@ -16,7 +16,7 @@ from clusterability.shown import quoted
 from clusterability.tracing.effective import effective_parameter, hook_made_parameters
 from clusterability.tracing.naming import split_name
 from clusterability.wiring import Wiring
-from clusterability.wiring.connections import Connection
+from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.weights import Weight
 
 
@@ -78,6 +78,24 @@ def _shared(name: str) -> str:
         f"{quoted(name)} is used in several places of the network, expected a weight for each; "
         "make a copy of its module for every place"
     )
+
+
+def plain_chain(wiring: Wiring) -> list[str] | None:
+    """Return the names of a chain's weights, each of which reads all that the one before gives.
+
+    None if there are skips, scales or factors on the way, or several inputs are one neuron. The
+    weights may be matrices, or kernels of convolutions.
+    """
+    connections = wiring.connections
+    is_chain = all(
+        (c.source, c.target) == (i, i + 1)
+        and c.inputs is None
+        and c.routes == (Route(),)
+        and c.weight == Weight(c.weight.name)
+        for i, c in enumerate(connections)
+    )
+    names = [connection.weight.name for connection in connections]
+    return names if is_chain and len(set(names)) == len(names) else None
 
 
 def connections_by_weight(wiring: Wiring) -> dict[Weight, list[Connection]]:

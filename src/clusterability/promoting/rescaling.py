@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from clusterability.compiling import can_compile
 from clusterability.errors import InputError
 from clusterability.graph.canonical import Ties, connected_through, log_factors
 from clusterability.promoting.chain import TARGET, Chain
 from clusterability.promoting.parameters import (
     check_not_shared,
     own_parameter,
+    plain_chain,
     spread,
 )
 from clusterability.promoting.places import Norm, Places, Scaled
@@ -65,7 +66,12 @@ class HiddenScales:
         self._weights, self._norms = places.scaled(self._ties, facts)
         self._own = _own_parameters(model, self._weights, self._norms, facts)
         self._order: list[tuple[Tensor, list[int]]] | None = None
-        self._are_chained = not self._norms and _are_chained(self._weights, self._own)
+        names = [scaled.weight.name for scaled in self._weights]
+        self._are_chained = plain_chain(self._wiring) == names and all(
+            self._own[name].ndim == 2 for name in names
+        )
+        # What the network returns keeps its scale.
+        self._are_chained &= all(bool((s.outputs >= 0).all()) for s in self._weights[:-1])
         self._kept: tuple[list[int], Chain] | None = None
 
     @property
@@ -155,7 +161,7 @@ class HiddenScales:
         kernels = [self._own[scaled.weight.name] for scaled in self._weights]
         biases = [self._own.get(scaled.bias or "") for scaled in self._weights]
         made = [self._parameters[scaled.weight.name] for scaled in self._weights]
-        if not Chain.can_compile(kernels, biases) or any(map(_is_other, made, kernels)):
+        if not can_compile(*kernels, *biases) or any(map(_is_other, made, kernels)):
             return None
         key = [t.data_ptr() for t in (*kernels, *biases) if t is not None]
         if self._kept is None or self._kept[0] != key:
@@ -240,26 +246,6 @@ def _own_parameters(
         if not bool(own[name].isfinite().all()):
             raise InputError(f"{quoted(name)} holds NaN or infinite values; expected finite ones")
     return own
-
-
-def _are_chained(weights: Sequence[Scaled], own: Mapping[str, Tensor]) -> bool:
-    """Whether each weight is a matrix that reads every output of the one before, in order."""
-    made = torch.cat([scaled.outputs for scaled in weights])
-    hidden = made[made >= 0]
-    return (
-        all(
-            own[scaled.weight.name].ndim == 2 and scaled.weight.layout == "out-in"
-            for scaled in weights
-        )
-        and all(
-            torch.equal(before.outputs, after.inputs) and bool((before.outputs >= 0).all())
-            for before, after in pairwise(weights)
-        )
-        # A skip connection gives outputs of several weights one scale.
-        and len(torch.unique(hidden)) == len(hidden)
-        and not weights[0].scales_inputs
-        and not weights[-1].scales_outputs
-    )
 
 
 def _is_other(first: Tensor, second: Tensor) -> bool:

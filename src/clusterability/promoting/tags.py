@@ -15,15 +15,13 @@ from clusterability.arguments import one_of, whole
 from clusterability.errors import InputError
 from clusterability.promoting.given_tags import check_tags, given_tags, most_tags
 from clusterability.promoting.parameters import tied_neurons
+from clusterability.registries import LAYERS
 from clusterability.result import Clusterability
 from clusterability.shown import quoted
 from clusterability.tracing.assembling import assemble
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.modules import Effective, unwrapped, walked_program
 from clusterability.wiring import Wiring
-
-TAG_LAYERS = ("hidden", "hidden+outputs", "all")
-"""Which layers get tags."""
 
 AnyTags = int | Mapping[str, Any] | Clusterability | str | os.PathLike[str] | Tensor | NDArray[Any]
 """A number of clusters, or where the tags of some neurons are found."""
@@ -70,7 +68,7 @@ def cluster_tags(
     >>> cluster_tags(model, 3, layers="hidden+outputs")
     {'0': tensor([1, 2, 1, 0, 0, 2]), '2': tensor([1, 2, 0, 2, 0, 1]), '4': tensor([0, 1, 2])}
     """
-    one_of("layers", layers, TAG_LAYERS)
+    one_of("layers", layers, LAYERS)
     rng = np.random.default_rng(whole("seed", seed, 0))
     inputs = inputs_to_trace(model, example_inputs, input_shape)
     return tags_with(unwrapped(model), clusters, layers, rng, inputs)
@@ -137,7 +135,7 @@ class Ends:
         return cls(every - targets, every - sources, len(every))
 
     def layers(self, which: str) -> list[int]:
-        """Return the numbers of the layers of one of :data:`TAG_LAYERS`."""
+        """Return the numbers of the layers of one of the choices of layers."""
         left_out = {
             "hidden": self.inputs | self.outputs,
             "hidden+outputs": self.inputs,

@@ -94,8 +94,12 @@ def _headline(figure: Figure, result: Clusterability) -> None:
     height = figure.get_figheight()
     name = drawable(result.network, 90)
     style: dict[str, Any] = {"va": "center", "color": INK, "parse_math": False}
-    figure.text(0.03, 1 - 0.27 / height, name, fontsize=15, weight="bold", **style)
-    figure.text(0.03, 1 - 0.6 / height, _headline_numbers(result), fontsize=10.5, **style)
+    lines = ((name, 0.27, 15.0, "bold"), (_headline_numbers(result), 0.6, 10.5, "normal"))
+    for words, below, size, weight in lines:
+        line = figure.text(0.03, 1 - below / height, words, fontsize=size, weight=weight, **style)
+        # One that is wider than the sheet becomes smaller.
+        room = 0.94 * figure.bbox.width / line.get_window_extent().width
+        line.set_fontsize(size * min(1.0, room))
 
 
 def _headline_numbers(result: Clusterability) -> str:

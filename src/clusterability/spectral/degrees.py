@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from clusterability.compiling import compiled
+from clusterability.compiling import can_compile, compiled
 from clusterability.graph import NeuronGraph
-
-
-def can_compile(*tensors: Tensor) -> bool:
-    """Whether a compiled loop can read and change these tensors in place."""
-    return all(
-        tensor.device.type == "cpu"
-        and tensor.dtype in (torch.float32, torch.float64)
-        and tensor.is_contiguous()
-        for tensor in tensors
-    )
 
 
 def fast_degrees(graph: NeuronGraph) -> Tensor:

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from clusterability.compiling import can_compile
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
-from clusterability.spectral.degrees import can_compile, fast_degrees
+from clusterability.spectral.degrees import fast_degrees
 from clusterability.spectral.embedding import inverse_root
 from clusterability.spectral.fused_step import fused_step
 

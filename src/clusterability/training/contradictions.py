@@ -22,7 +22,7 @@ def check_clusters(spec: TrainingSpec) -> None:
     ):
         raise InputError(
             f"tags are {spec.tags} and beta is {spec.beta}, but clusterable_init is not asked "
-            "for; give it too"
+            "for; give it too, or for tags alone modular_pruning, group_lasso or partition_penalty"
         )
     if spec.tag_layers != "hidden" and not spec.has_clusters:
         raise InputError(

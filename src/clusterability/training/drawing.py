@@ -33,6 +33,8 @@ def draw_networks(spec: TrainingSpec, data: Data, randomness: Sequence[Randomnes
     modules = [module for module, _ in drawn]
     tags = _kernel_tags(drawn, data.shape, data.device)
     clusters = KernelClusters(tags, spec.tags, spec.modular_pruning)
+    if spec.modular_pruning:
+        clusters.check_room(modules[0].state_dict(), spec.final_sparsity)
     if NETWORKS[spec.network].is_mlp:
         return MLPStack(modules, spec.learning_rate, data.device, clusters)
     (module,) = modules

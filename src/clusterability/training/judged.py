@@ -8,13 +8,10 @@ from pathlib import Path
 import torch
 
 from clusterability.datasets import Dataset, load_dataset
-from clusterability.errors import InputError
-from clusterability.files.checks import check_regular
 from clusterability.files.writing import write_whole
 from clusterability.promoting import ClusterValidation, validate_clusters
-from clusterability.shown import shown
 from clusterability.training.drawing import tags_of_run
-from clusterability.training.record import TrainedRun, validation_path
+from clusterability.training.record import TrainedRun, read_beside, validation_path
 from clusterability.training.samples import samples
 
 N_LESIONED = 1000
@@ -70,12 +67,4 @@ def validation(run: TrainedRun, phase: str) -> ClusterValidation | None:
         InputError: if its file is damaged.
     """
     path = validation_path(run.folder, phase)
-    if not path.exists():
-        return None
-    try:
-        check_regular(path)
-        return ClusterValidation.from_json(path.read_text(encoding="utf-8", errors="replace"))
-    except (InputError, OSError) as error:
-        raise InputError(
-            f"'{shown(str(path), 200)}' cannot be read ({error}); remove it to judge again"
-        ) from None
+    return read_beside(path, ClusterValidation.from_json, "to judge again")

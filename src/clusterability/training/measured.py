@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from clusterability.errors import InputError
-from clusterability.files.checks import check_regular
 from clusterability.files.writing import write_whole
 from clusterability.measuring import measure
 from clusterability.result import Clusterability
 from clusterability.settings import Settings
-from clusterability.shown import shown
-from clusterability.training.record import TrainedRun, measurement_path
+from clusterability.training.record import TrainedRun, measurement_path, read_beside
 
 
 def measure_runs(
@@ -59,12 +56,4 @@ def measurement(run: TrainedRun, phase: str) -> Clusterability | None:
         InputError: if its file is damaged.
     """
     path = measurement_path(run.folder, phase)
-    if not path.exists():
-        return None
-    try:
-        check_regular(path)
-        return Clusterability.from_json(path.read_text(encoding="utf-8", errors="replace"))
-    except (InputError, OSError) as error:
-        raise InputError(
-            f"'{shown(str(path), 200)}' cannot be read ({error}); remove it to measure again"
-        ) from None
+    return read_beside(path, Clusterability.from_json, "to measure again")

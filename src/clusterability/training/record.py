@@ -22,6 +22,8 @@ from clusterability.training.spec import TrainingSpec
 
 SCHEMA_VERSION = 1
 
+Found = TypeVar("Found")
+
 Row = TypeVar("Row", "EpochScores", "PhaseScores", "Attempt")
 
 
@@ -33,6 +35,28 @@ def measurement_path(folder: Path, phase: str) -> Path:
 def validation_path(folder: Path, phase: str) -> Path:
     """Return the path of what the clusters of a phase's network are worth."""
     return folder / f"{phase}-clusters.json"
+
+
+def read_beside(path: Path, parse: Callable[[str], Found], remedy: str) -> Found | None:
+    """Return what a JSON file beside a run's weights holds, or None if there is none.
+
+    Args:
+        path: of the file.
+        parse: raises an InputError for another text.
+        remedy: what removing the file is good for, for the message.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        check_regular(path)
+        return parse(path.read_text(encoding="utf-8", errors="replace"))
+    except (InputError, OSError) as error:
+        raise InputError(
+            f"'{shown(str(path), 200)}' cannot be read ({error}); remove it {remedy}"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from clusterability.arguments import eigenvalue_indices, number, whole, yes_or_no
 from clusterability.errors import InputError
 from clusterability.records import Record, choice, parse_indices, parse_number
+from clusterability.registries import LAYERS
 from clusterability.shown import described
 from clusterability.training.contradictions import check_clusters
 from clusterability.training.networks import NETWORKS, Network
@@ -184,7 +185,7 @@ class TrainingSpec(Record):
     )
     tag_layers: str = choice(
         "hidden",
-        names=("hidden", "hidden+outputs", "all"),
+        names=LAYERS,
         flag="--tag-layers",
         metavar="NAME",
         help="layers whose neurons have tags, for these three: hidden, hidden+outputs, all",
