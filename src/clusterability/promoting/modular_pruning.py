@@ -58,7 +58,7 @@ class ModularPruning:
 
     >>> from clusterability import cluster_tags, measure, toy
     >>> model = toy.ResidualMLP(width=8, between=0.4)
-    >>> pruning = ModularPruning(model, cluster_tags(model, 2, "all"), final_sparsity=0.3)
+    >>> pruning = ModularPruning(model, cluster_tags(model, 2, "all"), 0.3, initial_sparsity=0.2)
     >>> for step in range(11):
     ...     pruning.step(step / 10)
     >>> round(measure(model, n_clusters=2, n_shuffles=0).ncut, 4), pruning.notes[0]
