@@ -95,7 +95,8 @@ def our_loop(data: Dataset, n_runs: int, device: torch.device) -> Callable[[], N
 
     def epoch() -> None:
         orders = [r.numpy(Use.ORDER).permutation(len(part)) for r in randomness]
-        train_epoch(stack, part, torch.from_numpy(np.stack(orders)).to(device), BATCH)
+        order = torch.from_numpy(np.stack(orders)).to(device)
+        train_epoch(stack, part, torch.split(order, BATCH, dim=1))
 
     return epoch
 

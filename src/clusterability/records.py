@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Self
 
 from clusterability.arguments import one_of
@@ -124,7 +124,7 @@ class Record:
             if getattr(self, name) != defaults.get(name, getattr(plain, name, ...))
         }
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Return a hash of :meth:`choices`, as eight hexadecimal digits."""
         text = json.dumps(self.choices(), sort_keys=True)

@@ -67,7 +67,9 @@ class Registry(MutableMapping[str, T], Generic[T]):
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return any(name == known for known in self)
+        return isinstance(name, str) and (
+            name in self._added or name in self._shipped or name in self._others().names
+        )
 
     def __getitem__(self, name: str) -> T:
         if name in self._added:
@@ -103,14 +105,17 @@ class Registry(MutableMapping[str, T], Generic[T]):
         return thing
 
     def _others(self) -> EntryPoints:
-        found: EntryPoints = _entry_points().select(group=self.group)
-        return found
+        return _entry_points(self.group)
 
 
 @cache
-def _entry_points() -> Any:
-    """Return the entry points of all installed packages; kept, as it reads a file of each package.
+def _entry_points(group: str) -> EntryPoints:
+    """Return what installed packages add to a group; kept, as it reads a file of each package."""
+    found: EntryPoints = _all_entry_points().select(group=group)
+    return found
 
-    Python 3.12 changed the type.
-    """
+
+@cache
+def _all_entry_points() -> Any:
+    """Return the entry points of all installed packages; Python 3.12 changed the type."""
     return entry_points()

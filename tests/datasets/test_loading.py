@@ -15,7 +15,9 @@ DATA = os.environ.get("CLUSTERABILITY_DATA")
 
 NAMES = """mnist fashion-mnist cifar-10 digits mnist-7x7 mnist-halves-same mnist-halves-diff
 mnist-stack-same mnist-stack-diff fashion-halves-same fashion-halves-diff fashion-stack-same
-fashion-stack-diff random random-memorization polynomials lines lines-mnist lines-mnist-sep"""
+fashion-stack-diff random random-memorization polynomials lines lines-mnist lines-mnist-sep
+random-published memorization-published polynomials-published
+mnist-halves-same-published mnist-stack-same-published"""
 
 
 def test_the_names():

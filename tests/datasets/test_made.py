@@ -99,3 +99,27 @@ def test_no_test_sample_is_a_training_sample(name):
 def test_streams_of_different_purposes_differ():
     draws = {stream(0, purpose, part).random() for purpose in ("a", "b") for part in (0, 1)}
     assert len(draws) == 4
+
+
+@pytest.mark.slow
+def test_the_published_sets_are_of_the_old_generator():
+    """By NumPy's module functions, as the published runs drew them."""
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        np.random.seed(42)  # noqa: NPY002
+        x = np.random.randint(0, 256, (60_000, 28, 28))  # noqa: NPY002
+        y = np.random.randint(0, 10, 60_000)  # noqa: NPY002
+        np.random.seed(42)  # noqa: NPY002
+        train = np.random.normal(size=(60_000, 2))  # noqa: NPY002
+        test = np.random.normal(size=(10_000, 2))  # noqa: NPY002
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+    for name, n in (("random-published", 60_000), ("memorization-published", 3_000)):
+        data = load_dataset(name, seed=7)
+        np.testing.assert_array_equal(data.train.x[:, 0], x[:n])
+        np.testing.assert_array_equal(data.train.y, y[:n])
+        assert data.test is None
+    data = load_dataset("polynomials-published")
+    np.testing.assert_array_equal(data.train.x, train.astype(np.float32))
+    np.testing.assert_array_equal(data.test.x, test.astype(np.float32))
+    np.testing.assert_array_equal(data.test.y, polynomials(data.test.x))

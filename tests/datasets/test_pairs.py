@@ -68,6 +68,20 @@ def test_fashion_is_made_of_fashion(monkeypatch, tmp_path):
     np.testing.assert_array_equal(data.train.x[:, 0], arrays[FILES[0]])
 
 
+def test_published_partners_are_among_the_first_of_the_class():
+    y = np.random.default_rng(1).permutation(np.repeat([0, 2, 1], [5, 4, 12]))
+    rng = np.random.default_rng(0)
+    seen = np.zeros((21, 21), bool)
+    for _ in range(400):
+        first, second, labels = same_pairs(y, rng, of_first=True)
+        seen[first, second] = True
+    np.testing.assert_array_equal(labels, y)
+    for label in range(3):
+        members = np.flatnonzero(y == label)
+        # The smallest class has four samples.
+        np.testing.assert_array_equal(np.flatnonzero(seen[members].any(0)), members[:4])
+
+
 def test_partners_are_uniform_among_the_class():
     y = np.repeat([0, 2, 1], [4, 4, 12])
     rng = np.random.default_rng(0)

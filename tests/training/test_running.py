@@ -95,9 +95,9 @@ def test_small_cnn(tmp_path):
 def test_order_of_samples(tmp_path, monkeypatch, reshuffled):
     orders = []
 
-    def noting(networks, samples, order, *arguments, **options):
-        orders.append(order.clone())
-        return train_epoch(networks, samples, order, *arguments, **options)
+    def noting(networks, samples, batches, **options):
+        orders.append(torch.cat(batches, dim=1))
+        return train_epoch(networks, samples, batches, **options)
 
     train_epoch = training.train_epoch
     monkeypatch.setattr(training, "train_epoch", noting)

@@ -31,6 +31,8 @@ OTHERS = {
     "initial_sparsity": 0.0,
     "final_sparsity": 0.95,
     "pruning_interval": 100,
+    "pruning_order": "loose",
+    "epoch_steps": 390,
     "batch_size": 64,
     "learning_rate": 0.01,
     "retrain_below": 2.0,
@@ -77,6 +79,7 @@ def test_other_fields_change_the_name_each_in_its_own_way():
         TrainingSpec("mlp", "mnist", stack=(0, 1)),
         TrainingSpec("mlp", "mnist", stack=(1, 0)),
         TrainingSpec("small-cnn", "mnist", augment=True),
+        TrainingSpec("small-cnn", "mnist", precision="bfloat16"),
     ]
     names = [spec.name for spec in [plain, *specs]]
     assert len({name.rsplit("-", 1)[1] for name in names}) == len(names)
@@ -85,7 +88,7 @@ def test_other_fields_change_the_name_each_in_its_own_way():
     untested = {f.name for f in dataclasses.fields(plain)} - OTHERS.keys()
     assert untested == {
         *("mixed_l2", "eigenvalues", "eigenvalue_every", "pruned_norm", "clusterable_init"),
-        *("tags", "tag_layers", "beta", "augment", "stack"),
+        *("tags", "tag_layers", "beta", "augment", "stack", "precision"),
     }
 
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from clusterability._version import __version__
-from clusterability.cli import datasets, measure, train
+from clusterability.cli import datasets, measure, reproduce, train
 from clusterability.errors import ClusterabilityError, InputError
 
-COMMANDS = (measure, train, datasets)
+COMMANDS = (measure, train, reproduce, datasets)
 """Each has ``add_parser(commands)``, and ``run(args, written)``, which appends written paths."""
 
 

@@ -15,7 +15,8 @@ from clusterability.datasets.dataset import Dataset, Parts, Split
 from clusterability.datasets.resizing import resize
 from clusterability.datasets.streams import TEST, TRAIN, stream
 
-Kind = Literal["same", "diff"]
+Kind = Literal["same", "diff", "same-published"]
+"""``same-published`` draws the partners as the published runs did, see :func:`same_pairs`."""
 
 
 def halves(kind: Kind) -> Callable[[int, Sequence[Dataset]], Parts]:
@@ -47,23 +48,33 @@ def _make(
     for part, split in ((TRAIN, base.train), (TEST, base.test)):
         assert split is not None
         rng = stream(seed, f"{base.name}-pairs-{kind}", part)
-        first, second, y = (same_pairs if kind == "same" else random_pairs)(split.y, rng)
+        if kind == "diff":
+            first, second, y = random_pairs(split.y, rng)
+        else:
+            first, second, y = same_pairs(split.y, rng, of_first=kind == "same-published")
         images = prepare(split.x)
         splits.append(Split(join(images[first], images[second]), y))
     return splits[0], splits[1]
 
 
 def same_pairs(
-    y: NDArray[np.int64], rng: np.random.Generator
+    y: NDArray[np.int64], rng: np.random.Generator, of_first: bool = False
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
     """Pair every sample with a random one of its class.
+
+    Args:
+        y: classes, (n,).
+        rng: draws the partners.
+        of_first: draw them among the first samples of a class, as many as the smallest class has,
+            as the published runs did.
 
     Returns the indices of the first samples, of the second ones, and the classes; each (n,).
     """
     by_class = np.argsort(y, kind="stable")
     counts = np.bincount(y)
     starts = np.cumsum(counts) - counts
-    second = by_class[starts[y] + rng.integers(0, counts[y])]
+    n_partners = np.minimum(counts, counts[counts > 0].min()) if of_first else counts
+    second = by_class[starts[y] + rng.integers(0, n_partners[y])]
     return np.arange(len(y)), second, y.copy()
 
 

@@ -69,6 +69,34 @@ MADE = (
         make=polynomials.make_polynomials,
         regression=True,
     ),
+    DatasetEntry(
+        "random-published",
+        "random, as the published runs drew it",
+        NONE_NEEDED,
+        n_test=0,
+        source="made from seed 42",
+        make=noise.make_published_random,
+    ),
+    DatasetEntry(
+        "memorization-published",
+        "the first 3,000 of random-published",
+        NONE_NEEDED,
+        n_train=3_000,
+        n_test=0,
+        source="made from seed 42",
+        make=noise.make_published_memorization,
+        reshuffled=False,
+    ),
+    DatasetEntry(
+        "polynomials-published",
+        "polynomials, as the published runs drew it",
+        NONE_NEEDED,
+        shape=(2,),
+        n_outputs=512,
+        source="made from seed 42",
+        make=polynomials.make_published_polynomials,
+        regression=True,
+    ),
     DatasetEntry("lines", "1 to 10 vertical lines", NONE_NEEDED, make=lines.make_lines),
     DatasetEntry(
         "lines-mnist",
@@ -100,12 +128,15 @@ MADE = (
 )
 
 
-def _pairs(short: str, base: str, license: str) -> Iterator[DatasetEntry]:
+def _pairs(
+    short: str, base: str, license: str, *more: tuple[pairs.Kind, str]
+) -> Iterator[DatasetEntry]:
     """Yield the entries of HALVES and STACK of one data set."""
     source, bases = f"made from {base} and the seed", (base,)
     kinds: tuple[tuple[pairs.Kind, str], ...] = (
         ("same", "of one class"),
         ("diff", "the sum of their classes modulo 10"),
+        *more,
     )
     for kind, label in kinds:
         name, title = f"{short}-halves-{kind}", f"two images side by side, {label}"
@@ -124,7 +155,11 @@ DATASETS: Registry[DatasetEntry] = Registry(
         for entry in (
             *PUBLISHED,
             *MADE,
-            *_pairs("mnist", "mnist", NOT_STATED),
+            *_pairs(
+                *("mnist", "mnist", NOT_STATED),
+                # The classes of Fashion-MNIST are of one size, so that nothing is left out.
+                ("same-published", "of one class, the second among its first images"),
+            ),
             *_pairs("fashion", "fashion-mnist", "MIT"),
         )
     },

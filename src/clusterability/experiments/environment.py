@@ -1,20 +1,24 @@
-"""What a benchmark ran on, for its JSON."""
+"""The machine and the versions behind a result."""
 
-import os
+from __future__ import annotations
+
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from clusterability.workers import available_workers
 
 PACKAGES = ("clusterability", "torch", "numpy", "scipy", "numba", "scikit-learn")
 
 
 def environment() -> dict[str, object]:
+    """Return Python, system, processor and the versions of the packages that are there."""
     return {
         "python": platform.python_version(),
         "system": platform.system(),
         "processor": _processor(),
-        "processors": len(os.sched_getaffinity(0)),
-        "packages": {name: version(name) for name in PACKAGES},
+        "processors": available_workers(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
 
 
@@ -24,3 +28,10 @@ def _processor() -> str:
         return platform.processor()
     models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
     return models[0].split(":", 1)[1].strip() if models else platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

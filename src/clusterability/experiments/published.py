@@ -1,4 +1,4 @@
-"""Published numbers of trained networks, as the paper's tables have them."""
+"""Published numbers, as the paper's tables have them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import csv
 from functools import cache
 from importlib.resources import files
 
+KEYS = ("table", "dataset", "treatment", "phase")
+
 
 @cache
 def _rows() -> dict[tuple[str, str, str, str], dict[str, float]]:
-    text = (files("clusterability.experiments") / "published_training.csv").read_text("utf-8")
-    keys = ("table", "dataset", "treatment", "phase")
+    text = (files("clusterability.experiments") / "published_tables.csv").read_text("utf-8")
     return {
         (row["table"], row["dataset"], row["treatment"], row["phase"]): {
-            name: float(value) for name, value in row.items() if name not in keys and value
+            name: float(value) for name, value in row.items() if name not in KEYS and value
         }
         for row in csv.DictReader(text.splitlines())
     }
@@ -25,7 +26,7 @@ def published_row(table: str, dataset: str, treatment: str, phase: str) -> dict[
     Args:
         table: such as ``"A.5"``.
         dataset, treatment: as the table names them.
-        phase: ``"unpruned"`` or ``"pruned"``.
+        phase: ``"unpruned"`` or ``"pruned"``; empty in table A.11.
 
     Returns:
         Numbers by name; empty where nothing was published.
@@ -34,3 +35,12 @@ def published_row(table: str, dataset: str, treatment: str, phase: str) -> dict[
     10.165
     """
     return dict(_rows().get((table, dataset, treatment, phase), {}))
+
+
+def published_lines(table: str) -> list[tuple[str, str, str]]:
+    """Return data set, treatment and phase of each line of a table, in its order.
+
+    >>> published_lines("A.13")[0]
+    ('MNIST', 'Clusterable init', 'unpruned')
+    """
+    return [key[1:] for key in _rows() if key[0] == table]

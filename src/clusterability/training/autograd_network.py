@@ -31,6 +31,8 @@ class AutogradNetwork:
         device: holds the network.
         shape: of one input, (channels, height, width); guessed where it is needed and not given.
         clusters: of the neurons; none by default.
+        is_loose: apply masks before Adam's step instead of after it.
+        precision: ``"bfloat16"`` computes convolutions and products so, with weights in float32.
     """
 
     n_runs = 1
@@ -42,9 +44,12 @@ class AutogradNetwork:
         device: torch.device,
         shape: Shape | None = None,
         clusters: KernelClusters | None = None,
+        is_loose: bool = False,
+        precision: str = "float32",
     ) -> None:
         self.network = network.to(device)
         self.shape, self.clusters = shape, clusters or KernelClusters()
+        self.is_loose, self.is_half = is_loose, precision == "bfloat16"
         for parameter in network.parameters():
             # Convolutions on a CPU are faster with the channels last in memory.
             parameter.data = _channels_last(parameter.data)
@@ -93,8 +98,11 @@ class AutogradNetwork:
         gradients = self._gradients()
         for penalty in self.penalties:
             penalty.add_gradient(self.parameters, gradients)
+        if self.is_loose:
+            self.apply_masks()
         self.optimizer.step()
-        self._apply_masks()
+        if not self.is_loose:
+            self.apply_masks()
         return losses, n_right
 
     def _gradients(self) -> dict[str, Tensor]:
@@ -103,6 +111,11 @@ class AutogradNetwork:
         return {name: p.grad.unsqueeze(0) for name, p in named if p.grad is not None}
 
     def _forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.is_half):
+            outputs = self._pass_through(x)
+        return outputs.to(x.dtype)
+
+    def _pass_through(self, x: Tensor) -> Tensor:
         for module in self.network:
             if not isinstance(module, nn.Dropout):
                 x = module(x)
@@ -128,10 +141,12 @@ class AutogradNetwork:
             kernel = self.parameters[name]
             first = self.clusters.goes_first(name, kernel)
             self.masks.append(prune(kernel, sparsity, first, emptied)[0])
-        self._apply_masks()
+        if not self.is_loose:
+            self.apply_masks()
 
     @torch.no_grad()
-    def _apply_masks(self) -> None:
+    def apply_masks(self) -> None:
+        """Set the weights to 0 that the masks drop; see :meth:`Trainable.apply_masks`."""
         for mask, module in zip(self.masks, self.weighted, strict=False):
             module.weight.mul_(mask)
 

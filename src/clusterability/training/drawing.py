@@ -35,10 +35,16 @@ def draw_networks(spec: TrainingSpec, data: Data, randomness: Sequence[Randomnes
     clusters = KernelClusters(tags, spec.tags, spec.modular_pruning)
     if spec.modular_pruning:
         clusters.check_room(modules[0].state_dict(), spec.final_sparsity)
+    is_loose = spec.pruning_order == "loose"
     if NETWORKS[spec.network].is_mlp:
-        return MLPStack(modules, spec.learning_rate, data.device, clusters)
+        return MLPStack(modules, spec.learning_rate, data.device, clusters, is_loose)
     (module,) = modules
-    return AutogradNetwork(module, spec.learning_rate, data.device, data.shape, clusters)
+    return AutogradNetwork(
+        *(module, spec.learning_rate, data.device, data.shape),
+        clusters=clusters,
+        is_loose=is_loose,
+        precision=spec.precision,
+    )
 
 
 def draw_network(
@@ -108,8 +114,29 @@ def _kernel_tags(
     return found
 
 
+def draw_batches(
+    spec: TrainingSpec, data: Data, randomness: Sequence[Randomness], place: Place
+) -> list[Tensor]:
+    """Return the samples that each network sees at each step of an epoch, (n_runs, batch) each.
+
+    Where an epoch has other steps than there are batches, the next one goes on with the batches
+    that are left of the same order.
+    """
+    assert spec.batch_size is not None
+    n_batches = -(-len(data.train) // spec.batch_size)
+    n_steps = spec.epoch_steps or n_batches
+    phase, epoch = place
+    first = epoch * n_steps
+    batches: list[Tensor] = []
+    for order in range(first // n_batches, (first + n_steps - 1) // n_batches + 1):
+        drawn = draw_order(data, randomness, (phase, order))
+        batches += torch.split(drawn, spec.batch_size, dim=1)
+    start = first % n_batches
+    return batches[start : start + n_steps]
+
+
 def draw_order(data: Data, randomness: Sequence[Randomness], place: Place) -> Tensor:
-    """Return the order in which each network sees the samples in an epoch, (n_runs, n)."""
+    """Return one order in which each network sees all samples, (n_runs, n)."""
     n_samples = len(data.train)
     if not data.reshuffled:
         orders = [np.arange(n_samples)] * len(randomness)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -15,21 +17,19 @@ from clusterability.training.trainable import Trainable
 def train_epoch(
     networks: Trainable,
     samples: Samples,
-    order: Tensor,
-    batch_size: int,
+    batches: Sequence[Tensor],
     *,
     schedule: PruningSchedule | None = None,
     norm: str | None = None,
     first_step: int = 0,
     bar: tqdm[None] | None = None,
 ) -> Scores:
-    """Train on every sample once.
+    """Take a step on each batch.
 
     Args:
         networks: trained in place.
         samples: the training part, n of them.
-        order: (n_runs, n), the order in which each network sees the samples.
-        batch_size: the last batch may be smaller.
+        batches: (n_runs, batch) each, the samples that each network sees.
         schedule: of pruning; None for none.
         norm: of each hidden neuron's weights, made equal before each step; None for as they are.
         first_step: of this epoch, in the schedule.
@@ -40,7 +40,7 @@ def train_epoch(
     """
     losses = torch.zeros(networks.n_runs, dtype=torch.float64, device=samples.x.device)
     n_right = torch.zeros_like(losses)
-    for step, indices in enumerate(torch.split(order, batch_size, dim=1), first_step):
+    for step, indices in enumerate(batches, first_step):
         if norm is not None:
             networks.normalize(norm)
         if schedule is not None and schedule.is_update(step):
@@ -50,4 +50,6 @@ def train_epoch(
         n_right += batch_right
         if bar is not None:
             bar.update()
-    return Scores.from_sums(losses, n_right, samples)
+    networks.apply_masks()
+    n_seen = sum(indices.shape[1] for indices in batches)
+    return Scores.from_sums(losses, n_right, n_seen, samples.is_regression)

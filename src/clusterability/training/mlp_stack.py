@@ -41,6 +41,8 @@ class MLPStack:
         learning_rate: Adam's.
         device: holds the stack.
         clusters: of the neurons; none by default.
+        is_loose: apply masks before Adam's step instead of after it, so that a pruned weight is
+            Adam's last step until the next one; see :attr:`TrainingSpec.pruning_order`.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class MLPStack:
         learning_rate: float,
         device: torch.device,
         clusters: KernelClusters | None = None,
+        is_loose: bool = False,
     ) -> None:
-        self.n_runs = len(networks)
+        self.n_runs, self.is_loose = len(networks), is_loose
         self.clusters = clusters or KernelClusters()
         self.learning_rate = learning_rate
         layers = {n: m for n, m in networks[0].named_children() if isinstance(m, nn.Linear)}
@@ -133,8 +136,11 @@ class MLPStack:
         self._backward(activations, errors, gradient)
         for penalty in self.penalties:
             penalty.add_gradient(self.parameters, self.gradients)
+        if self.is_loose:
+            self.apply_masks()
         self.adam.step(self.flat, self.flat_gradient)
-        self._apply_mask()
+        if not self.is_loose:
+            self.apply_masks()
         return losses, n_right
 
     def _forward(self, activations: list[Tensor], errors: list[Tensor]) -> Tensor:
@@ -180,9 +186,12 @@ class MLPStack:
                 kept = kernels.abs().masked_fill_(mask == 0, torch.inf)
                 self.thresholds[:, i] = kept.flatten(1).amin(1)
         self.mask = torch.cat([mask.flatten() for mask in masks])
-        self._apply_mask()
+        if not self.is_loose:
+            self.apply_masks()
 
-    def _apply_mask(self) -> None:
+    @torch.no_grad()
+    def apply_masks(self) -> None:
+        """Set the weights to 0 that the masks drop; see :meth:`Trainable.apply_masks`."""
         if self.mask is not None:
             self.flat[: self.n_kernel_weights].mul_(self.mask)
 

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-import clusterability
 from clusterability.datasets import Dataset
-from clusterability.errors import InputError, RunError
+from clusterability.errors import RunError
 from clusterability.files.memory import available_memory
+from clusterability.processes import Worker, started_workers, work_in_all
 from clusterability.training.machine import Machine
 from clusterability.training.spec import TrainingSpec
-from clusterability.workers import wait_for_any
 
 WORKER_MEMORY = 600 * 2**20
 """Bytes that a process takes beside its data, most of them torch itself."""
 
-ERRORS = {kind.__name__: kind for kind in (InputError, RunError, OSError)}
-"""Errors that a process names in its answer, to be raised here."""
+MODULE = "clusterability.training.worker"
+REMEDY = "the last finished epoch is saved, so try again with fewer workers"
 
 
 def train_in_processes(
@@ -55,12 +48,12 @@ def train_in_processes(
             with contextlib.suppress(IndexError):  # another thread took the last
                 spec = waiting.popleft()
                 message = {"spec": spec.to_dict(), "position": position, **always}
-                if not worker.ask(message | {"max_epochs": _epochs_at_once(spec)}):
+                if not worker.ask(message | {"max_epochs": _epochs_at_once(spec)})["finished"]:
                     waiting.append(spec)
 
-    with _workers(min(machine.workers, len(specs))) as workers:
+    with started_workers(MODULE, min(machine.workers, len(specs)), REMEDY) as workers:
         _hand_out(dataset, digest, workers)
-        _work_in_all(work, workers)
+        work_in_all(work, workers)
 
 
 def _epochs_at_once(spec: TrainingSpec) -> int:
@@ -78,88 +71,6 @@ def affordable_workers(n_workers: int, dataset: Dataset) -> int:
     return n_workers if available is None else max(1, min(n_workers, available // needed))
 
 
-class Worker:
-    """A process that trains one run after the other, as the messages to it say."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "clusterability.training.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=_environment(),
-            # An interrupt from the terminal is for the parent alone.
-            start_new_session=True,
-        )
-
-    def ask(self, message: dict[str, Any]) -> bool:
-        """Send a message, wait for the answer, and return whether the work is finished.
-
-        Raises:
-            InputError, RunError, OSError: that the process raised.
-            RunError: if the process died.
-        """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            code = self.process.wait()
-            raise RunError(
-                f"a process that trained ended with {code}, expected it to finish, perhaps for "
-                "want of memory; the last finished epoch is saved, so try again with fewer workers"
-            )
-        answer = json.loads(line)
-        if "error" in answer:
-            raise ERRORS[answer["error"]](answer["message"])
-        return bool(answer["finished"])
-
-
-def _environment() -> dict[str, str]:
-    """Return the parent's environment, with the folder from which it imported the package."""
-    home = str(Path(clusterability.__file__).parent.parent)
-    path = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{path}" if path else home}
-
-
-@contextlib.contextmanager
-def _workers(n_workers: int) -> Iterator[list[Worker]]:
-    workers: list[Worker] = []
-    try:
-        while len(workers) < n_workers:
-            workers.append(Worker())
-        yield workers
-    finally:
-        for worker in workers:
-            # A worker ends where its input ends, in the middle of an epoch too.
-            with contextlib.suppress(OSError):
-                assert worker.process.stdin is not None
-                worker.process.stdin.close()
-        for worker in workers:
-            worker.process.wait()
-            assert worker.process.stdout is not None
-            worker.process.stdout.close()
-
-
-def _work_in_all(work: Callable[[int, Worker], object], workers: Sequence[Worker]) -> None:
-    """Let every worker work to its end, also if another fails, and then raise the first error."""
-    pool = ThreadPoolExecutor(len(workers))
-    try:
-        futures = [pool.submit(work, *numbered) for numbered in enumerate(workers)]
-        running = set(futures)
-        while running:
-            running -= wait_for_any(running)
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
-    for future in futures:
-        future.result()
-
-
 def _hand_out(dataset: Dataset, digest: str, workers: Sequence[Worker]) -> None:
     """Give each worker the data, through a file that is deleted before the training begins."""
     with tempfile.TemporaryDirectory(prefix="clusterability-") as folder:
@@ -171,7 +82,7 @@ def _hand_out(dataset: Dataset, digest: str, workers: Sequence[Worker]) -> None:
             "reshuffled": dataset.reshuffled,
             "digest": digest,
         }
-        _work_in_all(lambda _, worker: worker.ask(message), workers)
+        work_in_all(lambda _, worker: worker.ask(message), workers)
 
 
 def write_data(path: Path, dataset: Dataset) -> None:

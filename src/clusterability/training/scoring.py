@@ -29,10 +29,12 @@ class Scores:
     accuracy: Tensor | None
 
     @classmethod
-    def from_sums(cls, losses: Tensor, n_right: Tensor, samples: Samples) -> Scores:
-        """Return the means of sums over all samples."""
-        accuracy = None if samples.is_regression else (n_right / len(samples)).cpu()
-        return cls((losses / len(samples)).cpu(), accuracy)
+    def from_sums(
+        cls, losses: Tensor, n_right: Tensor, n_samples: int, is_regression: bool
+    ) -> Scores:
+        """Return the means of sums over so many samples."""
+        accuracy = None if is_regression else (n_right / n_samples).cpu()
+        return cls((losses / n_samples).cpu(), accuracy)
 
     def of(self, run: int) -> tuple[float, float | None]:
         """Return the loss and the accuracy of one network."""
@@ -55,7 +57,7 @@ def evaluate(networks: Trainable, samples: Samples) -> Scores:
         batch_losses, _, batch_right = loss_and_gradient(outputs, expected, samples.is_regression)
         losses += batch_losses
         n_right += batch_right
-    return Scores.from_sums(losses, n_right, samples)
+    return Scores.from_sums(losses, n_right, len(samples), samples.is_regression)
 
 
 def sparsities(networks: Trainable) -> list[float]:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from clusterability.arguments import eigenvalue_indices, number, whole, yes_or_no
@@ -14,7 +14,7 @@ from clusterability.errors import InputError
 from clusterability.records import Record, choice, parse_indices, parse_number
 from clusterability.registries import LAYERS
 from clusterability.shown import described
-from clusterability.training.contradictions import check_clusters
+from clusterability.training.contradictions import EIGENVALUES, check_together
 from clusterability.training.networks import NETWORKS, Network
 
 
@@ -37,8 +37,13 @@ PAPERS = "the paper's"
 
 PRUNED_NORMS = ("weights", "threshold")
 
-EIGENVALUES = (2, 3, 4)
-"""Those that the paper's penalty is of."""
+PRUNING_ORDERS = ("strict", "loose")
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def _check_steps(name: str, value: Any) -> int | None:
+    return None if value is None else whole(name, value, 1, 10**9)
 
 
 @dataclass(frozen=True)
@@ -234,6 +239,14 @@ class TrainingSpec(Record):
         metavar="N",
         help="steps between two prunings",
     )
+    pruning_order: str = choice(
+        "strict",
+        names=PRUNING_ORDERS,
+        flag="--pruning-order",
+        metavar="NAME",
+        help="a pruned weight is 0 after each step (strict), or as in the published runs only "
+        "before Adam's step, so that the next one and a new mask see what Adam made of it (loose)",
+    )
     batch_size: int | None = choice(
         None,
         check=partial(whole, lowest=1, highest=10**7),
@@ -244,6 +257,15 @@ class TrainingSpec(Record):
         default_text=PAPERS,
         help="samples in a batch",
     )
+    epoch_steps: int | None = choice(
+        None,
+        check=_check_steps,
+        flag="--epoch-steps",
+        parse=parse_number,
+        metavar="N",
+        default_text="all batches",
+        help="steps of an epoch; the next one goes on with the batches that are left",
+    )
     learning_rate: float = choice(
         0.001,
         check=partial(number, above=True),
@@ -251,6 +273,13 @@ class TrainingSpec(Record):
         parse=parse_number,
         metavar="R",
         help="of Adam",
+    )
+    precision: str = choice(
+        "float32",
+        names=PRECISIONS,
+        flag="--precision",
+        metavar="NAME",
+        help="of the convolutions and products of a CNN; weights stay in float32",
     )
     augment: bool | None = choice(
         None,
@@ -297,62 +326,7 @@ class TrainingSpec(Record):
     )
 
     def _check_together(self) -> None:
-        if self.initial_sparsity > self.final_sparsity:
-            raise InputError(
-                f"initial_sparsity is {self.initial_sparsity}, above the final_sparsity of "
-                f"{self.final_sparsity}; pruned weights do not come back, so give at most that"
-            )
-        if self.mixed_l2 and not self.l2:
-            raise InputError("mixed_l2 is asked for without l2; give the weight l2 too")
-        check_clusters(self)
-        if self.augment and self._network.is_mlp:
-            raise InputError(
-                f"augment is asked for, but network {self.network!r} takes images flattened; "
-                "leave it out, or train a CNN"
-            )
-        self._check_eigenvalues()
-        self._check_normalization()
-        self._check_stacked()
-
-    def _check_eigenvalues(self) -> None:
-        if self.eigenvalue_penalty and not self._network.is_mlp:
-            raise InputError(
-                f"eigenvalue_penalty is asked for, but network {self.network!r} is no MLP; leave "
-                "it out, or train an MLP"
-            )
-        defaults = {"eigenvalues": EIGENVALUES, "eigenvalue_every": 1}
-        for name, default in defaults.items():
-            if getattr(self, name) != default and not self.eigenvalue_penalty:
-                raise InputError(
-                    f"{name} is chosen without eigenvalue_penalty; give the weight "
-                    "eigenvalue_penalty too"
-                )
-
-    def _check_normalization(self) -> None:
-        if self.pruned_norm == "weights":
-            return
-        if not self.normalize:
-            raise InputError(
-                f"pruned_norm is {self.pruned_norm!r}, but normalize is not asked for; give it too"
-            )
-        if not self._network.is_mlp:
-            raise InputError(
-                f"pruned_norm is {self.pruned_norm!r}, but network {self.network!r} is no MLP; "
-                "leave it out, or train an MLP"
-            )
-
-    def _check_stacked(self) -> None:
-        if not self.stack:
-            return
-        if self.seed not in self.stack or len(set(self.stack)) < len(self.stack):
-            raise InputError(
-                f"stack is {self.stack}, expected different seeds with the run's own, {self.seed}"
-            )
-        if not self._network.is_mlp or self.retrain_below:
-            raise InputError(
-                f"stack is {self.stack}, but only MLPs without retrain_below are trained in one; "
-                "leave it empty"
-            )
+        check_together(self)
 
     @property
     def _network(self) -> Network:
@@ -375,7 +349,7 @@ class TrainingSpec(Record):
         assert epochs is not None
         return epochs
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the run's folder: what it is, for people, and the hash."""
         dataset = re.sub(r"[^a-z0-9-]+", "-", self.dataset.rsplit("/", 1)[-1].lower()).strip("-")

@@ -67,13 +67,16 @@ class Trainable(Protocol):
         """
 
     def prune(self, sparsity: float, emptied: float = 1.0) -> None:
-        """Make the masks anew, and set the weights that they drop to 0, now and after each step.
+        """Make the masks anew, which set the weights that they drop to 0 at each step.
 
         Args:
             sparsity: share of zeros in each kernel.
             emptied: of the weights between clusters, if there are clusters, which go first: at
                 least this share is dropped, also where the sparsity is lower.
         """
+
+    def apply_masks(self) -> None:
+        """Set the weights to 0 that the masks drop, as after the last step of an epoch."""
 
     def outputs(self, x: Tensor) -> Tensor:
         """Return the outputs, (n_runs, n, n_outputs), for inputs (n, ...), without dropout."""

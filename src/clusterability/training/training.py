@@ -15,10 +15,10 @@ from clusterability.errors import InputError
 from clusterability.training.checkpoint import Checkpoint, explain_damaged_checkpoint
 from clusterability.training.divergence import find_diverged
 from clusterability.training.drawing import (
+    draw_batches,
     draw_dropout,
     draw_image_maps,
     draw_networks,
-    draw_order,
 )
 from clusterability.training.folders import RunFolder
 from clusterability.training.loop import train_epoch
@@ -144,13 +144,9 @@ class Training:
                 self.epochs_left -= 1
 
     @property
-    def _batch_size(self) -> int:
-        assert self.spec.batch_size is not None
-        return self.spec.batch_size
-
-    @property
     def _steps_per_epoch(self) -> int:
-        return -(-len(self.data.train) // self._batch_size)
+        assert self.spec.batch_size is not None
+        return self.spec.epoch_steps or -(-len(self.data.train) // self.spec.batch_size)
 
     def _pruning_schedule(self, n_steps: int) -> PruningSchedule | None:
         if self._phase_name != "pruned":
@@ -187,8 +183,7 @@ class Training:
         train = train_epoch(
             self.networks,
             self.data.train,
-            draw_order(*drawn),
-            self._batch_size,
+            draw_batches(self.spec, *drawn),
             schedule=schedule,
             norm=self._norm,
             first_step=self.progress.epoch * self._steps_per_epoch,

@@ -1,0 +1,126 @@
+"""Which experiments there are, and the tasks that each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from clusterability.arguments import did_you_mean
+from clusterability.datasets import available
+from clusterability.errors import InputError
+from clusterability.experiments.figures import FIGURES
+from clusterability.experiments.imagenet import file_tasks
+from clusterability.experiments.records import Experiment, Figure, Line, Table
+from clusterability.experiments.store import Task
+from clusterability.experiments.tables import TABLES
+from clusterability.experiments.tasks import Measure, Train
+from clusterability.shown import shown
+
+EXPERIMENTS: dict[str, Experiment] = {
+    **{table.name: table for table in TABLES.values()},
+    **{figure.name: figure for figure in FIGURES.values()},
+}
+"""All experiments by their names on the command line, in the paper's order."""
+
+OTHER_NULL = "nonzero"
+"""The second null distribution of figure A.6."""
+
+
+def find_experiments(names: Sequence[str]) -> list[Experiment]:
+    """Return the experiments of these names; ``"all"``, ``"tables"``, ``"figures"`` name several.
+
+    Raises:
+        InputError: if there is none of a name.
+
+    >>> [experiment.title for experiment in find_experiments(["table-a5", "figure-2"])]
+    ['MLPs on MNIST', 'MLPs without pruning']
+    """
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "all": (Table, Figure),
+        "tables": Table,
+        "figures": Figure,
+    }
+    found: dict[str, Experiment] = {}
+    for name in names:
+        plain = name.lower().replace(".", "")
+        if plain in kinds:
+            found |= {n: e for n, e in EXPERIMENTS.items() if isinstance(e, kinds[plain])}
+        elif plain in EXPERIMENTS:
+            found[plain] = EXPERIMENTS[plain]
+        else:
+            raise InputError(
+                f"there is no experiment '{shown(name)}', expected one of those that "
+                "clusterability reproduce lists, tables, figures or all"
+                + did_you_mean(plain, EXPERIMENTS)
+            )
+    return list(found.values())
+
+
+def n_runs_of(experiment: Experiment, n_runs: int | None) -> int:
+    """Return how many networks of each line are wanted."""
+    if n_runs is not None:
+        return n_runs
+    if isinstance(experiment, Table):
+        return experiment.n_runs
+    if experiment.kind == "network":
+        return 1
+    return max((table.n_runs for table, _ in experiment.needs), default=1)
+
+
+def tasks_of(
+    experiment: Experiment, reading: str, n_runs: int | None, weights_dir: str | None = None
+) -> Iterator[Task]:
+    """Yield the tasks of an experiment, each after what it needs; the first seeds first."""
+    if isinstance(experiment, Figure):
+        yield from experiment.about.get("new", ())
+    if weights_dir is not None and needs_files(experiment):
+        names = [line.treatment for _, line in _lines(experiment) if line.condition is None]
+        yield from file_tasks(names, weights_dir, reading)
+    wanted = [(table, line) for table, line in _lines(experiment) if line.condition is not None]
+    for seed in range(n_runs_of(experiment, n_runs)):
+        for table, line in wanted:
+            spec = line.spec_of(reading, seed)
+            settings = table.settings(reading, seed)
+            yield Train(spec)
+            yield Measure(spec, line.phase, settings)
+            if isinstance(experiment, Figure) and experiment.kind == "nulls":
+                yield Measure(spec, line.phase, replace(settings, null=OTHER_NULL))
+
+
+def needs_files(experiment: Experiment) -> bool:
+    """Return whether an experiment is of networks that others have trained."""
+    return any(line.condition is None for _, line in _lines(experiment))
+
+
+def _lines(experiment: Experiment) -> list[tuple[Table, Line]]:
+    if isinstance(experiment, Table):
+        return [(experiment, line) for line in experiment.lines]
+    return [(table, line) for table, lines in experiment.needs for line in lines]
+
+
+def all_tasks(
+    experiments: Iterable[Experiment],
+    reading: str,
+    n_runs: int | None,
+    weights_dir: str | None = None,
+) -> list[Task]:
+    """Return the tasks of several experiments without repetitions."""
+    tasks: dict[str, Task] = {}
+    for experiment in experiments:
+        for task in tasks_of(experiment, reading, n_runs, weights_dir):
+            tasks.setdefault(task.key, task)
+    return list(tasks.values())
+
+
+def datasets_of(experiment: Experiment, reading: str) -> list[str]:
+    """Return the names of the data sets that an experiment needs."""
+    trained = [line for _, line in _lines(experiment) if line.condition is not None]
+    names = [line.spec_of(reading, 0).dataset for line in trained]
+    if isinstance(experiment, Figure):
+        names += experiment.about.get("datasets", ())
+    return list(dict.fromkeys(names))
+
+
+def missing_datasets(experiment: Experiment, reading: str, data_dir: str | None) -> list[str]:
+    """Return the data sets that an experiment needs and that are not here."""
+    return [n for n in datasets_of(experiment, reading) if available(n, data_dir) is None]

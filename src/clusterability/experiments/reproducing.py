@@ -1,0 +1,244 @@
+"""The verb: reproduce tables and figures of the paper in one folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clusterability._version import __version__
+from clusterability.arguments import number, one_of, whole
+from clusterability.errors import InputError
+from clusterability.experiments.environment import environment
+from clusterability.experiments.estimates import Estimates
+from clusterability.experiments.imagenet import REMEDY, find_files
+from clusterability.experiments.plan import (
+    EXPERIMENTS,
+    all_tasks,
+    datasets_of,
+    find_experiments,
+    missing_datasets,
+    needs_files,
+)
+from clusterability.experiments.records import READINGS, Experiment
+from clusterability.experiments.running import Queue, run_locally
+from clusterability.experiments.store import Store, Where
+from clusterability.experiments.tasks import Train
+from clusterability.experiments.written import write_experiments
+from clusterability.files.checks import check_regular
+from clusterability.files.writing import write_whole
+from clusterability.shown import show_path
+from clusterability.workers import available_workers
+
+NUMBERS_VERSION = 1
+"""Grows when the same task gives other numbers, so that old and new ones are kept apart."""
+
+ABOUT = "reproduction.json"
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One experiment, before anything is done.
+
+    Args:
+        experiment: the record.
+        n_finished, n_wanted: trained networks.
+        seconds: of work that is left, on one processor.
+        datasets: that it needs.
+        missing: of these, the ones that are not here.
+        needs_files: whether it is of networks that others have trained.
+    """
+
+    experiment: Experiment
+    n_finished: int
+    n_wanted: int
+    seconds: float
+    datasets: Sequence[str]
+    missing: Sequence[str]
+    needs_files: bool
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What was done.
+
+    Args:
+        folder: holds the tables, the figures and ``index.html``.
+        written: paths of the files.
+        failed: by task, why it could not be done.
+        n_left_out: tasks for which there was no time.
+    """
+
+    folder: Path
+    written: Sequence[Path]
+    failed: dict[str, str]
+    n_left_out: int
+
+
+def overview(
+    out: str | Path = "reproduction",
+    *,
+    conventions: str = "published",
+    n_runs: int | None = None,
+    data_dir: str | None = None,
+) -> list[Overview]:
+    """Return for each experiment what is there and what is left.
+
+    Args:
+        out: folder of the results.
+        conventions, n_runs, data_dir: see :func:`reproduce`.
+
+    >>> overview("nowhere")[0].n_wanted
+    20
+    """
+    one_of("conventions", conventions, READINGS)
+    store = Store(Path(out))
+    estimates = Estimates(store)
+    found = []
+    for experiment in EXPERIMENTS.values():
+        tasks = all_tasks([experiment], conventions, n_runs)
+        trained = [task for task in tasks if isinstance(task, Train)]
+        found.append(
+            Overview(
+                experiment,
+                sum(task.is_done(store) for task in trained),
+                len(trained),
+                sum(estimates.of(task) for task in tasks if not task.is_done(store)),
+                datasets_of(experiment, conventions),
+                missing_datasets(experiment, conventions, data_dir),
+                needs_files(experiment),
+            )
+        )
+    return found
+
+
+def reproduce(
+    names: Sequence[str],
+    *,
+    out: str | Path = "reproduction",
+    n_runs: int | None = None,
+    conventions: str = "published",
+    workers: int | None = None,
+    device: str = "cpu",
+    data_dir: str | None = None,
+    hours: float | None = None,
+    ray: str | None = None,
+    weights_dir: str | None = None,
+    progress: bool = False,
+) -> Reproduction:
+    """Train, measure, and write tables and figures of the paper beside the published numbers.
+
+    What is finished in the folder is not done again, so that a stopped reproduction goes on, and
+    several processes with one folder share the work.
+
+    Args:
+        names: of the experiments, such as ``"table-a6"``; ``"tables"``, ``"figures"`` or ``"all"``.
+        out: folder of the results, made if need be.
+        n_runs: networks of each line; by default as many as the paper has.
+        conventions: ``"published"``, as the published numbers were made, or ``"paper"``, as its
+            text says.
+        workers: tasks at a time; by default one a processor. No number depends on it.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+        data_dir: where data sets lie.
+        hours: begin no task that would not end in this time.
+        ray: address of a Ray cluster, or ``"auto"``; by default this machine's own processes.
+        weights_dir: folder with the files of networks trained on ImageNet, for table A.11 and
+            figure 10; without it ``"all"`` leaves them out.
+        progress: show a bar if standard error is a terminal.
+
+    Raises:
+        InputError: if a name is unknown, data are missing, or the folder cannot be used.
+        RunError: if a process died.
+    """
+    one_of("conventions", conventions, READINGS)
+    experiments = _chosen(names, weights_dir)
+    n_runs = None if n_runs is None else whole("runs", n_runs, 1, 10**4)
+    n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
+    deadline = None if hours is None else time.monotonic() + 3600 * number("hours", hours)
+    store = Store(Path(out))
+    _open(store.folder)
+    _check_data(experiments, conventions, data_dir)
+    tasks = all_tasks(experiments, conventions, n_runs, weights_dir)
+    queue = Queue(tasks, store, Estimates(store), deadline)
+    where = Where(data_dir, device)
+    started = time.perf_counter()
+    if ray is None:
+        run_locally(queue, where, n_workers, progress)
+    else:
+        from clusterability.experiments.on_ray import run_on_ray
+
+        run_on_ray(queue, where, ray, progress)
+    seconds = time.perf_counter() - started
+    written = write_experiments(
+        experiments, store, conventions, n_runs, data_dir, _facts(seconds, names, conventions)
+    )
+    return Reproduction(store.folder / conventions, written, queue.failed, queue.n_left_out)
+
+
+def _chosen(names: Sequence[str], weights_dir: str | None) -> list[Experiment]:
+    """Return the experiments of these names, and refuse those whose files are not here."""
+    found = find_experiments(names)
+    if weights_dir is not None:
+        find_files(weights_dir)
+        return found
+    by_name = [e for e in found if e.name in {name.lower().replace(".", "") for name in names}]
+    if any(needs_files(experiment) for experiment in by_name):
+        raise InputError(f"table A.11 is of networks that others have trained: {REMEDY}")
+    return [experiment for experiment in found if not needs_files(experiment)]
+
+
+def _check_data(experiments: Sequence[Experiment], reading: str, data_dir: str | None) -> None:
+    """Refuse experiments whose data are not here before anything is trained."""
+    for experiment in experiments:
+        missing = missing_datasets(experiment, reading, data_dir)
+        if missing:
+            raise InputError(
+                f"{experiment.name} needs the data set {missing[0]!r}, which is not here; run "
+                f"clusterability datasets {missing[0]} --download, or name the folder of its "
+                "files with --data-dir or CLUSTERABILITY_DATA"
+            )
+
+
+def _open(folder: Path) -> None:
+    """Make the folder, or refuse one whose numbers come from another version."""
+    path = folder / ABOUT
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the folder {show_path(folder)}: {error.strerror or error}; give another "
+            "--out"
+        ) from None
+    if not path.exists():
+        about: dict[str, Any] = {"numbers_version": NUMBERS_VERSION, "version": __version__}
+        write_whole(path, (json.dumps(about, indent=1) + "\n").encode())
+        return
+    check_regular(path)
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        version = about["numbers_version"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise InputError(
+            f"{show_path(path)} cannot be read; remove it if the results of this version lie in "
+            "its folder, or give another --out"
+        ) from None
+    if version != NUMBERS_VERSION:
+        raise InputError(
+            f"{show_path(folder)} holds results of version {about.get('version')} of "
+            "clusterability, whose numbers differ from this one's; give another --out"
+        )
+
+
+def _facts(seconds: float, names: Sequence[str], reading: str) -> list[str]:
+    found: dict[str, Any] = environment()
+    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
+    return [
+        f"clusterability reproduce {' '.join(names)} --conventions {reading}",
+        f"{found['processor']}, {found['processors']} processors, {found['system']}, Python "
+        f"{found['python']}, {packages}",
+        f"this call took {seconds / 60:.1f} minutes; what was finished before is in the records "
+        "of the runs",
+    ]

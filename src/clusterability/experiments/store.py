@@ -1,0 +1,133 @@
+"""The folder of all results of a reproduction, and what a task is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from clusterability.errors import InputError
+from clusterability.result import Clusterability
+from clusterability.settings import Settings
+from clusterability.training import TrainedRun, TrainingSpec
+from clusterability.training.folders import RECORD
+from clusterability.training.record import read_beside
+
+Fields = dict[str, Any]
+
+
+class BusyError(Exception):
+    """Another process does this task at the moment."""
+
+
+class Task(Protocol):
+    """One piece of work."""
+
+    @property
+    def key(self) -> str:
+        """Return a name that no other task has."""
+
+    def needs(self) -> Task | None:
+        """Return the task that comes before, or None."""
+
+    def is_done(self, store: Store) -> bool:
+        """Return whether the result is there."""
+
+    def do(self, store: Store, where: Where) -> None:
+        """Do it, and write the result.
+
+        Raises:
+            BusyError: if another process does it.
+            InputError, RunError: if it cannot be done.
+        """
+
+    def to_dict(self) -> Fields:
+        """Return what :func:`.task_from_dict` makes the task of again."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """How tasks use the machine; with the device alone numbers change, by rounding.
+
+    Args:
+        data_dir: where data sets lie.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    """
+
+    data_dir: str | None = None
+    device: str = "cpu"
+
+
+class Store:
+    """The folder of all results, by the hash of what they depend on.
+
+    Args:
+        folder: holds ``runs/``, with a folder for each trained network, ``new/`` and ``files/``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.runs = folder, folder / "runs"
+
+    def run(self, spec: TrainingSpec) -> TrainedRun | None:
+        """Return the record of a trained network, or None.
+
+        Raises:
+            InputError: if it is damaged, or of another spec.
+        """
+        folder = self.runs / spec.name
+        run = read_beside(
+            folder / RECORD,
+            lambda text: TrainedRun.from_json(text, folder),
+            "to train the run again",
+        )
+        if run is not None and run.spec != spec:
+            raise InputError(f"the folder '{folder.name}' holds another run; remove it")
+        return run
+
+    def measurement(
+        self, spec: TrainingSpec, phase: str, settings: Settings
+    ) -> Clusterability | None:
+        """Return how a network was measured, or None.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        path = self.measurement_path(spec, phase, settings)
+        return read_beside(path, Clusterability.from_json, "to measure again")
+
+    def measurement_path(self, spec: TrainingSpec, phase: str, settings: Settings) -> Path:
+        """Return the path of a measurement."""
+        return self.runs / spec.name / f"{phase}-{settings.digest}.json"
+
+    def file_results(self, architecture: str, conventions: str) -> list[Clusterability]:
+        """Return how networks from files were measured, by the file's name.
+
+        Raises:
+            InputError: if a file is damaged.
+        """
+        paths = sorted((self.folder / "files").glob(f"{architecture.lower()}-*.json"))
+        found = [read_beside(p, Clusterability.from_json, "to measure again") for p in paths]
+        return [r for r in found if r is not None and r.settings.conventions == conventions]
+
+
+@contextmanager
+def claimed(folder: Path, name: str) -> Iterator[None]:
+    """Keep other processes from a task of this name; a killed process leaves no lock behind.
+
+    Raises:
+        BusyError: if another process is at it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f".{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BusyError from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,218 @@
+"""The paper's tables, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from clusterability.experiments.published import published_lines
+from clusterability.experiments.records import Condition, Line, Table
+from clusterability.training import TrainingSpec
+
+MNIST, FASHION = "MNIST", "Fashion-MNIST"
+SETS = {MNIST: "mnist", FASHION: "fashion-mnist"}
+
+WEIGHT = 5e-5
+"""Of L1 and L2 regularization."""
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "None": {},
+    "Dropout": {"dropout": True},
+    "L1": {"l1": WEIGHT},
+    "L2": {"l2": WEIGHT},
+}
+"""Fields of the spec for each treatment."""
+
+NEAR_ZERO = 1.0
+"""MLPs with L2 were trained again where their n-cut was below this (section 2)."""
+
+AS_PUBLISHED = {"random": "random-published", "random-memorization": "memorization-published"}
+"""The random images as the published runs drew them."""
+
+TITLES = {"A.1": 4, "A.2": 7, "A.3": 10, "A.4": 2}
+"""The number of clusters of tables A.1 to A.4."""
+
+Conditions = Mapping[tuple[str, str], Condition]
+"""By data set and treatment."""
+
+
+def _table(number: str, title: str, conditions: Conditions, **about: Any) -> Table:
+    """Return a table that has the published lines of some conditions."""
+    lines = [
+        Line(dataset, treatment, phase, conditions.get((dataset, treatment)))
+        for dataset, treatment, phase in published_lines(number)
+    ]
+    return Table(number, title, tuple(lines), **about)
+
+
+def _mlp(dataset: str, network: str = "mlp", **fields: Any) -> Condition:
+    return Condition(TrainingSpec(network, dataset, **fields))
+
+
+def _mixed(network: str, dataset: str) -> Condition:
+    """MLPs with L2, which in the published runs was L1 on the first layer."""
+    text = TrainingSpec(network, dataset, **FIELDS["L2"], retrain_below=NEAR_ZERO)
+    return Condition(replace(text, mixed_l2=True), text)
+
+
+def _treated_mlps(dataset: str, network: str = "mlp") -> dict[str, Condition]:
+    return {
+        treatment: _mixed(network, dataset)
+        if treatment == "L2"
+        else _mlp(dataset, network, **fields)
+        for treatment, fields in FIELDS.items()
+    }
+
+
+PLAIN = {
+    (title, treatment): condition
+    for title, dataset in SETS.items()
+    for treatment, condition in _treated_mlps(dataset).items()
+}
+"""MLPs on MNIST and Fashion-MNIST, by data set and treatment."""
+
+
+def _penalized() -> Conditions:
+    """Table 1: the published penalty had half of the true gradient, so here half of the weight."""
+    small = ("small-mlp", "mnist-7x7")
+    penalty: dict[str, Any] = {"eigenvalue_penalty": 0.05, "normalize": True}
+    slip: dict[str, Any] = {**penalty, "pruned_norm": "threshold"}
+    return {
+        ("MNIST 7x7", "None"): Condition(TrainingSpec(*small)),
+        ("MNIST 7x7", "Eigenvalue penalty"): Condition(
+            TrainingSpec(*small, **slip), TrainingSpec(*small, **penalty)
+        ),
+    }
+
+
+def _halves(shape: str, network: str) -> Conditions:
+    """Pairs of images; the published MNIST partners came from the first images of a class."""
+    found = {}
+    for title, short in {MNIST: "mnist", FASHION: "fashion"}.items():
+        for kind in ("same", "diff"):
+            name = f"{short}-{shape}-{kind}"
+            text = TrainingSpec(network, name)
+            is_restricted = (short, kind) == ("mnist", "same")
+            published = TrainingSpec(network, f"{name}-published") if is_restricted else text
+            found[title, kind] = Condition(published, text)
+    return found
+
+
+def _small_cnns() -> Conditions:
+    return {
+        (title, treatment): Condition(TrainingSpec("small-cnn", dataset, **fields))
+        for title, dataset in SETS.items()
+        for treatment, fields in FIELDS.items()
+    }
+
+
+def _vggs() -> Conditions:
+    """VGGs, whose published runs had 390 steps an epoch, and an L2 of 5e-4."""
+    treatments = {**FIELDS, "Dropout & L2": {"dropout": True, "l2": WEIGHT}}
+    return {("CIFAR-10", treatment): _vgg(**fields) for treatment, fields in treatments.items()}
+
+
+def _vgg(**fields: Any) -> Condition:
+    text = TrainingSpec("vgg", "cifar-10", **fields)
+    heavier = {"l2": 10 * WEIGHT} if "l2" in fields else {}
+    published = TrainingSpec("vgg", "cifar-10", epoch_steps=390, **{**fields, **heavier})
+    return Condition(published, text)
+
+
+def _initialized(network: str, beta: float) -> Conditions:
+    fields: dict[str, Any] = {"clusterable_init": True, "tags": 10, "beta": beta}
+    return {
+        (title, "Clusterable init"): Condition(TrainingSpec(network, dataset, **fields))
+        for title, dataset in SETS.items()
+    }
+
+
+def _initialized_vgg() -> Conditions:
+    condition = _vgg(clusterable_init=True, tags=10, beta=0.8)
+    return {("CIFAR-10", "Clusterable init"): condition}
+
+
+def _random(title: str, dataset: str, **fields: Any) -> Conditions:
+    """Random images; the published ones were drawn by NumPy's old generator from seed 42."""
+    return {
+        (title, treatment): Condition(
+            TrainingSpec("mlp", AS_PUBLISHED[dataset], **FIELDS[treatment], **fields),
+            TrainingSpec("mlp", dataset, **FIELDS[treatment], **fields),
+        )
+        for treatment in ("None", "Dropout")
+    }
+
+
+def _polynomials() -> Conditions:
+    published = _treated_mlps("polynomials-published", "mlp-regression")
+    text = _treated_mlps("polynomials", "mlp-regression")
+    return {
+        ("polynomials", treatment): Condition(
+            published[treatment].spec, text[treatment].spec_of("paper", 0)
+        )
+        for treatment in ("None", "L1", "L2")
+    }
+
+
+def _lines(treatment: str) -> Conditions:
+    sets = {
+        MNIST: "mnist",
+        "LINES": "lines",
+        "LINES-MNIST": "lines-mnist",
+        "LINES-MNIST-SEP": "lines-mnist-sep",
+    }
+    return {(t, treatment): _mlp(dataset, **FIELDS[treatment]) for t, dataset in sets.items()}
+
+
+def _all_tables() -> list[Table]:
+    kilo: dict[str, Any] = {"epochs": 1000, "pruning_epochs": 20}
+    memorized: dict[str, Any] = {"epochs": 100, "pruning_epochs": 100}
+    random = "random (60,000, unlearnable)"
+    kilo_epoch = "random (60,000, 1000 epochs)"
+    few = "random (3,000, memorization)"
+    return [
+        _table("1", "MLPs with and without the eigenvalue penalty", _penalized(), n_runs=10),
+        *(
+            _table(
+                number,
+                f"Pruned MLPs, {k} clusters",
+                PLAIN,
+                n_runs=10,
+                n_clusters=k,
+                n_shuffles=320,
+                is_pooled=True,
+            )
+            for number, k in TITLES.items()
+        ),
+        _table("A.5", "MLPs on MNIST", PLAIN),
+        _table("A.6", "MLPs on Fashion-MNIST", PLAIN),
+        _table("A.7", "MLPs on halves of images", _halves("halves", "mlp")),
+        _table("A.8", "Small CNNs on MNIST", _small_cnns()),
+        _table("A.9", "Small CNNs on Fashion-MNIST", _small_cnns()),
+        _table("A.10", "VGGs on CIFAR-10", _vggs()),
+        _table("A.11", "Networks by others, on ImageNet", {}, n_runs=1, n_shuffles=100),
+        _table("A.12", "Small CNNs on stacked images", _halves("stack", "small-cnn")),
+        _table("A.13", "MLPs, clusterable initialization", _initialized("mlp", 0.6)),
+        _table("A.14", "Small CNNs, clusterable initialization", _initialized("small-cnn", 0.8)),
+        _table("A.15", "VGGs, clusterable initialization", _initialized_vgg()),
+        _table("A.16", "MLPs on random images", _random(random, "random"), n_runs=10),
+        _table(
+            *("A.17", "MLPs on random images, 1,000 epochs"),
+            # The text has no pruning, but the n-cuts are of pruned networks.
+            _random(kilo_epoch, "random", **kilo),
+            n_runs=10,
+        ),
+        _table(
+            *("A.18", "MLPs that memorize random images"),
+            _random(few, "random-memorization", **memorized),
+            n_runs=10,
+        ),
+        _table("A.19", "MLPs on polynomial regression", _polynomials()),
+        _table("A.20", "Pruned MLPs on mixtures", _lines("None")),
+        _table("A.21", "Pruned MLPs on mixtures, dropout", _lines("Dropout")),
+    ]
+
+
+TABLES = {table.number: table for table in _all_tables()}
+"""The tables by number."""

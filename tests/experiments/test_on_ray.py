@@ -1,0 +1,122 @@
+"""A Ray cluster of two nodes on one machine; one of them is killed."""
+
+import os
+import signal
+import threading
+import time
+
+import psutil
+import pytest
+
+from clusterability.errors import InputError
+from clusterability.experiments import on_ray
+from clusterability.experiments.reproducing import reproduce
+from clusterability.experiments.store import Store
+from clusterability.experiments.tasks import Measure, Train
+from reproduced import small_table, use_small
+
+ray = pytest.importorskip("ray")
+
+NAMES = ("table-x1.csv", "table-x1-networks.csv", "table-x1.md", "table-x1.tex")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    use_small(monkeypatch)
+    # Ray opens sockets and processes that it closes when they are collected.
+    monkeypatch.setenv("RAY_DEDUP_LOGS", "0")
+
+
+@pytest.fixture
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    yield found
+    found.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_node_that_is_killed_changes_nothing(tmp_path, monkeypatch, cluster, is_shared):
+    local, out = tmp_path / "local", tmp_path / "out"
+    reproduce(["table-x1"], out=local, workers=1)
+    if not is_shared:
+        # Nodes look for a file that is not there, as if the folder were on another machine.
+        monkeypatch.setattr(on_ray, "_token", lambda _folder: _NoToken())
+    nodes = [cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)]
+    killed = threading.Thread(target=_kill_when_it_works, args=(nodes[0], out, is_shared))
+    killed.start()
+    found = reproduce(["table-x1"], out=out, ray=cluster.address)
+    killed.join()
+    assert not found.failed
+    for name in NAMES:
+        assert (local / "published" / name).read_bytes() == (out / "published" / name).read_bytes()
+    for path in (local / "runs").glob("*/*.safetensors"):
+        assert path.read_bytes() == (out / "runs" / path.parent.name / path.name).read_bytes()
+    assert not list(out.glob(".shared-*"))
+
+
+class _NoToken:
+    def __enter__(self):
+        return "nothing-of-this-name"
+
+    def __exit__(self, *_):
+        pass
+
+
+def _kill_when_it_works(node, out, is_shared):
+    """Kill a node and its workers in the middle of a run, or, where nothing shows it, soon."""
+    deadline = time.monotonic() + 60
+    while not list(out.glob("runs/*/checkpoint*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+        if not is_shared and _has_workers(node):
+            break
+    process = node.all_processes["raylet"][0].process
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    for child in children:
+        child.kill()
+
+
+def _has_workers(node):
+    process = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    return any("ray::_do" in " ".join(child.cmdline()) for child in process.children(True))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_an_address_that_does_not_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(on_ray, "CONNECT_SECONDS", 1)
+    with pytest.raises(InputError, match=r"the Ray cluster '127\.0\.0\.1:9' does not answer"):
+        reproduce(["table-x1"], out=tmp_path, ray="127.0.0.1:9")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(InputError, match=r"pip install 'clusterability\[ray\]'"):
+        reproduce(["table-x1"], out=tmp_path, ray="auto")
+
+
+def test_files_that_a_node_needs_and_makes(tmp_path):
+    store, table = Store(tmp_path / "a"), small_table()
+    reproduce(["table-x1"], out=store.folder, n_runs=1, workers=1)
+    spec = table.lines[1].spec_of("published", 0)
+    task = Measure(spec, "pruned", table.settings("published", 0))
+    assert on_ray._needed_files(Train(spec), store) == {}
+    files = on_ray._needed_files(task, store)
+    assert sorted(files) == [f"runs/{spec.name}/pruned.safetensors", f"runs/{spec.name}/run.json"]
+    answer = on_ray._do(task.to_dict(), {}, str(tmp_path / "other"), "token", files)
+    (name,) = answer["files"]
+    assert name == f"runs/{spec.name}/pruned-{task.settings.digest}.json"
+    other = Store(tmp_path / "b")
+    assert on_ray._take(answer, other) is False
+    assert task.is_done(other)
+    failed = on_ray._do(Measure(spec, "pruned", task.settings).to_dict(), {}, "/nowhere", "", {})
+    assert failed["error"] == "InputError"
+    with pytest.raises(InputError, match="is not trained yet"):
+        on_ray._take(failed, other)
