@@ -133,7 +133,7 @@ def two_over_axes(call: Call) -> tuple[Value, ...]:
 def picking(call: Call) -> Value | tuple[Value, ...]:
     """Pick along an axis (with the index), between two tensors, or among all elements."""
     if "other" in call.arguments:
-        return chosen(call.values(), call.shape)
+        return call.nonlinear(chosen(call.values(), call.shape))
     out = _reduced(call, "pick")
     return (out, out) if len(call.shapes) > 1 else out
 
