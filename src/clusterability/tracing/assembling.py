@@ -45,7 +45,7 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
     Args:
         walked: the operations and outputs.
         include: for a CNN, ``"input"`` and ``"dense"`` add the image's layers and the dense head:
-            linear layers from which no convolution is reached.
+            linear layers that are not on a map, and from which nothing that is on one is reached.
 
     Raises:
         InputError: if no two layers are joined.
@@ -56,16 +56,19 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
     names = _unique([operation.name for operation in operations])
     read_by_weights = [read(operation) for operation in operations]
     readings = [*read_by_weights, *new_outputs(walked.outputs, read_by_weights)]
-    head = _dense_head(operations, readings)
+    head = _dense_head(walked, readings)
     is_cnn = any(not operation.is_dense for operation in operations)
     left_out = set() if not is_cnn or "dense" in include else head
     no_input = is_cnn and "input" not in include
 
     joins: list[tuple[_Place, _Place]] = []
+    reached: set[_Place] = set()
     for source, target in _all_joins(operations, readings):
         is_image = readings[source.reader].producers[source.segment] == {INPUT}
         if source.reader not in left_out and not (no_input and is_image):
             joins.append((source, target))
+        else:
+            reached.add(target)
     missing = _missing_parts(names, readings, left_out, no_input)
     notes = (*walked.notes, *left_out_notes(missing))
     if not joins:
@@ -84,7 +87,8 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
     connections = [
         _connection(source, target, operations, readings, numbers) for source, target in joins
     ]
-    return Wiring(layers, tuple(_with_kernels(connections)), missing), notes
+    also = tuple(sorted(numbers[place] for place in reached if place in numbers))
+    return Wiring(layers, tuple(_with_kernels(connections)), missing, also), notes
 
 
 def _all_joins(
@@ -132,9 +136,15 @@ def _share_group(
     return bool(np.isin(of_inputs, channels // (operation.n_outputs // groups)).any())
 
 
-def _dense_head(operations: Sequence[WeightOperation], readings: Sequence[Reading]) -> set[int]:
-    """Linear layers from which no convolution is reached."""
+def _dense_head(walked: Walked, readings: Sequence[Reading]) -> set[int]:
+    """Linear layers that come after the last map.
+
+    On a map are convolutions, linear layers that are applied at each position, as a 1 x 1
+    convolution is, and what is given back to each position, as a squeeze-and-excitation does.
+    """
+    operations = walked.operations
     reaching = {i for i, operation in enumerate(operations) if not operation.is_dense}
+    reaching |= walked.on_maps
     for j in reversed(range(len(operations))):  # what runs later is looked at first
         if j in reaching:
             reaching |= {a.origin.operation for a in readings[j].arrivals}
