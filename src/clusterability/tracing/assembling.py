@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.tracing.chains.chain import dense_part, image_part
+from clusterability.tracing.numbering import Indices, distinct
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.origins import INPUT
 from clusterability.tracing.outputs import new_outputs
-from clusterability.tracing.reading import Arrivals, Indices, Reading, read
+from clusterability.tracing.reading import Arrivals, Reading, read
 from clusterability.tracing.walking import Walked
 from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.index_maps import Entries
@@ -117,10 +118,10 @@ def _given(reading: Reading) -> list[dict[int, Indices]]:
         if operation == INPUT:
             continue
         of_arrivals = reading.segments[arrivals.neurons]
-        for segment in np.unique(of_arrivals):
+        for segment in distinct(of_arrivals).tolist():
             here = channels[arrivals.labels[of_arrivals == segment]]
             before = found[segment].get(operation, here[:0])
-            found[segment][operation] = np.union1d(before, here)
+            found[segment][operation] = distinct(np.concatenate([before, here]))
     return found
 
 
