@@ -16,8 +16,9 @@ class Computed:
     def __init__(self, program: torch.export.ExportedProgram) -> None:
         signature = program.graph_signature
         self.nodes: dict[str, fx.Node] = {}
-        self.reshaped: dict[str, tuple[str, tuple[int, ...]]] = {}
-        """By name, the constant whose elements a weight takes in another shape, and this shape."""
+        self.reshaped: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
+        """By name, the constant that a weight takes in another shape, the order in which its axes
+        come, and the shape."""
         self.outer: dict[fx.Node, fx.Node] = {}
         """For each placeholder of a part of the program, the node whose value it takes."""
         self._buffers = set(signature.inputs_to_buffers.values())

@@ -135,8 +135,8 @@ class Effective(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         if self._computed is not None and name in self._computed.reshaped:
-            source, shape = self._computed.reshaped[name]
-            return self[source].reshape(shape)
+            source, order, shape = self._computed.reshaped[name]
+            return self[source].permute(order).reshape(shape)
         if self._computed is not None and name in self._computed.nodes:
             found: Tensor = self._computed.evaluate(self._computed.nodes[name], self)
             return found

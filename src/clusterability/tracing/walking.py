@@ -162,13 +162,16 @@ class _Walker:
             value: Tensor = self.computed.evaluate(node, self._parameters)
             return value
 
-        def reshaped(shape: tuple[int, ...]) -> Constant:
-            if shape == tuple(meta.shape):
+        def reshaped(shape: tuple[int, ...], order: Sequence[int] | None = None) -> Constant:
+            axes = tuple(range(meta.ndim)) if order is None else tuple(order)
+            if shape == tuple(meta.shape) and axes == tuple(range(meta.ndim)):
                 return constant
-            other = f"{name} {shape}"
-            self.computed.reshaped[other] = name, shape
+            other = f"{name} {shape}" if order is None else f"{name} {axes} {shape}"
+            self.computed.reshaped[other] = name, axes, shape
             return Constant(
-                other, source, shape, meta.dtype, lambda: evaluate().reshape(shape), reshaped
+                *(other, source, shape, meta.dtype),
+                lambda: evaluate().permute(axes).reshape(shape),
+                reshaped,
             )
 
         constant = Constant(name, source, tuple(meta.shape), meta.dtype, evaluate, reshaped)

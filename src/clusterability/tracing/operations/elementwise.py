@@ -177,13 +177,15 @@ def adding_product(call: Call) -> Value:
 @rule("aten.lerp")
 def between(call: Call) -> Value:
     """Add two tensors, the one times 1 - ``weight``, the other times ``weight``."""
-    weight = call["weight"]
-    if not isinstance(weight, int | float):
-        raise call.refusal("its weight is no number; write it as a sum of two products")
-    shares = {"self": 1 - weight, "end": weight}
-    values = [(call[name], share) for name, share in shares.items()]
-    kept = [multiplied(value, share) for value, share in values if isinstance(value, Value)]
-    return joined(kept, call.shape)
+    start, end, weight = call["self"], call["end"], call["weight"]
+    kept = [side for side in (start, end) if isinstance(side, Value)]
+    if isinstance(weight, Value):
+        return joined([gated([side, weight], call.shape) for side in kept or [weight]], call.shape)
+    if isinstance(weight, Constant):
+        sides = [(start, True), (end, False)]
+        return joined([_masked(call, x, weight, i) for x, i in sides if x in kept], call.shape)
+    shares = [(start, 1 - weight), (end, weight)]
+    return joined([multiplied(side, share) for side, share in shares if side in kept], call.shape)
 
 
 def _multiplied(call: Call, divides: bool) -> Value:

@@ -32,7 +32,8 @@ class Constant:
         shape: its shape.
         dtype: its type.
         evaluate: computes its value.
-        reshaped: returns a constant of the same elements in another shape.
+        reshaped: returns a constant of the same elements in another shape; the order of its axes
+            may change before.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Constant:
     shape: tuple[int, ...]
     dtype: torch.dtype
     evaluate: Callable[[], Tensor]
-    reshaped: Callable[[tuple[int, ...]], Constant]
+    reshaped: Callable[..., Constant]
 
 
 class OperationError(InputError):
