@@ -85,7 +85,7 @@ def padding(call: Call) -> Value:
 def writing(call: Call) -> Value:
     """Write into a copy of a tensor, at constant places; what stood there counts no more."""
     if call.arguments.get("accumulate"):
-        return adding_at(call)
+        return _added_at(call)
     if call.arguments.get("reduce"):
         raise call.refusal("it multiplies or adds to what it overwrites; write scatter_add instead")
     is_number = "value" in call.arguments and not isinstance(call["value"], Value | Constant)
@@ -95,6 +95,10 @@ def writing(call: Call) -> Value:
 @rule("aten.index_add", "aten.scatter_add", "aten.scatter_reduce")
 def adding_at(call: Call) -> Value:
     """Add to a tensor at constant places, several elements at one place if it comes again."""
+    return _added_at(call)
+
+
+def _added_at(call: Call) -> Value:
     if call.arguments.get("reduce", "sum") != "sum" or not call.arguments.get("include_self", True):
         raise call.refusal("it takes more than sums at each place; write scatter_add instead")
     _check_indices(call)
@@ -128,7 +132,8 @@ def _put(call: Call, source: Value, places: Tensor) -> list[Value]:
     """Return a value for each time that a place comes again, which has it once."""
     flat = places.flatten()
     order = flat.argsort(stable=True)
-    _, counts = flat[order].unique_consecutive(return_counts=True)
+    counts = flat.bincount(minlength=1)
+    counts = counts[counts > 0]
     starts = (counts.cumsum(0) - counts).repeat_interleave(counts)
     times = torch.empty_like(flat)
     times[order] = torch.arange(len(flat)) - starts
