@@ -45,6 +45,16 @@ class Record:
     cells: list[Cell] = field(default_factory=lambda: [Cell(frozenset(), 0)])
     cell_numbers: dict[Cell, int] = field(default_factory=dict)
     labels: dict[Hashable, int] = field(default_factory=dict)
+    on_maps: set[int] = field(default_factory=set)
+    """Operations whose outputs have stood at several positions of a tensor."""
+
+    def note_positions(self, numbers: Tensor) -> None:
+        """Note whose outputs are the same along an axis after the first, of three or more."""
+        for axis in range(1, numbers.ndim) if numbers.ndim > 2 else ():
+            first = numbers.narrow(axis, 0, 1)
+            if numbers.shape[axis] > 1 and bool((numbers == first).all()):
+                for number in first.unique().tolist():
+                    self.on_maps |= {operation for operation, _ in self.contributions(number)}
 
     def label(self, key: Hashable) -> int:
         return self.labels.setdefault(key, len(self.labels) + 1)

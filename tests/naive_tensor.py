@@ -33,7 +33,11 @@ class NaiveTensor(torch.Tensor):
         rule = RULES.get(name)
         assert rule, f"the naive twin has no rule for {name}"
         with torch._C.DisableTorchFunctionSubclass():
-            return wrapped(rule(cls.record, function, *args, **(kwargs or {})))
+            found = rule(cls.record, function, *args, **(kwargs or {}))
+            for part in found if isinstance(found, tuple | list) else [found]:
+                if isinstance(part, Tensor):
+                    cls.record.note_positions(part)
+            return wrapped(found)
 
 
 def wrapped(value: Any) -> Any:

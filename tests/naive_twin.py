@@ -143,7 +143,7 @@ def twin_of_run(record: Record, output: Tensor, include: Collection[str] = ()) -
         for layer in segments(number, call.name, call.inputs)
     ]
     layers += segments(len(calls), "output", output_contributions(record, output))
-    counted = counted_operations(calls, include)
+    counted = counted_operations(record, include)
     blocks = [
         (source, target)
         for source, layer in enumerate(layers)
@@ -181,12 +181,13 @@ def output_contributions(record: Record, output: Tensor) -> list[Contributions]:
     return [c for c in found if any(operation != IMAGE for operation, _ in c)]
 
 
-def counted_operations(calls: list[Call], include: Collection[str]) -> set[int]:
-    """All of an MLP; else without the dense head, linear layers that reach no convolution."""
+def counted_operations(record: Record, include: Collection[str]) -> set[int]:
+    """All of an MLP; else without the dense head, linear layers after the last map."""
+    calls = record.calls
     everything = set(range(len(calls)))
     if "dense" in include or all(call.linear for call in calls):
         return everything
-    reaches = {number for number, call in enumerate(calls) if not call.linear}
+    reaches = {number for number, call in enumerate(calls) if not call.linear} | record.on_maps
     for number in reversed(range(len(calls))):
         if number in reaches:
             reaches |= {op for neuron in calls[number].inputs for op, _ in neuron}

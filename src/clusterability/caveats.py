@@ -13,6 +13,7 @@ from clusterability.clustering.cut import volumes_and_cuts
 from clusterability.graph import NeuronGraph
 from clusterability.graph.paths import clusters_with_path
 from clusterability.result import Clusterability
+from clusterability.shown import quoted
 
 SAME_NCUT = 1e-6
 """If all shuffles' n-cuts lie within this range, they count as the same."""
@@ -35,6 +36,7 @@ def caveats(result: Clusterability, rescalable: bool | None = None) -> list[str]
     return [
         *_isolated(result),
         *_canonical(result, rescalable),
+        *_zero_blocks(result),
         *_separate_parts(result),
         *_degenerate(result),
         *_unreached(result),
@@ -58,6 +60,24 @@ def _isolated(result: Clusterability) -> Iterator[str]:
                 "p-values too common in small, very sparse networks; drop-after does not"
             )
         yield text
+
+
+def _zero_blocks(result: Clusterability) -> Iterator[str]:
+    """Warn of layers between which all strengths are zero."""
+    assert result.graph is not None
+    graph = result.graph
+    pairs = [
+        f"{quoted(graph.layers[block.source].name)} and {quoted(graph.layers[block.target].name)}"
+        for block in graph.blocks
+        if block.strengths.numel() and not bool(block.strengths.detach().any())
+    ]
+    if pairs:
+        others = f", and {len(pairs) - 1} more such pairs" if len(pairs) > 1 else ""
+        yield (
+            f"all strengths between {pairs[0]} are zero{others}: as with a residual branch that "
+            "begins at zero, by a batch norm of weight 0, and counts only once the network is "
+            "trained"
+        )
 
 
 def _canonical(result: Clusterability, rescalable: bool | None) -> Iterator[str]:

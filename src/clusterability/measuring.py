@@ -115,7 +115,7 @@ def measure(
     notes, n_outputs, rescalable = traced.notes, traced.n_outputs, traced.rescalable
     name = name or traced.name
     with single_threaded_libraries(), torch.no_grad():
-        prepared = prepare(traced.graph, settings)
+        prepared = prepare(traced.graph, settings, traced.reached_by_left_out)
         rescaled = _prepare_canonical(traced, settings)
         del traced  # memory would hold a large network's strengths twice
         n_init, n_init_policy = _starts(settings, prepared.n_live, n_outputs)
@@ -179,7 +179,7 @@ def _prepare_canonical(traced: Traced, settings: Settings) -> Prepared | None:
     if settings.scaling != "raw" or traced.canonical is None:
         return None
     try:
-        return prepare(traced.canonical(), settings)
+        return prepare(traced.canonical(), settings, traced.reached_by_left_out)
     except InputError:  # too few neurons lie on a path from inputs to outputs
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,8 +51,16 @@ class Prepared:
         return int(self.alive.sum())
 
 
-def prepare(graph: NeuronGraph, settings: Settings) -> Prepared:
+def prepare(
+    graph: NeuronGraph, settings: Settings, reached_by_left_out: Sequence[int] = ()
+) -> Prepared:
     """Check a graph and convert it for shuffling and clustering.
+
+    Args:
+        graph: the graph.
+        settings: the choices of the measurement.
+        reached_by_left_out: numbers of layers that parts of the network reach which the graph has
+            not; these may have no connection in the graph.
 
     Raises:
         InputError: if a strength is negative or not finite, a layer has no connection, fewer
@@ -59,7 +68,7 @@ def prepare(graph: NeuronGraph, settings: Settings) -> Prepared:
     """
     if settings.scaling == "raw":
         graph = only_layers(graph, settings.layers)
-    flat, scale = _flatten(graph)
+    flat, scale = _flatten(graph, reached_by_left_out)
     alive = (flat.degrees(torch.float64) > 0).numpy()
     _check_size(int(alive.sum()), settings.n_clusters, "with non-zero weights")
     working = _shuffled_part(flat, alive, settings)
@@ -75,7 +84,7 @@ def prepare(graph: NeuronGraph, settings: Settings) -> Prepared:
     return Prepared(scaled, working, observed, alive, scale)
 
 
-def _flatten(graph: NeuronGraph) -> tuple[NeuronGraph, float]:
+def _flatten(graph: NeuronGraph, reached: Sequence[int]) -> tuple[NeuronGraph, float]:
     """Return the graph on the CPU, in float32 and flat, and the divisor of its strengths.
 
     The n-cut does not depend on the scale of the strengths, so they are divided such that float32
@@ -89,7 +98,7 @@ def _flatten(graph: NeuronGraph) -> tuple[NeuronGraph, float]:
     else:
         flat = torch.cat([_single_precision(b.strengths.detach(), scale) for b in graph.blocks])
     flat_graph = graph.with_flat_strengths(flat)
-    _check_touched(flat_graph)
+    _check_touched(flat_graph, reached)
     return flat_graph, scale
 
 
@@ -115,9 +124,9 @@ def _single_precision(strengths: Tensor, scale: float) -> Tensor:
     return strengths.to(torch.float32).flatten()
 
 
-def _check_touched(graph: NeuronGraph) -> None:
+def _check_touched(graph: NeuronGraph, reached: Sequence[int]) -> None:
     """Refuse a layer if all its blocks hold only zeros; one block of zeros is accepted."""
-    touched: set[int] = set()
+    touched = set(reached)
     for block in graph.blocks:
         if bool(block.strengths.any()):
             touched |= {block.source, block.target}

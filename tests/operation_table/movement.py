@@ -85,6 +85,9 @@ _WHOLE = {
     "index_put": lambda x: aten.index_put(x, [None, backward(x)], x),
     "index_copy": lambda x: x.index_copy(1, backward(x), x),
     "scatter": lambda x: x.scatter(1, channel_index(x), x),
+    "index_add": lambda x: torch.zeros_like(x).index_add(1, backward(x), x),
+    "scatter_add": lambda x: torch.zeros_like(x).scatter_add(1, channel_index(x), x),
+    "scatter_reduce": lambda x: torch.zeros_like(x).scatter_reduce(1, channel_index(x), x, "sum"),
     # Copies are one neuron to a linear layer: each channel is kept once.
     "repeat": lambda x: x.repeat(1, 2, *[1] * (x.ndim - 2))[:, 1 : x.shape[1] + 1],
     "tile": lambda x: x.tile(1, 2, *[1] * (x.ndim - 2))[:, 1 : x.shape[1] + 1],
@@ -94,7 +97,7 @@ _WHOLE = {
 
 _MOVES_CHANNELS = {
     *("take", "gather", "roll", "flip", "split", "split_with_sizes", "unbind", "index_select"),
-    *("index_put", "index_copy", "scatter"),
+    *("index_put", "index_copy", "scatter", "index_add", "scatter_add", "scatter_reduce"),
     *("index", "repeat", "tile", "repeat_interleave"),
 }
 

@@ -194,6 +194,48 @@ def test_dense_layers_that_a_convolution_follows_are_no_head():
     assert joins == [("a into b", "b"), ("b", "into d"), ("into d", "d")]
 
 
+def pointwise(self, x):
+    h = self.a(x).permute(0, 2, 3, 1)
+    h = (h + self.d(self.c(h).relu())).permute(0, 3, 1, 2)
+    return self.f(self.e(h.mean((2, 3))))
+
+
+def mixer(self, x):
+    h = self.a(x).flatten(2).mT
+    h = h + self.d(self.c(h).relu())
+    return self.f(self.e(h.mean(1)))
+
+
+def last_squeeze(self, x):
+    h = self.a(x)
+    h = h * self.d(self.c(h.mean((2, 3))).relu()).sigmoid()[:, :, None, None]
+    return self.f(self.e(h.mean((2, 3))))
+
+
+@pytest.mark.parametrize("forward", [pointwise, mixer, last_squeeze])
+@pytest.mark.parametrize("n_examples", [1, 2])
+def test_linear_layers_on_a_map_are_no_head(forward, n_examples):
+    parts = {"c": linear(4, 6), "d": linear(6, 4), "e": linear(4, 5), "f": linear(5, 3)}
+    model = Forward(forward, a=conv(2, 4), **parts)
+    image = torch.zeros(n_examples, 2, 4, 4)
+    _, notes = assembled(model, image, ("input",))
+    assert notes == ("left out, as in the paper: the dense part (e, f)",)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, x: self.f(self.e(self.a(x).flatten(1))),
+        lambda self, x: (self.e(self.a(x).flatten(1)).unsqueeze(1) * self.f.weight).sum(-1),
+        lambda self, x: (self.f.weight @ self.e(self.a(x).flatten(1)).T).T,
+    ],
+)
+def test_a_head_stays_one_in_any_form(forward):
+    model = Forward(forward, a=conv(2, 4), e=linear(64, 5), f=linear(5, 3))
+    _, notes = assembled(model, torch.zeros(2, 2, 4, 4), ("input",))
+    assert notes == ("left out, as in the paper: the dense part (e, f)",)
+
+
 def test_all_outputs_but_inputs_and_hidden_layers_are_layers():
     def forward(self, x):
         h = self.a(x)

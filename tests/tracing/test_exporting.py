@@ -148,6 +148,22 @@ def test_a_branch_on_the_data_is_refused_with_its_line():
         exported(Forward(branch, a=linear(3, 3)), (X,))
 
 
+def test_a_detector_is_told_of_its_backbone():
+    detector = Forward(branch, a=linear(3, 3), backbone=linear(3, 3))
+    with pytest.raises(InputError, match=r"branches on .*measure its part 'backbone' by itself"):
+        exported(detector, (X,))
+
+
+class Cache:
+    """An object that is no tensor."""
+
+
+def test_what_is_no_tensor_is_named():
+    model = Forward(lambda self, x: {"logits": self.a(x), "cache": Cache()}, a=linear(3, 3))
+    with pytest.raises(InputError, match=r"returns an object of type Cache.*use_cache = False"):
+        exported(model, (X,))
+
+
 def test_branches_on_shapes_and_on_mode_are_no_branches_on_data():
     def forward(self, x):
         x = x.flatten(1) if x.ndim > 2 else x

@@ -44,7 +44,7 @@ def alike(*strengths):
         (lambda _, h: h + h, 2),
         (lambda _, h: h - 2 * h, 3),
         (lambda _, h: 3 - h / 4, 0.25),
-        (lambda _, h: torch.add(h, h.relu(), alpha=3), 4),
+        (lambda _, h: torch.add(h, h.relu(), alpha=3), 1),
         (lambda _, h: torch.add(h, h, alpha=3), 4),
         (lambda _, h: torch.rsub(h * 5, h, alpha=0.1), 1.5),
         (lambda _, h: -0.5 * (h * 4) * -1.0, 2),

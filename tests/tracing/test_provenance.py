@@ -123,8 +123,9 @@ def test_a_gate_keeps_what_scales_each_neuron():
     once = scaled(a, Multiplier("m"), torch.tensor([0, 1]), 2)
     out = scaled(gated([once, once], (2,)), Multiplier("k"), torch.tensor([0, 0]), 1)
     assert contents(out) == [[(0, c, 1.0, ("m", c), ("k", 0))] for c in (0, 1)]
-    # One that is scaled is not the same as one that is not.
-    assert len(contents(gated([once, a], (2,)))[0]) == 2
+    assert contents(gated([once, a], (2,))) == [[(0, c, 1.0, ("m", c))] for c in (0, 1)]
+    other = scaled(a, Multiplier("n"), torch.tensor([0, 1]), 2)
+    assert len(contents(gated([once, other], (2,)))[0]) == 2
 
 
 @pytest.mark.parametrize(

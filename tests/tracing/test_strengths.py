@@ -48,7 +48,8 @@ def running(value):
         (two_convolutions(lambda self, h: h * self.m, m=nn.Parameter(torch.ones(8, 8))), 12),
         (two_convolutions(lambda _, h: torch.cat([h, h], 2)), 12),
         (two_convolutions(lambda _, h: max_pool2d(h, 2)), 12),
-        (two_convolutions(lambda _, h: h + torch.relu(h)), 24),
+        (two_convolutions(lambda _, h: h + h), 24),
+        (two_convolutions(lambda _, h: h + torch.relu(h)), 12),
         (two_convolutions(lambda self, h: self.n(h), n=running(100.0)), 1.2),
     ],
 )

@@ -50,6 +50,7 @@ class Traced:
     ``rescalable`` says whether hidden neurons can be scaled such that the function stays; None for
     weights and graphs, which do not tell. ``canonical`` returns the graph in canonical scaling,
     that of the network with nothing left out; None if it is large or not rescalable.
+    ``reached_by_left_out`` are numbers of the layers that the parts reach which are left out.
 
     >>> from clusterability import toy
     >>> from clusterability.sources import trace
@@ -64,6 +65,7 @@ class Traced:
     left_out: tuple[str, ...] = ()
     rescalable: bool | None = None
     canonical: Callable[[], NeuronGraph] | None = None
+    reached_by_left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,7 @@ def _traced(name: str, traced: TracedModule, arguments: Arguments) -> Traced:
         partial(_canonical, traced, graph, arguments.kernel_norm)
         if rescalable and graph.n_strengths <= MOST_RESCALED
         else None,
+        traced.wiring.reached_by_left_out,
     )
 
 

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.tracing.chains.chain import dense_part, image_part
+from clusterability.tracing.numbering import Indices, distinct
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.origins import INPUT
 from clusterability.tracing.outputs import new_outputs
-from clusterability.tracing.reading import Arrivals, Indices, Reading, read
+from clusterability.tracing.reading import Arrivals, Reading, read
 from clusterability.tracing.walking import Walked
 from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.index_maps import Entries
@@ -45,7 +46,7 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
     Args:
         walked: the operations and outputs.
         include: for a CNN, ``"input"`` and ``"dense"`` add the image's layers and the dense head:
-            linear layers from which no convolution is reached.
+            linear layers that are not on a map, and from which nothing that is on one is reached.
 
     Raises:
         InputError: if no two layers are joined.
@@ -56,16 +57,19 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
     names = _unique([operation.name for operation in operations])
     read_by_weights = [read(operation) for operation in operations]
     readings = [*read_by_weights, *new_outputs(walked.outputs, read_by_weights)]
-    head = _dense_head(operations, readings)
+    head = _dense_head(walked, readings)
     is_cnn = any(not operation.is_dense for operation in operations)
     left_out = set() if not is_cnn or "dense" in include else head
     no_input = is_cnn and "input" not in include
 
     joins: list[tuple[_Place, _Place]] = []
+    reached: set[_Place] = set()
     for source, target in _all_joins(operations, readings):
         is_image = readings[source.reader].producers[source.segment] == {INPUT}
         if source.reader not in left_out and not (no_input and is_image):
             joins.append((source, target))
+        else:
+            reached.add(target)
     missing = _missing_parts(names, readings, left_out, no_input)
     notes = (*walked.notes, *left_out_notes(missing))
     if not joins:
@@ -84,7 +88,8 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
     connections = [
         _connection(source, target, operations, readings, numbers) for source, target in joins
     ]
-    return Wiring(layers, tuple(_with_kernels(connections)), missing), notes
+    also = tuple(sorted(numbers[place] for place in reached if place in numbers))
+    return Wiring(layers, tuple(_with_kernels(connections)), missing, also), notes
 
 
 def _all_joins(
@@ -113,10 +118,10 @@ def _given(reading: Reading) -> list[dict[int, Indices]]:
         if operation == INPUT:
             continue
         of_arrivals = reading.segments[arrivals.neurons]
-        for segment in np.unique(of_arrivals):
+        for segment in distinct(of_arrivals).tolist():
             here = channels[arrivals.labels[of_arrivals == segment]]
             before = found[segment].get(operation, here[:0])
-            found[segment][operation] = np.union1d(before, here)
+            found[segment][operation] = distinct(np.concatenate([before, here]))
     return found
 
 
@@ -132,9 +137,15 @@ def _share_group(
     return bool(np.isin(of_inputs, channels // (operation.n_outputs // groups)).any())
 
 
-def _dense_head(operations: Sequence[WeightOperation], readings: Sequence[Reading]) -> set[int]:
-    """Linear layers from which no convolution is reached."""
+def _dense_head(walked: Walked, readings: Sequence[Reading]) -> set[int]:
+    """Linear layers that come after the last map.
+
+    On a map are convolutions, linear layers that are applied at each position, as a 1 x 1
+    convolution is, and what is given back to each position, as a squeeze-and-excitation does.
+    """
+    operations = walked.operations
     reaching = {i for i, operation in enumerate(operations) if not operation.is_dense}
+    reaching |= walked.on_maps
     for j in reversed(range(len(operations))):  # what runs later is looked at first
         if j in reaching:
             reaching |= {a.origin.operation for a in readings[j].arrivals}

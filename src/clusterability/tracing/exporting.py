@@ -6,6 +6,7 @@ import copy
 import gc
 import io
 import logging
+import re
 import sysconfig
 import traceback
 import types
@@ -212,14 +213,29 @@ def _why(module: nn.Module, error: Exception) -> str:
             )
     if "data-dependent" in str(error) or "GuardOnDataDependent" in type(error).__name__:
         return (
-            f"{name} branches on its data{place}, so that there is no one graph of it; measure the "
-            "part without the branch, or replace it by torch.where"
+            f"{name} branches on its data{place}, so that there is no one graph of it; measure "
+            f"{_part_before(module)}, or replace the branch by torch.where"
+        )
+    unknown = re.search(r"Found <class '([^']*)'> in output", str(error))
+    if unknown:
+        kind = shown(unknown.group(1).rpartition(".")[2])
+        return (
+            f"{name} returns an object of type {kind}, which is no tensor; leave it out (for a "
+            "cache of transformers, model.config.use_cache = False), or wrap the network in a "
+            "module that returns tensors alone"
         )
     reason = shown(str(error).strip().splitlines()[0] if str(error).strip() else "", 200)
     return (
         f"{name} could not be traced{place}: {type(error).__name__}: {reason}; check that "
         "example_inputs (on the command line --input-shape) fit its forward pass"
     )
+
+
+def _part_before(module: nn.Module) -> str:
+    """Name what can be measured of a network that branches, such as a detector's backbone."""
+    if isinstance(getattr(module, "backbone", None), nn.Module):
+        return "its part 'backbone' by itself (model.backbone)"
+    return "the part without the branch"
 
 
 def _place(error: Exception) -> str:

@@ -13,12 +13,13 @@ from clusterability.errors import InputError
 from clusterability.shown import listed
 from clusterability.tracing.assembling import assemble
 from clusterability.tracing.chains.chain import check_include
+from clusterability.tracing.computed import Computed
 from clusterability.tracing.effective import effective_parameter, has_unread_hooks
 from clusterability.tracing.examples import inferred_inputs
 from clusterability.tracing.exporting import exported
 from clusterability.tracing.homogeneity import homogeneity
 from clusterability.tracing.naming import split_name
-from clusterability.tracing.walking import Computed, Walked, walk
+from clusterability.tracing.walking import Walked, walk
 from clusterability.wiring.wiring import Wiring
 
 
@@ -134,8 +135,8 @@ class Effective(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         if self._computed is not None and name in self._computed.reshaped:
-            source, shape = self._computed.reshaped[name]
-            return self[source].reshape(shape)
+            source, order, shape = self._computed.reshaped[name]
+            return self[source].permute(order).reshape(shape)
         if self._computed is not None and name in self._computed.nodes:
             found: Tensor = self._computed.evaluate(self._computed.nodes[name], self)
             return found

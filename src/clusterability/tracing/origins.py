@@ -60,12 +60,15 @@ class Origin:
         channels: (m,) the outputs of the operation that labels 1 to m stand for.
         scales: each scale since the operation, with the (m,) entries of it that apply.
         factor: product of the plain numbers that have multiplied the term.
-        gated: whether the term has passed through a product of two values. Numbers after it belong
-            to an activation, as in x * (1 + erf(x)) / 2, and do not count.
+        gated: whether the term has passed through a product of two values, or a sum of functions of
+            one. Numbers after it belong to an activation, as in x * (1 + erf(x)) / 2, and do not
+            count.
         statistic: what the labels 1 to m stand for, if not for outputs.
         n_normed: number of elements of the norm by which the term was divided, else 0. Their mean
             square is that norm's square over this number, whose root belongs to the normalization.
         by_matrix: whether a matrix has multiplied it, as the first half of a matrix product.
+        function: number of the last nonlinear function, element by element, that it has passed; 0
+            for none.
     """
 
     operation: int
@@ -76,6 +79,7 @@ class Origin:
     statistic: Statistic | None = None
     n_normed: int = 0
     by_matrix: bool = False
+    function: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,24 +137,36 @@ def of_labels(origin: Origin, labels: Tensor) -> Origin:
 
 def same_origin(a: Origin, b: Origin) -> bool:
     """Whether two origins give labels the same outputs, scales and factor."""
-    return a is b or (a.factor == b.factor and _unscaled_alike(a, b) and scaled_alike(a, b))
+    return a is b or (
+        a.factor == b.factor
+        and a.operation == b.operation
+        and same_labels(a, b)
+        and _same_statistic(a.statistic, b.statistic)
+        and scaled_alike(a, b)
+    )
+
+
+def same_labels(a: Origin, b: Origin) -> bool:
+    """Whether labels stand for the same outputs of one operation."""
+    return a.channels.shape == b.channels.shape and torch.equal(a.channels, b.channels)
 
 
 def alike(term: Term, other: Term) -> bool:
-    """Whether two terms are equal except for their scales and factors."""
-    return _unscaled_alike(term.origin, other.origin) and torch.equal(
-        *without_repeats(term.labels, other.labels)
+    """Whether two terms hold the same outputs, with whatever scales and factors."""
+    a, b = term.origin, other.origin
+    if a.operation != b.operation or not _same_statistic(a.statistic, b.statistic):
+        return False
+    labels, others = without_repeats(term.labels, other.labels)
+    if same_labels(a, b):
+        return torch.equal(labels, others)
+    return a.statistic is None and torch.equal(
+        of_elements(a.channels, labels), of_elements(b.channels, others)
     )
 
 
-def _unscaled_alike(a: Origin, b: Origin) -> bool:
-    return (
-        a.operation == b.operation
-        and a.gated == b.gated
-        and a.channels.shape == b.channels.shape
-        and torch.equal(a.channels, b.channels)
-        and _same_statistic(a.statistic, b.statistic)
-    )
+def of_elements(entries: Tensor, labels: Tensor) -> Tensor:
+    """Return for each label its entry, from 1; 0 for none."""
+    return torch.nn.functional.pad(entries + 1, (1, 0))[labels]
 
 
 def _same_statistic(a: Statistic | None, b: Statistic | None) -> bool:
@@ -160,6 +176,7 @@ def _same_statistic(a: Statistic | None, b: Statistic | None) -> bool:
     assert b.origin is not None
     return a is b or (
         (a.how, a.share, a.is_window) == (b.how, b.share, b.is_window)
+        and a.origin.gated == b.origin.gated
         and same_origin(a.origin, b.origin)
         and torch.equal(a.members, b.members)
     )

@@ -16,6 +16,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from clusterability.tracing.activations import (
+    PRODUCT,
+    held_once,
+    is_nonlinear,
+    multiplied_once,
+    without_factors,
+)
 from clusterability.tracing.origins import (
     INPUT,
     Origin,
@@ -24,7 +31,7 @@ from clusterability.tracing.origins import (
     alike,
     mark_repeats,
     of_labels,
-    scaled_alike,
+    same_labels,
     side_by_side,
     without_repeats,
 )
@@ -90,19 +97,37 @@ def joined(values: Sequence[Value], shape: Sequence[int]) -> Value:
     """Return a sum, or another elementwise function, of several values broadcast to ``shape``.
 
     Terms that differ only in scales and factors are merged, and their scales add up; otherwise
-    residual networks would double the number of terms with every block. A statistic of neurons that
-    the values hold too is a number, and no term.
+    residual networks would double the number of terms with every block. A value plus a nonlinear
+    function of itself is an activation, which holds it once. A statistic of neurons that the values
+    hold too is a number, and no term.
     """
+    return _merged(without_numbers(values, shape)[0], shape, _added)
+
+
+def _merged(
+    values: Sequence[Value], shape: Sequence[int], merge: Callable[[Term, Term], Term | None]
+) -> Value:
+    """Return the terms of all values; ``merge`` makes one of two that are alike, or None."""
     kept: dict[int, list[Term]] = {}
-    for term in side_by_side(without_numbers(values, shape)[0], shape):
+    for term in side_by_side(values, shape):
         of_operation = kept.setdefault(term.origin.operation, [])
         for i, other in enumerate(of_operation):
-            if alike(term, other):
-                of_operation[i] = _summed(other, term)
+            found = merge(other, term) if alike(other, term) else None
+            if found is not None:
+                of_operation[i] = found
                 break
         else:
             of_operation.append(term)
     return Value(tuple(shape), tuple(term for terms in kept.values() for term in terms))
+
+
+def _added(first: Term, second: Term) -> Term | None:
+    if is_nonlinear(first.origin, second.origin):
+        first, second = without_factors(first), without_factors(second)
+        found = held_once(first, second)
+        if found is not None:
+            return found
+    return _summed(first, second) if same_labels(first.origin, second.origin) else None
 
 
 def _summed(first: Term, second: Term) -> Term:
@@ -129,16 +154,7 @@ def chosen(values: Sequence[Value], shape: Sequence[int]) -> Value:
 
     It keeps the largest of its factors, so that where(x > 0, x, 0.1 x) is an activation of x.
     """
-    kept: list[Term] = []
-    for term in side_by_side(without_numbers(values, shape)[0], shape):
-        for i, other in enumerate(kept):
-            if alike(term, other) and scaled_alike(term.origin, other.origin):
-                factor = max(term.origin.factor, other.origin.factor)
-                kept[i] = Term(other.labels, replace(other.origin, factor=factor))
-                break
-        else:
-            kept.append(term)
-    return Value(tuple(shape), tuple(kept))
+    return _merged(without_numbers(values, shape)[0], shape, held_once)
 
 
 def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
@@ -151,12 +167,10 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
     holding = [value for value in kept if value.terms]
     if dropped and len(holding) == 1:
         return _normed(holding[0], dropped, shape)
-    terms = []
-    for term in side_by_side(kept, shape):
-        scales = tuple(pair for pair in term.origin.scales if not pair[0].is_number)
-        origin = replace(term.origin, scales=scales, factor=1.0, gated=True)
-        terms.append(Term(term.labels, origin))
-    return chosen([Value(tuple(shape), tuple(terms))], shape)
+    terms = tuple(without_factors(term) for term in side_by_side(kept, shape))
+    product = _merged([Value(tuple(shape), terms)], shape, multiplied_once)
+    marked = (Term(t.labels, replace(t.origin, function=PRODUCT)) for t in product.terms)
+    return Value(product.shape, tuple(marked))
 
 
 def _normed(value: Value, by: Sequence[Term], shape: Sequence[int]) -> Value:

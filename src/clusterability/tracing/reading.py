@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clusterability.errors import InputError
 from clusterability.shown import quoted
+from clusterability.tracing.numbering import Indices, distinct, distinct_rows, numbered
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.origins import (
     INPUT,
@@ -20,8 +20,6 @@ from clusterability.tracing.origins import (
     without_repeats,
 )
 from clusterability.tracing.statistics import expanded
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class Reading:
         """For each segment, the operations (or ``INPUT``) whose outputs arrive there."""
         found: list[set[int]] = [set() for _ in range(self.n_segments)]
         for arrivals in self.arrivals:
-            for segment in np.unique(self.segments[arrivals.neurons]):
+            for segment in distinct(self.segments[arrivals.neurons]).tolist():
                 found[segment].add(arrivals.origin.operation)
         return tuple(map(frozenset, found))
 
@@ -137,26 +135,16 @@ def _merged(columns: list[Indices], origins: list[Origin], n: int) -> tuple[Indi
         one = (column == column[:, :1]).all(1)
         signatures[:, k] = column[:, 0]
         if not one.all():
-            ordered = np.sort(column, axis=1)
-            _, sets = np.unique(ordered, axis=0, return_inverse=True)
-            signatures[~one, k] = -1 - sets.reshape(-1)[~one]
+            _, sets = distinct_rows(np.sort(column, axis=1))
+            signatures[~one, k] = -1 - sets[~one]
             several |= ~one
-    neurons = _numbered(signatures)
+    neurons = numbered(signatures)
     # Features without any label are constants: each is a neuron of its own.
     alone = ~signatures.any(1)
     if alone.any():
-        neurons = _numbered(np.stack([neurons, np.where(alone, np.arange(1, n + 1), 0)], 1))
+        neurons = numbered(np.stack([neurons, np.where(alone, np.arange(1, n + 1), 0)], 1))
     shared = np.bincount(neurons)[neurons] > 1
     return neurons, bool((several & shared).any())
-
-
-def _numbered(rows: Indices) -> Indices:
-    """Return a number for each row, equal for equal rows, in order of first appearance."""
-    _, first, numbers = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    found: Indices = rank[numbers.reshape(-1)]
-    return found
 
 
 def _reading(value: Value, columns: list[Indices], inputs: Indices) -> Reading:
@@ -164,7 +152,7 @@ def _reading(value: Value, columns: list[Indices], inputs: Indices) -> Reading:
     # Equal arrivals are pixels of one channel: count them once.
     found: list[tuple[Origin, Indices]] = []
     for term, column in zip(value.terms, columns, strict=True):
-        keys = np.unique(column + inputs[:, None] * (len(term.origin.channels) + 1))
+        keys = distinct((column + inputs[:, None] * (len(term.origin.channels) + 1)).ravel())
         for i, (origin, before) in enumerate(found):
             if same_origin(origin, term.origin):
                 found[i] = origin, np.union1d(before, keys)
@@ -180,4 +168,4 @@ def _reading(value: Value, columns: list[Indices], inputs: Indices) -> Reading:
         neurons, labels = keys // n_labels, keys % n_labels - 1
         present[neurons, operations.index(origin.operation)] = 1
         arrivals.append(Arrivals(origin, labels, neurons))
-    return Reading(inputs, _numbered(present), tuple(arrivals))
+    return Reading(inputs, numbered(present), tuple(arrivals))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.tracing.numbering import distinct_rows
 from clusterability.tracing.origins import (
     Origin,
     Statistic,
@@ -111,7 +112,8 @@ def _members(term: Term, statistic: Statistic) -> list[Term]:
 
 def _distinct(members: Tensor) -> tuple[list[Tensor], list[int]]:
     """Return the distinct columns, in order of first appearance, and how often each occurs."""
-    _, first, counts = np.unique(members.numpy(), axis=1, return_index=True, return_counts=True)
+    first, numbers = distinct_rows(members.T.numpy())
+    counts = np.bincount(numbers)
     order = np.argsort(first)
     return [members[:, first[i]] for i in order], [int(counts[i]) for i in order]
 
@@ -128,10 +130,9 @@ def combined(
         how: as in :class:`Statistic`.
         is_window: as there.
     """
-    rows, numbers = np.unique(
-        columns.reshape(-1, columns.shape[-1]).numpy(), axis=0, return_inverse=True
-    )
-    members, labels = torch.from_numpy(rows), torch.from_numpy(numbers.reshape(-1) + 1)
+    rows = columns.reshape(-1, columns.shape[-1])
+    first, numbers = distinct_rows(rows.numpy())
+    members, labels = rows[first], torch.from_numpy(numbers + 1)
     if bool((members[:1] == 0).all()):  # a statistic of no neuron comes first
         members, labels = members[1:], labels - 1
     share = 1 / members.shape[1] if how == "mean" else 1.0

@@ -14,6 +14,7 @@ from torch import Tensor, fx
 
 from clusterability.errors import InputError
 from clusterability.shown import listed
+from clusterability.tracing.computed import Computed
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
 from clusterability.tracing.operations.refused import is_refused
 from clusterability.tracing.operations.registry import Chosen, OperationError
@@ -48,92 +49,14 @@ class Walked:
         outputs: the network's outputs.
         notes: remarks for the user.
         computed: the program's constants, by the names that weights use.
+        on_maps: the operations whose outputs are channels of a map, the same at several positions.
     """
 
     operations: tuple[WeightOperation, ...]
     outputs: tuple[Value, ...]
     notes: tuple[str, ...]
     computed: Computed
-
-
-class Computed:
-    """The constants of a program: its parameters, and tensors computed from these alone."""
-
-    def __init__(self, program: torch.export.ExportedProgram) -> None:
-        signature = program.graph_signature
-        self.nodes: dict[str, fx.Node] = {}
-        self.reshaped: dict[str, tuple[str, tuple[int, ...]]] = {}
-        """By name, the constant whose elements a weight takes in another shape, and this shape."""
-        self.outer: dict[fx.Node, fx.Node] = {}
-        """For each placeholder of a part of the program, the node whose value it takes."""
-        self._buffers = set(signature.inputs_to_buffers.values())
-        self._parameters = {
-            **signature.inputs_to_parameters,
-            **signature.inputs_to_buffers,
-        }
-        self._tensors = {
-            node: program.constants[name]
-            for node, name in signature.inputs_to_lifted_tensor_constants.items()
-        }
-        # Buffers that are in no state dict still belong to the module.
-        self.unsaved = set(signature.non_persistent_buffers)
-
-    def name(self, node: fx.Node) -> str:
-        """Return a parameter's name; for a computed constant, its source's and its node's names."""
-        if node.name in self._parameters:
-            return str(self._parameters[node.name])
-        name = f"{self.source(node)} ({node.name})"
-        self.nodes[name] = node
-        return name
-
-    def source(self, node: fx.Node) -> str:
-        """Return the first parameter that a constant depends on, or else the first buffer."""
-        sources = self._sources(node)
-        return min(sources - self._buffers or sources, default="constant")
-
-    def evaluate(self, node: fx.Node, parameters: Mapping[str, Tensor]) -> Any:
-        """Return the constant's value, differentiable in the parameters."""
-        known: dict[fx.Node, Any] = {}
-        waiting = [node]
-        while waiting:
-            current = waiting[-1]
-            missing = [n for n in self._inputs(current) if n not in known]
-            if current in known or not missing:
-                waiting.pop()
-                known.setdefault(current, self._value(current, known, parameters))
-            else:
-                waiting += missing
-        return known[node]
-
-    def _value(
-        self, node: fx.Node, known: Mapping[fx.Node, Any], parameters: Mapping[str, Tensor]
-    ) -> Any:
-        if node in self.outer:
-            return known[self.outer[node]]
-        if node.op == "placeholder":
-            if node.name in self._parameters:
-                return parameters[self._parameters[node.name]]
-            return self._tensors[node.name]
-        if node.op == "get_attr":
-            return operator.attrgetter(str(node.target))(node.graph.owning_module)
-        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: known[n])
-        assert callable(node.target)
-        return node.target(*args, **kwargs)
-
-    def _sources(self, node: fx.Node) -> set[str]:
-        found, waiting, seen = set(), [node], set()
-        while waiting:
-            current = waiting.pop()
-            if current in seen:
-                continue
-            seen.add(current)
-            if current not in self.outer and current.name in self._parameters:
-                found.add(self._parameters[current.name])
-            waiting += self._inputs(current)
-        return found
-
-    def _inputs(self, node: fx.Node) -> list[fx.Node]:
-        return [self.outer[node]] if node in self.outer else list(node.all_input_nodes)
+    on_maps: frozenset[int]
 
 
 def walk(
@@ -162,8 +85,11 @@ def walk(
     fx.map_arg(program.graph.output_node().args, returned.append)
     found = [walker.known[node] for node in returned if node.name in names]
     outputs = tuple(output for known in found for output in _outputs(known))
+    on_maps = frozenset(i for known in walker.known.values() for i in _on_map(known))
     findings = walker.findings
-    return Walked(tuple(findings.operations), outputs, tuple(findings.notes), walker.computed)
+    return Walked(
+        tuple(findings.operations), outputs, tuple(findings.notes), walker.computed, on_maps
+    )
 
 
 def _not_followed(program: torch.export.ExportedProgram, first: str) -> list[str]:
@@ -236,13 +162,16 @@ class _Walker:
             value: Tensor = self.computed.evaluate(node, self._parameters)
             return value
 
-        def reshaped(shape: tuple[int, ...]) -> Constant:
-            if shape == tuple(meta.shape):
+        def reshaped(shape: tuple[int, ...], order: Sequence[int] | None = None) -> Constant:
+            axes = tuple(range(meta.ndim)) if order is None else tuple(order)
+            if shape == tuple(meta.shape) and axes == tuple(range(meta.ndim)):
                 return constant
-            other = f"{name} {shape}"
-            self.computed.reshaped[other] = name, shape
+            other = f"{name} {shape}" if order is None else f"{name} {axes} {shape}"
+            self.computed.reshaped[other] = name, axes, shape
             return Constant(
-                other, source, shape, meta.dtype, lambda: evaluate().reshape(shape), reshaped
+                *(other, source, shape, meta.dtype),
+                lambda: evaluate().permute(axes).reshape(shape),
+                reshaped,
             )
 
         constant = Constant(name, source, tuple(meta.shape), meta.dtype, evaluate, reshaped)
@@ -344,6 +273,23 @@ def _outputs(known: object) -> tuple[Value, ...]:
     if isinstance(known, Chosen):
         return known.sources
     return (known,) if isinstance(known, Value) else ()
+
+
+def _on_map(known: object) -> set[int]:
+    """Return the operations whose outputs fill several positions of a value, examples aside.
+
+    A product with a matrix is the first half of a linear layer: what it repeats are no positions.
+    """
+    if isinstance(known, tuple):
+        return {operation for part in known for operation in _on_map(part)}
+    if not isinstance(known, Value) or len(known.shape) < 3 or known.factors is not None:
+        return set()
+    positions = [axis for axis, size in enumerate(known.shape) if axis and size > 1]
+    return {
+        term.origin.operation
+        for term in known.terms
+        if any(term.labels.stride(axis) == 0 for axis in positions)
+    }
 
 
 def _leads_on(node: fx.Node) -> bool:

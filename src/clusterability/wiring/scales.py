@@ -82,7 +82,7 @@ class Multiplier:
         is_number: whether it has one element, so that all connections meet the same.
         shape: of the parameter, if some of its axes are averaged over.
         averaged: axes along which it differs between pixels of one neuron: their mean counts.
-        inverted: whether it is a mask that removes what it marks: 0 where it is True, else 1.
+        inverted: whether 1 minus it multiplies, as a mask that removes what it marks does.
     """
 
     name: str
@@ -98,12 +98,11 @@ class Multiplier:
 
     def values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Return the scales, (..., n_entries); see :meth:`BatchNorm.values`."""
-        scale = parameters[self.name].to(like).abs()
+        given = parameters[self.name].to(like)
+        scale = (1 - given if self.inverted else given).abs()
         leading = scale.shape[: like.ndim - 2]
         if self.divides:
             scale = scale.reciprocal()
-        if self.inverted:
-            scale = 1 - scale
         if self.averaged:
             axes = [len(leading) + axis for axis in self.averaged]
             scale = scale.reshape(*leading, *self.shape).mean(axes)

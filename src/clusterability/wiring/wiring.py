@@ -39,6 +39,8 @@ class Wiring:
         layers: the layers.
         connections: what joins them.
         left_out: the parts of the network that the wiring has not, in words.
+        reached_by_left_out: numbers of the layers that these parts reach, as the first convolution
+            reaches all that read a sum with what it gives.
 
     >>> from clusterability import toy
     >>> layers = (Layer("input", 4), Layer("stem", 4))
@@ -50,6 +52,7 @@ class Wiring:
     layers: tuple[Layer, ...]
     connections: tuple[Connection, ...]
     left_out: tuple[str, ...] = ()
+    reached_by_left_out: tuple[int, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -159,12 +162,12 @@ class Wiring:
     def check_strengths(self, graph: NeuronGraph) -> None:
         """Refuse a graph of :meth:`strengths` in which strengths overflow or a layer has none.
 
-        A layer that some weights reach may have others of zeros alone.
+        A layer that some weights reach, left out or not, may have others of zeros alone.
 
         Raises:
             InputError: that names the weight.
         """
-        reached: set[int] = set()
+        reached = set(self.reached_by_left_out)
         missed: dict[int, Connection] = {}
         for connection, block in zip(self.connections, graph.blocks, strict=True):
             largest = float(block.strengths.detach().amax())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from clusterability.errors import InputError
 from clusterability.files.checks import is_utf8
 from clusterability.files.memory import check_fits
 from clusterability.files.pickles import check_hashing
+from clusterability.files.protocols import as_protocol_2, read_pickle, read_protocol
 from clusterability.shown import quoted, show_path, shown
 
 _N_PICKLES = 5
@@ -63,6 +65,7 @@ _UNREAD = (
 _HARMLESS: list[Any] = [
     *((Unread, name) for name in _UNREAD),
     *((UnreadArray, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    *((UnreadArray, f"numpy.{core}.numeric._frombuffer") for core in ("core", "_core")),
     (_dictionary, "collections.defaultdict"),
 ]
 """What may lie beside weights, by the names that pickles give it, and what stands in its place."""
@@ -87,10 +90,11 @@ def read_torch(path: Path) -> Mapping[str, Any]:
             "pickle: it is truncated or of another format; download or save it again"
         )
     _check_pickles(path, is_archive=head == b"PK\x03\x04")
+    rewritten = _in_protocol_2(path, is_archive=head == b"PK\x03\x04")
     # torch opens only UTF-8 paths, and maps only by path: others are read from an open file.
-    mappable = mappable and is_utf8(path)
+    mappable = mappable and is_utf8(path) and rewritten is None
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with rewritten or path.open("rb") as file, warnings.catch_warnings():
             # torch warns of pickles that it did not write; those that fail are refused below.
             warnings.simplefilter("ignore")
             source = path if mappable else file
@@ -137,6 +141,41 @@ def _check_pickles(path: Path, is_archive: bool) -> None:
         raise InputError(f"{show_path(path)} is not what torch.save writes: {error}") from None
     except Exception:  # the end of the file, or damage
         return
+
+
+def _in_protocol_2(path: Path, is_archive: bool) -> IO[bytes] | None:
+    """Return the file with pickles that torch reads, in memory; None if it has these itself."""
+    try:
+        if is_archive:
+            return _archive_in_protocol_2(path)
+        with path.open("rb") as file:
+            pickles = [read_pickle(file) for _ in range(_N_PICKLES)]
+            if max(map(read_protocol, pickles)) < 3:
+                return None
+            check_fits(show_path(path), 2 * path.stat().st_size)
+            return io.BytesIO(b"".join([*map(as_protocol_2, pickles), file.read()]))
+    except InputError:
+        raise
+    except Exception:  # damage, which torch will find
+        return None
+
+
+def _archive_in_protocol_2(path: Path) -> IO[bytes] | None:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        (name,) = (m.filename for m in members if m.filename.endswith("data.pkl"))
+        pickled = archive.read(name)
+        if read_protocol(pickled) < 3:
+            return None
+        check_fits(show_path(path), 2 * sum(member.file_size for member in members))
+        copy = io.BytesIO()
+        with zipfile.ZipFile(copy, "w") as rewritten:
+            for member in members:
+                is_pickle = member.filename == name
+                data = as_protocol_2(pickled) if is_pickle else archive.read(member)
+                rewritten.writestr(member.filename, data)
+    copy.seek(0)
+    return copy
 
 
 def _check_archive(path: Path) -> tuple[int, bool]:

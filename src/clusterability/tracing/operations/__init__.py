@@ -1,6 +1,7 @@
 """The registry of rules: how neurons pass through each operation."""
 
 from clusterability.tracing.operations import (
+    contractions,
     elementwise,
     movement,
     normalizing,
@@ -24,6 +25,7 @@ __all__ = [
     "Constant",
     "Findings",
     "WeightOperation",
+    "contractions",
     "elementwise",
     "find_rule",
     "movement",

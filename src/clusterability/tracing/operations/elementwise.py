@@ -17,26 +17,32 @@ ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "rrelu", "prelu", "elu", "celu", "selu", "gelu", "silu"),
     *("mish", "sigmoid", "log_sigmoid", "hardsigmoid", "hardswish", "hardtanh", "hardshrink"),
     *("softshrink", "softplus", "tanh", "threshold", "softmax", "_softmax", "log_softmax"),
-    *("_log_softmax", "sin", "cos", "tan", "atan", "asinh", "negative", "exp", "exp2", "expm1"),
+    *("_log_softmax", "sin", "cos", "tan", "atan", "asinh", "exp", "exp2", "expm1"),
     "log",
-    *("log2", "log10", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "abs", "neg", "sign"),
+    *("log2", "log10", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "abs", "sign"),
     *("erf", "erfc", "pow", "clamp", "clamp_min", "clamp_max", "clip", "floor", "ceil", "round"),
-    *("nan_to_num", "logit", "sgn", "frac", "trunc", "positive", "logical_not", "absolute"),
+    *("nan_to_num", "logit", "sgn", "frac", "trunc", "logical_not", "absolute"),
     *("fix", "arctan", "arcsinh", "asin", "arcsin", "acos", "arccos", "sinh", "cosh", "atanh"),
-    *("arctanh", "acosh", "arccosh", "sinc", "erfinv", "special_expit", "deg2rad", "rad2deg"),
+    *("arctanh", "acosh", "arccosh", "sinc", "erfinv", "special_expit"),
 )
 
 UNCHANGED = (
     *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"),
     *("clone", "contiguous", "to", "_to_copy", "type_as", "detach"),
-    *("alias", "lift_fresh_copy"),
+    *("alias", "lift_fresh_copy", "neg", "negative", "positive", "deg2rad", "rad2deg"),
     *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
 )
 
 
-@rule(*(f"aten.{name}" for name in (*ACTIVATIONS, *UNCHANGED)))
+@rule(*(f"aten.{name}" for name in ACTIVATIONS))
+def activating(call: Call) -> Value:
+    """Pass values through an activation."""
+    return call.nonlinear(joined(call.values(), call.shape))
+
+
+@rule(*(f"aten.{name}" for name in UNCHANGED))
 def passing(call: Call) -> Value:
-    """Pass values unchanged: an activation, or an operation that moves no element."""
+    """Pass values unchanged, or turned or in another unit; no element moves."""
     return joined(call.values(), call.shape)
 
 
@@ -55,7 +61,7 @@ def with_mask(call: Call) -> tuple[Value, ...]:
 )
 def choosing(call: Call) -> Value:
     """Choose between values, or compare them: the result depends on all of them."""
-    return chosen(call.values(), call.shape)
+    return call.nonlinear(chosen(call.values(), call.shape))
 
 
 @rule("aten.where")
@@ -63,7 +69,7 @@ def picking(call: Call) -> Value:
     """Choose where a constant mask says so; a choice by another value depends on all."""
     mask = call["condition"]
     if not isinstance(mask, Constant):
-        return chosen(call.values(), call.shape)
+        return call.nonlinear(chosen(call.values(), call.shape))
     sides = [(call["self"], False), (call["other"], True)]
     kept = [_masked(call, x, mask, inverted) for x, inverted in sides if isinstance(x, Value)]
     return joined(kept, call.shape)
@@ -74,7 +80,7 @@ def filling(call: Call) -> Value:
     """Fill what a constant mask marks; what another value marks depends on all."""
     mask = call["mask"]
     if not isinstance(mask, Constant):
-        return chosen(call.values(), call.shape)
+        return call.nonlinear(chosen(call.values(), call.shape))
     sides = [(call["self"], True), (call["value"], False)]
     kept = [_masked(call, x, mask, inverted) for x, inverted in sides if isinstance(x, Value)]
     return joined(kept, call.shape)
@@ -90,7 +96,7 @@ def masking(call: Call) -> Value:
     masks = [x for x in call.tensors() if isinstance(x, Constant) and x.dtype == torch.bool]
     if len(values) == 1 and masks:
         return _masked(call, values[0], masks[0], inverted="or" in call.operation)
-    return chosen(values, call.shape)
+    return call.nonlinear(chosen(values, call.shape))
 
 
 def _masked(call: Call, value: Value, mask: Constant, inverted: bool) -> Value:
@@ -152,7 +158,7 @@ def dividing(call: Call) -> Value:
 
 def _quotient(call: Call) -> Value:
     if not isinstance(call["self"], Value):
-        return joined(call.values(), call.shape)
+        return call.nonlinear(joined(call.values(), call.shape))
     return _multiplied(call, divides=True)
 
 
@@ -171,13 +177,15 @@ def adding_product(call: Call) -> Value:
 @rule("aten.lerp")
 def between(call: Call) -> Value:
     """Add two tensors, the one times 1 - ``weight``, the other times ``weight``."""
-    weight = call["weight"]
-    if not isinstance(weight, int | float):
-        raise call.refusal("its weight is no number; write it as a sum of two products")
-    shares = {"self": 1 - weight, "end": weight}
-    values = [(call[name], share) for name, share in shares.items()]
-    kept = [multiplied(value, share) for value, share in values if isinstance(value, Value)]
-    return joined(kept, call.shape)
+    start, end, weight = call["self"], call["end"], call["weight"]
+    kept = [side for side in (start, end) if isinstance(side, Value)]
+    if isinstance(weight, Value):
+        return joined([gated([side, weight], call.shape) for side in kept or [weight]], call.shape)
+    if isinstance(weight, Constant):
+        sides = [(start, True), (end, False)]
+        return joined([_masked(call, x, weight, i) for x, i in sides if x in kept], call.shape)
+    shares = [(start, 1 - weight), (end, weight)]
+    return joined([multiplied(side, share) for side, share in shares if side in kept], call.shape)
 
 
 def _multiplied(call: Call, divides: bool) -> Value:

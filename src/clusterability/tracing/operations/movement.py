@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Term, Value
-from clusterability.tracing.provenance import moved
+from clusterability.tracing.provenance import joined, moved, multiplied
 
 _INDICES = ("index", "indices")
+
+MOST_ADDED = 64
+"""Most elements that may be added at one place; each makes a term of its own."""
 
 
 @rule(
@@ -79,10 +84,73 @@ def padding(call: Call) -> Value:
 @rule("aten.index_put", "aten.scatter", "aten.index_copy")
 def writing(call: Call) -> Value:
     """Write into a copy of a tensor, at constant places; what stood there counts no more."""
-    if call.arguments.get("accumulate") or call.arguments.get("reduce"):
-        raise call.refusal("it adds to what it overwrites; write a sum of two tensors instead")
+    if call.arguments.get("accumulate"):
+        return _added_at(call)
+    if call.arguments.get("reduce"):
+        raise call.refusal("it multiplies or adds to what it overwrites; write scatter_add instead")
     is_number = "value" in call.arguments and not isinstance(call["value"], Value | Constant)
     return _moved(call, None, in_place=True, **({"value": 0} if is_number else {}))
+
+
+@rule("aten.index_add", "aten.scatter_add", "aten.scatter_reduce")
+def adding_at(call: Call) -> Value:
+    """Add to a tensor at constant places, several elements at one place if it comes again."""
+    return _added_at(call)
+
+
+def _added_at(call: Call) -> Value:
+    if call.arguments.get("reduce", "sum") != "sum" or not call.arguments.get("include_self", True):
+        raise call.refusal("it takes more than sums at each place; write scatter_add instead")
+    _check_indices(call)
+    source = next(call[name] for name in ("source", "src", "values") if name in call.arguments)
+    added = [call["self"]] if isinstance(call["self"], Value) else []
+    if isinstance(source, Value):
+        places = _places(call)
+        sums = _put(call, _widened(call, source, places.shape), places)
+        added += [multiplied(part, float(call.arguments.get("alpha", 1))) for part in sums]
+    return joined(added, call.shape)
+
+
+def _places(call: Call) -> Tensor:
+    """Return the number of the place, in the flattened tensor, to which each element is added."""
+    numbers = torch.arange(math.prod(call.shape)).view(call.shape)
+    if call.operation == "aten.index_put":
+        given = [slice(None) if i is None else i.evaluate() for i in call["indices"]]
+        return numbers[tuple(given)]
+    index = call["index"].evaluate()
+    if call.operation == "aten.index_add":
+        return numbers.index_select(int(call["dim"]), index)
+    return numbers.gather(int(call["dim"]), index)
+
+
+def _widened(call: Call, source: Value, shape: Sequence[int]) -> Value:
+    """Return what is added; that of ``index_put`` broadcasts, others take first elements."""
+    return joined([source], shape) if call.operation == "aten.index_put" else source
+
+
+def _put(call: Call, source: Value, places: Tensor) -> list[Value]:
+    """Return a value for each time that a place comes again, which has it once."""
+    flat = places.flatten()
+    order = flat.argsort(stable=True)
+    counts = flat.bincount(minlength=1)
+    counts = counts[counts > 0]
+    starts = (counts.cumsum(0) - counts).repeat_interleave(counts)
+    times = torch.empty_like(flat)
+    times[order] = torch.arange(len(flat)) - starts
+    if len(counts) and int(counts.max()) > MOST_ADDED:
+        raise call.refusal(f"it adds {int(counts.max())} elements at one place")
+
+    def move(labels: Tensor, time: int) -> Tensor:
+        own = labels[tuple(slice(size) for size in places.shape)].flatten()
+        out = torch.zeros(math.prod(call.shape), dtype=torch.int64)
+        out[flat[times == time]] = own[times == time]
+        return out.view(call.shape)
+
+    n_times = int(counts.max()) if len(counts) else 0
+    return [
+        moved([source], [source.shape], partial(move, time=time), call.shape)
+        for time in range(n_times)
+    ]
 
 
 def _axis(call: Call) -> int:
@@ -98,11 +166,7 @@ def _moved(
 ) -> Value:
     tensors = list(call.tensors())
     values = [tensor if isinstance(tensor, Value) else None for tensor in tensors]
-    for name in _INDICES:
-        argument = call.arguments.get(name)
-        parts = argument if isinstance(argument, list | tuple) else [argument]
-        if any(isinstance(index, Value) for index in parts):
-            raise call.refusal("which elements it takes depends on the data")
+    _check_indices(call)
 
     def move(*labels: Tensor) -> Tensor:
         inputs = [
@@ -121,6 +185,14 @@ def _moved(
 
     shapes: Sequence[Sequence[int]] = [tensor.shape for tensor in tensors]
     return moved(values, shapes, move, call.shapes[part or 0], along)
+
+
+def _check_indices(call: Call) -> None:
+    for name in _INDICES:
+        argument = call.arguments.get(name)
+        parts = argument if isinstance(argument, list | tuple) else [argument]
+        if any(isinstance(index, Value) for index in parts):
+            raise call.refusal("which elements it takes depends on the data")
 
 
 def _is_index(constant: Constant) -> bool:

@@ -82,6 +82,22 @@ def resizing(call: Call) -> Value:
         raise call.refusal(str(error)) from None
 
 
+@rule("aten.cumsum", "aten.cumprod", "aten.logcumsumexp")
+def cumulative(call: Call) -> Value:
+    """Sum all elements up to each place; where one neuron fills the axis, it fills the result."""
+    value = call.value("self")
+    axis = int(call["dim"]) % len(value.shape)
+    n = value.shape[axis]
+    windows = [PoolingWindow(n, 1, n - 1), *[PoolingWindow(1, 1)] * (len(value.shape) - 1 - axis)]
+    try:
+        if fills(value, [axis]):
+            return mixed(value, [axis], call.shape)
+        # It joins neurons, as a weight would, and is no statistic of them.
+        return expanded(windowed(value, windows, call.shape, how="sum"))
+    except InputError as error:
+        raise call.refusal(str(error)) from None
+
+
 # Operations that return the index of each maximum too, with the number of axes of their windows.
 _WITH_INDICES = {
     "max_pool1d_with_indices": 1,
@@ -133,7 +149,7 @@ def two_over_axes(call: Call) -> tuple[Value, ...]:
 def picking(call: Call) -> Value | tuple[Value, ...]:
     """Pick along an axis (with the index), between two tensors, or among all elements."""
     if "other" in call.arguments:
-        return chosen(call.values(), call.shape)
+        return call.nonlinear(chosen(call.values(), call.shape))
     out = _reduced(call, "pick")
     return (out, out) if len(call.shapes) > 1 else out
 

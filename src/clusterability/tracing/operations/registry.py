@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.shown import quoted
-from clusterability.tracing.origins import Value
+from clusterability.tracing.origins import Term, Value
 from clusterability.tracing.provenance import produced
 from clusterability.wiring.weights import Weight
 
@@ -32,7 +32,8 @@ class Constant:
         shape: its shape.
         dtype: its type.
         evaluate: computes its value.
-        reshaped: returns a constant of the same elements in another shape.
+        reshaped: returns a constant of the same elements in another shape; the order of its axes
+            may change before.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Constant:
     shape: tuple[int, ...]
     dtype: torch.dtype
     evaluate: Callable[[], Tensor]
-    reshaped: Callable[[tuple[int, ...]], Constant]
+    reshaped: Callable[..., Constant]
 
 
 class OperationError(InputError):
@@ -93,11 +94,13 @@ class Findings:
         owners: paths of the modules that hold each parameter, several where it is shared.
         operations: weight operations in the order in which they run.
         notes: remarks for the user, each once.
+        functions: numbers of the nonlinear functions met, by operation and arguments.
     """
 
     owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
     operations: list[WeightOperation] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
+    functions: dict[tuple[object, ...], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +197,18 @@ class Call:
         if "::" in parameter:  # a name that an exporter made up
             return self.module.removeprefix("nodes.") or parameter
         return _operation_name(parameter) or self.module or "weight"
+
+    def nonlinear(self, value: Value) -> Value:
+        """Return the output of a nonlinear function, element by element, of what this call takes.
+
+        The same function of the same arguments has the same number.
+        """
+        given = self.arguments.values()
+        arguments = (id(x) if isinstance(x, Value | Constant) else repr(x) for x in given)
+        functions = self.findings.functions
+        number = functions.setdefault((self.operation, *arguments), len(functions) + 1)
+        terms = (Term(t.labels, replace(t.origin, function=number)) for t in value.terms)
+        return Value(value.shape, tuple(terms))
 
     def note(self, text: str) -> None:
         """Add a remark for the user about how the network was read; equal texts count once."""

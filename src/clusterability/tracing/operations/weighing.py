@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Value
 from clusterability.tracing.provenance import joined, multiplied
-
-_REMEDY = "write it as torch.nn.Linear or torch.matmul with a constant matrix"
 
 
 @rule("aten.linear")
@@ -57,81 +53,6 @@ def _product(call: Call, first: Value | Constant, second: Value | Constant) -> V
         )
     assert isinstance(first, Value)
     return call.weigh(first, second, -1, n_outputs=0, out_axis=-1, is_dense=True)
-
-
-@rule("aten.inner")
-def inner(call: Call) -> Value:
-    first, second = list(call.tensors())[:2]
-    if isinstance(first, Value):
-        return _contracted(call, first, second, -1, 1, -1)
-    assert isinstance(second, Value)
-    return _contracted(call, second, first, -1, 1, 0)
-
-
-@rule("aten.tensordot")
-def tensordot(call: Call) -> Value:
-    first, second = list(call.tensors())[:2]
-    of_first, of_second = list(call["dims_self"]), list(call["dims_other"])
-    if len(of_first) != 1:
-        raise call.refusal(f"it sums over {len(of_first)} axes; {_REMEDY}")
-    if isinstance(first, Value):
-        return _contracted(call, first, second, of_first[0], of_second[0], -1)
-    assert isinstance(second, Value)
-    return _contracted(call, second, first, of_second[0], of_first[0], 0)
-
-
-@rule("aten.einsum")
-def einsum(call: Call) -> Value:
-    """Follow a sum over one axis that a value and a matrix share."""
-    tensors = list(call.tensors())
-    value = next(tensor for tensor in tensors if isinstance(tensor, Value))
-    terms, out = _letters(str(call["equation"]), [len(tensor.shape) for tensor in tensors])
-    if len(tensors) != 2 or any(len({*term}) < len(term) for term in terms):
-        raise call.refusal(_REMEDY)
-    first = tensors[0] is value
-    other, (mine, theirs) = tensors[first], terms if first else terms[::-1]
-    summed = {*mine} - {*out}
-    if {*mine} & {*theirs} != summed or len(summed) != 1 or len(theirs) != 2:
-        if isinstance(other, Value):
-            return _contracted(call, value, other, -1, 1, -1)
-        raise call.refusal(_REMEDY)
-    (letter,) = summed
-    place = theirs.index(letter)
-    return _contracted(call, value, other, mine.index(letter), place, out.index(theirs[1 - place]))
-
-
-def _letters(equation: str, n_axes: Sequence[int]) -> tuple[list[str], str]:
-    """Return the letters of each operand's axes, and of the result's; digits for an ellipsis."""
-    before, arrow, out = equation.replace(" ", "").partition("->")
-    given = before.split(",")
-    missing = [n - len(t.replace("...", "")) for t, n in zip(given, n_axes, strict=True)]
-    digits = [chr(ord("0") + i) for i in range(max(missing))]
-    terms = [
-        term.replace("...", "".join(digits[len(digits) - n :]))
-        for term, n in zip(given, missing, strict=True)
-    ]
-    if not arrow:
-        together = "".join(terms)
-        out = "..." + "".join(sorted(c for c in {*together} - {*digits} if together.count(c) == 1))
-    return terms, out.replace("...", "".join(digits))
-
-
-def _contracted(
-    call: Call, value: Value, constant: Value | Constant, axis: int, place: int, out_axis: int
-) -> Value:
-    """Return the sum over an axis of a value and an axis, ``place``, of a matrix."""
-    if isinstance(constant, Constant) and len(constant.shape) != 2:
-        raise call.refusal(f"its matrix has shape {constant.shape}, expected 2 axes")
-    place = place % 2
-    return call.weigh(
-        value,
-        constant,
-        axis,
-        n_outputs=constant.shape[1 - place],
-        out_axis=out_axis,
-        is_dense=True,
-        layout="out-in" if place else "in-out",
-    )
 
 
 @rule("aten.conv1d", "aten.conv2d", "aten.conv3d")

@@ -1,0 +1,91 @@
+"""The constants of an exported program, by the names that weights use."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+
+class Computed:
+    """The constants of a program: its parameters, and tensors computed from these alone."""
+
+    def __init__(self, program: torch.export.ExportedProgram) -> None:
+        signature = program.graph_signature
+        self.nodes: dict[str, fx.Node] = {}
+        self.reshaped: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
+        """By name, the constant that a weight takes in another shape, the order in which its axes
+        come, and the shape."""
+        self.outer: dict[fx.Node, fx.Node] = {}
+        """For each placeholder of a part of the program, the node whose value it takes."""
+        self._buffers = set(signature.inputs_to_buffers.values())
+        self._parameters = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+        }
+        self._tensors = {
+            node: program.constants[name]
+            for node, name in signature.inputs_to_lifted_tensor_constants.items()
+        }
+        # Buffers that are in no state dict still belong to the module.
+        self.unsaved = set(signature.non_persistent_buffers)
+
+    def name(self, node: fx.Node) -> str:
+        """Return a parameter's name; for a computed constant, its source's and its node's names."""
+        if node.name in self._parameters:
+            return str(self._parameters[node.name])
+        name = f"{self.source(node)} ({node.name})"
+        self.nodes[name] = node
+        return name
+
+    def source(self, node: fx.Node) -> str:
+        """Return the first parameter that a constant depends on, or else the first buffer."""
+        sources = self._sources(node)
+        return min(sources - self._buffers or sources, default="constant")
+
+    def evaluate(self, node: fx.Node, parameters: Mapping[str, Tensor]) -> Any:
+        """Return the constant's value, differentiable in the parameters."""
+        known: dict[fx.Node, Any] = {}
+        waiting = [node]
+        while waiting:
+            current = waiting[-1]
+            missing = [n for n in self._inputs(current) if n not in known]
+            if current in known or not missing:
+                waiting.pop()
+                known.setdefault(current, self._value(current, known, parameters))
+            else:
+                waiting += missing
+        return known[node]
+
+    def _value(
+        self, node: fx.Node, known: Mapping[fx.Node, Any], parameters: Mapping[str, Tensor]
+    ) -> Any:
+        if node in self.outer:
+            return known[self.outer[node]]
+        if node.op == "placeholder":
+            if node.name in self._parameters:
+                return parameters[self._parameters[node.name]]
+            return self._tensors[node.name]
+        if node.op == "get_attr":
+            return operator.attrgetter(str(node.target))(node.graph.owning_module)
+        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: known[n])
+        assert callable(node.target)
+        return node.target(*args, **kwargs)
+
+    def _sources(self, node: fx.Node) -> set[str]:
+        found, waiting, seen = set(), [node], set()
+        while waiting:
+            current = waiting.pop()
+            if current in seen:
+                continue
+            seen.add(current)
+            if current not in self.outer and current.name in self._parameters:
+                found.add(self._parameters[current.name])
+            waiting += self._inputs(current)
+        return found
+
+    def _inputs(self, node: fx.Node) -> list[fx.Node]:
+        return [self.outer[node]] if node in self.outer else list(node.all_input_nodes)
