@@ -100,11 +100,12 @@ def _serve(form: Format, path: Path, pipe: Connection) -> None:
     # Files that a reader writes by mistake lie in the way of nobody.
     os.chdir(path.parent)
     warnings.simplefilter("ignore")
+    parent = os.getppid()
     while True:
-        try:
-            pipe.recv()
-        except EOFError:
-            return
+        while not pipe.poll(1):
+            if os.getppid() != parent:  # which has died
+                return
+        pipe.recv()
         pipe.send(outcome_of(form, path))
 
 

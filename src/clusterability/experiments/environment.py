@@ -2,19 +2,21 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 PACKAGES = ("clusterability", "torch", "numpy", "scipy", "numba", "scikit-learn")
 
 
-def environment() -> dict[str, object]:
+def environment(more: Sequence[str] = ()) -> dict[str, object]:
+    """Return processor and versions, those of ``more`` packages too."""
     return {
         "python": platform.python_version(),
         "system": platform.system(),
         "processor": _processor(),
         "processors": len(os.sched_getaffinity(0)),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in (*PACKAGES, *more)},
     }
 
 
