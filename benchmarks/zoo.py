@@ -23,6 +23,7 @@ import torch
 
 from clusterability import InputError, measure
 from clusterability.experiments.environment import environment
+from clusterability.files.writing import write_whole
 from clusterability.sources import trace
 from clusterability.tracing import modules
 from zoo_models import Specimen, specimens
@@ -42,22 +43,28 @@ def main() -> None:
     parser.add_argument("--memory", type=float, default=12, metavar="GB")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    for specimen in specimens():
+        if args.only in specimen.key and (args.again or specimen.key not in recorded()):
+            result = in_process(specimen, args.timeout, args.memory)
+            print(specimen.key, *(f"{key}={value}" for key, value in result.items()), flush=True)
+            record({specimen.key: result})
+    record({})
+
+
+def recorded() -> dict[str, Any]:
+    """Return what was found so far, by this run or others."""
     found: dict[str, Any] = json.loads(RESULTS.read_text())["models"] if RESULTS.exists() else {}
-    wanted = [s for s in specimens() if args.only in s.key and (args.again or s.key not in found)]
-    for specimen in wanted:
-        found[specimen.key] = result = in_process(specimen, args.timeout, args.memory)
-        print(specimen.key, *(f"{key}={value}" for key, value in result.items()), flush=True)
-        write(found)
-    write(found)
+    return found
 
 
-def write(found: dict[str, Any]) -> None:
+def record(found: dict[str, Any]) -> None:
+    """Add to what was found, and write the table anew."""
     report = {
         "question": "Which public models are read, how fast, and why not the others?",
-        "models": dict(sorted(found.items())),
+        "models": dict(sorted((recorded() | found).items())),
         "environment": environment(("torchvision", "timm", "transformers")),
     }
-    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+    write_whole(RESULTS, (json.dumps(report, indent=1) + "\n").encode())
     TABLE.write_text(table(report))
 
 

@@ -2,12 +2,12 @@
 
     python benchmarks/zoo_adjacency.py [--only WORD] [--json PATH]
 
-Needs the packages of benchmarks/zoo-requirements.txt. The other graph is found by running the model:
-the outputs of all weight operations are held but for one, one of whose channels is raised by 1 after
-the other, and what then arrives at each neuron is read off. On the way activations pass their
-input, maxima are means, and where two values multiply each other they are added, so that the rest of
-the network is linear and the difference is its derivative. Strengths are products of this and of the
-L1 norms of kernels. Exit status 1 if any strength differs by more than 1e-6 of the largest.
+Needs the packages of benchmarks/zoo-requirements.txt. The other graph is found by running the
+model: the outputs of all weight operations are held, those of one are raised by 1, one channel
+after the other, and what then arrives at each neuron is read off. On the way activations pass their
+input, maxima are means, and where two values multiply each other they are added, so that the rest
+of the network is linear and the difference is its derivative. Strengths are products of this and of
+the L1 norms of kernels. Exit status 1 if any strength differs by more than 1e-6 of the largest.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,30 +25,33 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from zoo_models import Specimen, specimens
 
 from clusterability.experiments.environment import environment
 from clusterability.sources import trace
+from zoo_models import Specimen, specimens
 
 TOLERANCE = 1e-6
+NOTHING = 1e-9
+ROWS = 64
+"""Channels that are raised in one batch."""
 
 SIDES = {
-    "timm/ghostnet_050": 64,
-    "timm/hrnet_w18_small": 64,
-    "timm/repvgg_a0": 64,
+    "timm/ghostnet_050": 32,
+    "timm/hrnet_w18_small": 32,
+    "timm/repvgg_a0": 32,
     "timm/res2net50_14w_8s": 64,
     "timm/resnest14d": 64,
-    "torchvision/convnext_tiny": 64,
-    "torchvision/densenet121": 64,
-    "torchvision/efficientnet_b0": 64,
+    "torchvision/convnext_tiny": 32,
+    "torchvision/densenet121": 32,
+    "torchvision/efficientnet_b0": 32,
     "torchvision/googlenet": 96,
     "torchvision/inception_v3": 160,
-    "torchvision/mnasnet0_5": 64,
-    "torchvision/regnet_y_400mf": 64,
-    "torchvision/shufflenet_v2_x0_5": 64,
+    "torchvision/mnasnet0_5": 32,
+    "torchvision/regnet_y_400mf": 32,
+    "torchvision/shufflenet_v2_x0_5": 32,
     "torchvision/squeezenet1_1": 96,
 }
-"""Sides of the images: small, and such that no map's middle lies at its edge."""
+"""Sides of the images: small, and such that no mean over a map's middle reaches beyond it."""
 
 WEIGHTS = (nn.Conv2d, nn.Linear, nn.Conv1d)
 
@@ -149,16 +153,14 @@ class Linearized(TorchFunctionMode):
         kernel_size: Any,
         stride: Any = None,
         padding: Any = 0,
-        dilation: Any = 1,
+        _dilation: Any = 1,
         ceil_mode: bool = False,
-        return_indices: bool = False,
+        **_: Any,
     ) -> Tensor:
         return F.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad=False)
 
     @staticmethod
-    def factors(
-        x: Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: Any = 0
-    ) -> Tensor:
+    def factors(x: Tensor, _shape: Any, weight: Any = None, *_: Any, **__: Any) -> Tensor:
         return x if weight is None else x * weight
 
 
@@ -217,24 +219,28 @@ class Derivatives:
 
     def scales(self, operation: int) -> dict[int, Tensor]:
         """Return (outputs, neurons) for each reader that the operation's outputs reach."""
-        n, held = self.channels(operation), self.held
-        raised = torch.eye(n, dtype=torch.float64)
+        found: dict[int, list[Tensor]] = defaultdict(list)
+        for rows in torch.eye(self.channels(operation), dtype=torch.float64).split(ROWS):
+            for reader, apart in enumerate(self.differences(operation, rows), operation + 1):
+                found[reader].append(apart)
+        scales = {reader: torch.cat(parts) for reader, parts in found.items()}
+        return {reader: scale for reader, scale in scales.items() if scale.max() > NOTHING}
+
+    def differences(self, operation: int, raised: Tensor) -> Iterator[Tensor]:
+        """Return what arrives at each later reader when (rows, outputs) is added."""
+        held, n = self.held, len(raised)
         ones = [1] * (held[operation].ndim - 2)
         is_linear = isinstance(self.readers[operation], nn.Linear)
-        raised = raised.reshape(n, *ones, n) if is_linear else raised.reshape(n, n, *ones)
+        shape = (n, *ones, -1) if is_linear else (n, -1, *ones)
         self.held = [output.expand(n, *output.shape[1:]) for output in held]
-        self.held[operation] = held[operation] + raised
+        self.held[operation] = held[operation] + raised.reshape(shape)
         inputs = self.run(self.image.expand(n, -1, -1, -1))
         self.held = held
-        found = {}
         for reader in range(operation + 1, len(inputs)):
-            apart = self.middles(reader, inputs) - self.middles(reader, self.inputs)
-            if apart.abs().max() > 1e-9:
-                found[reader] = apart.abs()
-        return found
+            yield (self.middles(reader, inputs) - self.middles(reader, self.inputs)).abs()
 
     def adjacency(self) -> sp.csr_array:
-        """Return the graph: readers in order, their segments by first neuron, all that is joined."""
+        """Return the graph: readers in order, their segments by first neuron, what is joined."""
         n_operations = len(self.readers)
         sizes = [self.middles(r, self.inputs).shape[1] for r in range(n_operations + 1)]
         blocks: dict[tuple[int, int], np.ndarray] = {}
@@ -243,7 +249,7 @@ class Derivatives:
             norms = kernel_norms(self.readers[operation], sizes[operation])
             for reader, scales in self.scales(operation).items():
                 blocks[operation, reader] = (norms.T @ scales).numpy()
-                for neuron in (scales.max(0).values > 1e-9).nonzero().flatten().tolist():
+                for neuron in (scales.max(0).values > NOTHING).nonzero().flatten().tolist():
                     sources[reader, neuron].add(operation)
         grid: list[list[Any]] = [[None] * (n_operations + 1) for _ in sizes]
         for i, size in enumerate(sizes):

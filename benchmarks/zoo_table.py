@@ -16,7 +16,8 @@ read. Attention is refused: what it joins depends on the data. Seconds are those
 the ratio of the last two.
 
 ```console
-python -m venv zoo && zoo/bin/pip install -r benchmarks/zoo-requirements.txt -e .
+python -m venv zoo
+zoo/bin/pip install -r benchmarks/zoo-requirements.txt -e . scikit-learn
 zoo/bin/python benchmarks/zoo.py
 ```
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import pickletools
 import struct
 import zipfile
@@ -131,10 +132,9 @@ def _change_field(message: Any, field: Any, rng: Random, messages: list[Any]) ->
         return
     if field.type == field.TYPE_MESSAGE:
         alike = [m for m in messages if m.DESCRIPTOR is field.message_type]
-        if alike and repeated:
-            current.add().CopyFrom(rng.choice(alike))
-        elif alike:
-            current.CopyFrom(rng.choice(alike))
+        if alike:
+            content = rng.choice(alike).SerializeToString()  # it may hold the message itself
+            (current.add() if repeated else current).MergeFromString(content)
         return
     value = _value_of(field, rng, messages)
     if not repeated:
@@ -161,11 +161,38 @@ def _value_of(field: Any, rng: Random, messages: list[Any]) -> Any:
 
 
 def in_hdf5(data: bytes, rng: Random, others: list[bytes]) -> bytes:
-    """Change the configuration of a model, a dataset or a link of an HDF5 file."""
+    """Change the configuration of a model, a dataset or a link of an HDF5 file.
+
+    A process of its own does so: what was damaged before may crash the library.
+    """
+    own = Random(rng.random())
+    if own.random() < 0.4:
+        return damaged_bytes(data, own, others)
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_send_hdf5, args=(theirs, data, own), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        found = ours.recv() if ours.poll(10) else None
+    except EOFError:
+        found = None
+    process.kill()
+    process.join()
+    ours.close()
+    return damaged_bytes(data, own, others) if found is None else found
+
+
+def _send_hdf5(pipe: Any, data: bytes, rng: Random) -> None:
+    try:
+        pipe.send(_changed_hdf5(data, rng))
+    except Exception:
+        pipe.send(None)
+
+
+def _changed_hdf5(data: bytes, rng: Random) -> bytes:
     import h5py
 
-    if rng.random() < 0.4:
-        return damaged_bytes(data, rng, others)
     held = io.BytesIO(data)
     with h5py.File(held, "r+") as file:
         names: list[str] = []
