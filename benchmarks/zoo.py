@@ -97,7 +97,10 @@ def child(specimen: Specimen, pipe: Any, memory: float) -> None:
     except InputError as error:
         found = {"state": "refused", "reason": str(error)}
     except Exception as error:
-        found = {"state": "failed", "reason": f"{type(error).__name__}: {error}"[:400]}
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            found = {"state": "memory", "reason": f"takes more than {memory:g} GB"}
+        else:
+            found = {"state": "failed", "reason": f"{type(error).__name__}: {error}"[:400]}
     pipe.send(found)
 
 

@@ -238,6 +238,7 @@ def test_a_text_for_a_number_is_refused(field):
         *(("eigenvalues", ["0"]), ("seconds", {"total": "1"}), ("seconds", [1.0])),
         *(("clusters", []), ("labels", [0.5] * 9), ("labels", [[0]] * 9), ("labels", [True] * 9)),
         ("canonical", {"ncut": 1.0, "refined_ncut": "1", "effective_clusters": 2.0}),
+        ("null", {"values": [1e308] * 3}),
     ],
 )
 def test_values_of_another_type_are_refused(key, value):

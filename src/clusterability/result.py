@@ -288,6 +288,8 @@ class Clusterability:
             check_types(record)
         for clustering in (result.plain, result.refined):
             _check_clustering(clustering, layers)
+        with np.errstate(all="ignore"):
+            result.to_json()  # a mean of huge numbers may be none
         return result
 
 

@@ -22,6 +22,9 @@ from fuzz.formats import Format
 MOST_SECONDS = 20.0
 """After which a reader counts as hanging."""
 
+MOST_PROCESSOR_SECONDS = 5.0
+"""After which it counts as slow."""
+
 MOST_MB = 400.0
 """That reading one small file may take."""
 
@@ -34,9 +37,10 @@ class Outcome:
     """How the reading of a file ended.
 
     Attributes:
-        kind: ``read``, ``refused``, or a fault: ``traceback``, ``hang``, ``died``, ``memory``.
+        kind: ``read``, ``refused``, or a fault: ``traceback``, ``hang``, ``slow``, ``died``,
+            ``memory``.
         text: the message, or the traceback.
-        seconds: that it took.
+        seconds: of the processor that it took.
     """
 
     kind: str
@@ -111,7 +115,7 @@ def _serve(form: Format, path: Path, pipe: Connection) -> None:
 
 def outcome_of(form: Format, path: Path) -> Outcome:
     """Read a file in this process."""
-    before, started = _reset_peak(), time.perf_counter()
+    before, started = _reset_peak(), time.process_time()
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             form.read(path)
@@ -120,10 +124,12 @@ def outcome_of(form: Format, path: Path) -> Outcome:
         kind, text = "refused", str(error)
     except BaseException:
         return Outcome("traceback", traceback.format_exc())
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     taken = (_memory("VmHWM") - before) * 1024 / 1e6
     if taken > MOST_MB:
         return Outcome("memory", f"{taken:.0f} MB; {kind}: {text}", seconds)
+    if seconds > MOST_PROCESSOR_SECONDS:
+        return Outcome("slow", f"{seconds:.1f} s; {kind}: {text}", seconds)
     if "\n" in text or not text.isprintable():
         return Outcome("traceback", f"a message that is not one printable line: {text!r}", seconds)
     return Outcome(kind, text, seconds)

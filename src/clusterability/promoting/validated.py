@@ -168,7 +168,10 @@ class ClusterValidation:
                 data[name] = _finite(data[name])
             for name in ("n_cut", "n_inputs", "n_lesioned", "seed"):
                 data[name] = whole(name, data[name], 0)
-            return cls(**data)
+            found = cls(**data)
+            with np.errstate(all="ignore"):
+                found.to_json()  # a mean of huge numbers may be none
+            return found
         except (
             *(ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError),
         ) as error:
