@@ -25,7 +25,7 @@ MOST_SECONDS = 20.0
 MOST_PROCESSOR_SECONDS = 5.0
 """After which it counts as slow."""
 
-MOST_MB = 400.0
+MOST_MB = 1200.0
 """That reading one small file may take."""
 
 ADDRESS_SPACE = 6 * 2**30
