@@ -1,6 +1,7 @@
 # make demo      measure the network that the package ships, with a figure
 # make check     the quick checks: format, lint, types, import layers and the tests not marked slow
 # make test      every check
+# make fuzz      damaged files of all formats, for SECONDS=600, drawn from SEED=0
 # make docs      the documentation as a site, in build/docs
 # make generate  write what is written into docs/: the command's reference, the structure's figures
 # make format    format the code, and mend what the linter can
@@ -17,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Importing Keras takes seconds.
 KERAS := tests/reading/keras tests/tracing/test_same_network.py
 
-.PHONY: demo check test compiled quick-tests all-tests lint docs generate format clean
+.PHONY: demo check test compiled quick-tests all-tests lint fuzz docs generate format clean
 
 demo: $(VENV)/.installed
 	mkdir -p demo-output
@@ -50,6 +51,12 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+SECONDS ?= 600
+SEED ?= 0
+
+fuzz: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) --seed $(SEED)
 
 docs: generate
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs

@@ -1,5 +1,6 @@
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from functools import partial
 from typing import ClassVar
@@ -9,7 +10,14 @@ import pytest
 from clusterability.arguments import some_of, whole, yes_or_no
 from clusterability.cli.flags import add_flags, flag_of, given_values
 from clusterability.errors import InputError
-from clusterability.records import Record, choice, choice_of, parse_names, parse_number
+from clusterability.records import (
+    Record,
+    check_types,
+    choice,
+    choice_of,
+    parse_names,
+    parse_number,
+)
 from clusterability.settings import Settings
 from clusterability.training.spec import TrainingSpec
 
@@ -167,3 +175,36 @@ def test_help_of_the_flags_is_that_of_the_fields(monkeypatch):
     assert "pounds" not in text
     assert flag_of(Order, "extras") == "--with"
     assert flag_of(Order, "weight") is None
+
+
+@dataclass(frozen=True)
+class Plain:
+    name: "str" = "a"
+    count: "int" = 1
+    share: "float | None" = 0.5
+    flag: "bool | None" = None
+    parts: "tuple[float, ...]" = (1, 0.5)
+    seconds: "Mapping[str, float] | None" = None
+    other: "bytes" = None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"share": None}, {"share": 3}, {"flag": True}, {"parts": ()}, {"seconds": {"total": 1}}],
+)
+def test_values_of_the_declared_types_pass(given):
+    check_types(Plain(**given))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"name": None}, {"name": 1}, {"count": 1.0}, {"count": True}, {"count": None}),
+        *({"share": "0.5"}, {"share": float("nan")}, {"share": 10**400}, {"share": False}),
+        *({"flag": 0}, {"parts": [1.0]}, {"parts": (None,)}, {"parts": None}),
+        *({"seconds": {"total": "1"}}, {"seconds": {1: 1.0}}, {"seconds": ()}),
+    ],
+)
+def test_values_of_other_types_are_refused_by_name(given):
+    with pytest.raises(InputError, match=f"{next(iter(given))} is .*, expected "):
+        check_types(Plain(**given))

@@ -226,5 +226,37 @@ def test_unknown_fields_are_passed_over():
 def test_a_text_for_a_number_is_refused(field):
     data = json.loads(measure(toy.planted_mlp(), n_clusters=2, n_shuffles=2).to_json())
     data[field] = "x"
-    with pytest.raises(InputError, match="'x' stands where a number is expected"):
+    with pytest.raises(InputError, match=f"{field} is 'x', expected float"):
+        Clusterability.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("network", 3), ("version", None), ("warnings", [1]), ("n_components", 1.5)),
+        *(("lower_bound", math.inf), ("ncut", math.nan), ("ncut", 10**400), ("p_value", True)),
+        *(("eigenvalues", ["0"]), ("seconds", {"total": "1"}), ("seconds", [1.0])),
+        *(("clusters", []), ("labels", [0.5] * 9), ("labels", [[0]] * 9), ("labels", [True] * 9)),
+        ("canonical", {"ncut": 1.0, "refined_ncut": "1", "effective_clusters": 2.0}),
+        ("null", {"values": [1e308] * 3}),
+    ],
+)
+def test_values_of_another_type_are_refused(key, value):
+    data = {**small_result().to_dict(), key: value}
+    with pytest.raises(InputError, match="no result of schema_version 1: "):
+        Clusterability.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("where", "key", "value"),
+    [
+        *(("layers", "n_neurons", [4]), ("layers", "n_neurons", -1), ("layers", "name", None)),
+        *(("layers", "n_isolated", "0"), ("clusters", "size", "3"), ("clusters", "has_path", 1)),
+        ("clusters", "neurons_per_layer", ["1", "1", "1"]),
+    ],
+)
+def test_values_of_another_type_in_layers_and_clusters_are_refused(where, key, value):
+    data = small_result().to_dict()
+    data[where][0][key] = value
+    with pytest.raises(InputError, match="no result of schema_version 1: "):
         Clusterability.from_json(json.dumps(data))

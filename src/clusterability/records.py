@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
@@ -175,6 +176,49 @@ def _check_text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise InputError(f"{name} is {described(value)}, expected a name")
     return value
+
+
+def check_types(record: Any) -> None:
+    """Refuse a dataclass, made of what JSON holds, if a field's value is not as it is declared.
+
+    Plain types, tuples and mappings of them are checked, and ``None`` where it is declared; what is
+    declared as another type is not. Numbers must be finite, and a bool is none.
+
+    Raises:
+        InputError: that names the field.
+    """
+    for f in fields(record):
+        value, declared = getattr(record, f.name), str(f.type)
+        if not any(_fits(value, kind) for kind in declared.split(" | ")):
+            raise InputError(f"{f.name} is {described(value)}, expected {declared}")
+
+
+def _fits(value: Any, declared: str) -> bool:
+    if declared in _PLAIN:
+        return _PLAIN[declared](value)
+    inner = declared.partition("[")[2].partition(",")[0]
+    if declared.startswith("tuple[") and inner in _PLAIN:
+        return isinstance(value, tuple) and all(_fits(part, inner) for part in value)
+    if declared == "Mapping[str, float]":
+        is_mapping = isinstance(value, Mapping)
+        return is_mapping and all(_fits(k, "str") and _fits(v, "float") for k, v in value.items())
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+_PLAIN: dict[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "int": lambda value: type(value) is int,
+    "float": _is_number,
+    "bool": lambda value: isinstance(value, bool),
+    "None": lambda value: value is None,
+}
 
 
 def parse_number(text: str) -> int | float | str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clusterability.arguments import whole
 from clusterability.errors import InputError
+from clusterability.records import check_types
 from clusterability.settings import Settings
 from clusterability.shown import shown
 from clusterability.significance import effect
@@ -255,32 +256,40 @@ class Clusterability:
             found = data.get("schema_version") if isinstance(data, dict) else type(data).__name__
             raise InputError(f"expected a result of schema_version {SCHEMA_VERSION}, got {found!r}")
         try:
-            result = cls(
-                network=data["network"],
-                plain=_clustering_from_dict(data),
-                refined=_clustering_from_dict(data["refined"]),
-                lower_bound=data["lower_bound"],
-                eigenvalues=tuple(data["eigenvalues"]),
-                layers=tuple(LayerSummary(**layer) for layer in data["layers"]),
-                n_components=data["n_components"],
-                warnings=tuple(data["warnings"]),
-                settings=_settings_from_dict(data["settings"]),
-                n_init=whole("n_init", data["settings"]["n_init"], 1),
-                n_init_policy=str(data["settings"]["n_init_policy"]),
-                version=data["version"],
-                device=data["device"],
-                seconds=data["seconds"],
-                canonical=data.get("canonical") and Canonical(**data["canonical"]),
-            )
-        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise InputError(f"the JSON is no result of schema_version 1: {error!r}") from None
+            return cls._from_dict(data)
+        except (
+            *(KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError),
+        ) as error:
+            reason = str(error) if isinstance(error, InputError) else repr(error)
+            message = f"the JSON is no result of schema_version 1: {shown(reason, 200)}"
+            raise InputError(message) from None
+
+    @classmethod
+    def _from_dict(cls, data: dict[str, Any]) -> Clusterability:
+        layers = tuple(LayerSummary(**layer) for layer in data["layers"])
+        result = cls(
+            network=data["network"],
+            plain=_clustering_from_dict(data),
+            refined=_clustering_from_dict(data["refined"]),
+            lower_bound=data["lower_bound"],
+            eigenvalues=tuple(data["eigenvalues"]),
+            layers=layers,
+            n_components=data["n_components"],
+            warnings=tuple(data["warnings"]),
+            settings=_settings_from_dict(data["settings"]),
+            n_init=whole("n_init", data["settings"]["n_init"], 1),
+            n_init_policy=data["settings"]["n_init_policy"],
+            version=data["version"],
+            device=data["device"],
+            seconds=data["seconds"],
+            canonical=data.get("canonical") and Canonical(**data["canonical"]),
+        )
+        for record in (result, *layers, *filter(None, [result.canonical])):
+            check_types(record)
         for clustering in (result.plain, result.refined):
-            _check_labels(clustering, result.layers)
-            _check_numbers(clustering)
-        if result.canonical is not None:
-            _check_are_numbers(*vars(result.canonical).values())
-        _check_are_numbers(result.lower_bound, result.n_components, *result.eigenvalues)
-        _check_are_numbers(*result.seconds.values())
+            _check_clustering(clustering, layers)
+        with np.errstate(all="ignore"):
+            result.to_json()  # a mean of huge numbers may be none
         return result
 
 
@@ -301,37 +310,19 @@ def _settings_from_dict(data: Mapping[str, Any]) -> Settings:
     return Settings.restore(given)
 
 
-def _check_numbers(clustering: Clustering) -> None:
-    required = [clustering.ncut, clustering.effective_clusters]
-    optional = [clustering.p_value, clustering.z_score]
-    null = [] if clustering.null is None else clustering.null.values
-    clusters = [
-        value for cluster in clustering.clusters for value in (cluster.volume_share, cluster.cut)
-    ]
-    _check_are_numbers(*required, *null, *clusters, *(x for x in optional if x is not None))
-
-
-def _check_are_numbers(*values: Any) -> None:
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(
-                f"the JSON is no result of schema_version 1: {shown(repr(value))} stands where a "
-                "number is expected"
-            )
-
-
-def _check_labels(clustering: Clustering, layers: tuple[LayerSummary, ...]) -> None:
-    n_neurons, n_clusters = sum(layer.n_neurons for layer in layers), len(clustering.clusters)
-    labels = clustering.labels
-    if labels.size != n_neurons or not np.isin(labels, np.arange(-1, n_clusters)).all():
+def _check_clustering(clustering: Clustering, layers: tuple[LayerSummary, ...]) -> None:
+    for record in (clustering, *clustering.clusters, *filter(None, [clustering.null])):
+        check_types(record)
+    n_neurons = sum(whole("n_neurons", layer.n_neurons, 0) for layer in layers)
+    labels, n_clusters = clustering.labels, len(clustering.clusters)
+    if labels.shape != (n_neurons,) or not np.isin(labels, np.arange(-1, n_clusters)).all():
         raise InputError(
-            f"the JSON is no result of schema_version 1: {labels.size} labels do not number "
-            f"{n_neurons} neurons in {n_clusters} clusters"
+            f"{labels.size} labels do not number {n_neurons} neurons in {n_clusters} clusters"
         )
+    if not clustering.clusters:
+        raise InputError("it has no clusters")
     if any(len(cluster.neurons_per_layer) != len(layers) for cluster in clustering.clusters):
-        raise InputError(
-            "the JSON is no result of schema_version 1: a cluster lacks one of its layers"
-        )
+        raise InputError("a cluster lacks one of its layers")
 
 
 def _clustering_to_dict(clustering: Clustering) -> dict[str, Any]:
@@ -356,7 +347,8 @@ def _clustering_from_dict(data: Mapping[str, Any]) -> Clustering:
         null=data["null"] and NullDistribution(tuple(data["null"]["values"])),
         effective_clusters=data["effective_clusters"],
         labels=np.array(
-            [-1 if label is None else label for label in data["labels"]], dtype=np.int64
+            [-1 if label is None else whole("label", label, 0) for label in data["labels"]],
+            dtype=np.int64,
         ),
         clusters=tuple(
             Cluster(**{**cluster, "neurons_per_layer": tuple(cluster["neurons_per_layer"])})

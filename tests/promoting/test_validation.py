@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 
 import numpy as np
 import pytest
@@ -304,6 +305,15 @@ def test_text_and_json():
             ClusterValidation.from_json(wrong)
     for name, value in (("n_cut", "x"), ("n_inputs", None), ("seed", -1)):
         with pytest.raises(InputError, match=f"{name} is .*expected a whole number"):
+            ClusterValidation.from_json(json.dumps(report.to_dict() | {name: value}))
+    huge = {"observed": 0.5, "null": {"values": [1e308] * 3}}
+    for name, value in (
+        ("accuracy", math.nan),
+        ("spread", huge),
+        ("falls", [[10**400]]),
+        ("accuracy_cut", "x"),
+    ):
+        with pytest.raises(InputError, match="is no validation of clusters"):
             ClusterValidation.from_json(json.dumps(report.to_dict() | {name: value}))
 
 

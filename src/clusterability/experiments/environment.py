@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -11,14 +12,18 @@ from clusterability.workers import available_workers
 PACKAGES = ("clusterability", "torch", "numpy", "scipy", "numba", "scikit-learn")
 
 
-def environment() -> dict[str, object]:
-    """Return Python, system, processor and the versions of the packages that are there."""
+def environment(more: Sequence[str] = ()) -> dict[str, object]:
+    """Return Python, system, processor and the versions of packages that are there.
+
+    Args:
+        more: packages beside those of :data:`PACKAGES`.
+    """
     return {
         "python": platform.python_version(),
         "system": platform.system(),
         "processor": _processor(),
         "processors": available_workers(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: found for name in (*PACKAGES, *more) if (found := _version(name))},
     }
 
 

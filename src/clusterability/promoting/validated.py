@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from clusterability.arguments import whole
 from clusterability.display.tables import align
 from clusterability.errors import InputError
 from clusterability.result import NullDistribution
+from clusterability.shown import shown
 from clusterability.significance import p_value
 
 SCHEMA_VERSION = 1
@@ -157,18 +159,24 @@ class ClusterValidation:
             if data.pop("schema_version") != SCHEMA_VERSION:
                 raise ValueError("another schema_version")
             for name in ("fall", "spread"):
-                values = tuple(float(value) for value in data[name]["null"]["values"])
-                data[name] = Lesions(float(data[name]["observed"]), NullDistribution(values))
-            data["falls"] = tuple(tuple(map(float, row)) for row in data["falls"])
+                values = tuple(_finite(value) for value in data[name]["null"]["values"])
+                data[name] = Lesions(_finite(data[name]["observed"]), NullDistribution(values))
+            data["falls"] = tuple(tuple(map(_finite, row)) for row in data["falls"])
             data["classes"] = tuple(map(int, data["classes"]))
             data["notes"] = tuple(map(str, data["notes"]))
             for name in ("accuracy", "accuracy_cut", "accuracy_folded"):
-                data[name] = float(data[name])
+                data[name] = _finite(data[name])
             for name in ("n_cut", "n_inputs", "n_lesioned", "seed"):
                 data[name] = whole(name, data[name], 0)
-            return cls(**data)
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise InputError(f"the JSON is no validation of clusters: {error!r}") from None
+            found = cls(**data)
+            with np.errstate(all="ignore"):
+                found.to_json()  # a mean of huge numbers may be none
+            return found
+        except (
+            *(ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError),
+        ) as error:
+            reason = shown(repr(error), 200)
+            raise InputError(f"the JSON is no validation of clusters: {reason}") from None
 
 
 LEVEL = 0.05
@@ -181,6 +189,13 @@ def compared(observed: np.ndarray, permuted: list[np.ndarray]) -> tuple[Lesions,
         Lesions(first, NullDistribution(tuple(rest))) for first, *rest in zip(*pairs, strict=True)
     )
     return fall, spread
+
+
+def _finite(value: Any) -> float:
+    found = float(value)
+    if not math.isfinite(found):
+        raise ValueError(f"{found} is no share")
+    return found
 
 
 def _percent(share: float) -> str:

@@ -13,11 +13,9 @@ from torch.func import functional_call
 from torch.utils import _pytree
 
 from clusterability.errors import InputError
+from clusterability.reading.loaded import MOST_ELEMENTS
 from clusterability.shown import described, quoted
 from clusterability.tracing.exporting import Named, check_traceable, evaluating_copy, quiet
-
-MOST_ELEMENTS = 2**28
-"""Most elements of an example input; a larger one is taken for a mistake."""
 
 SIDES = (224, 32, 28, 299, 64, 96, 256, *range(4, 129))
 """Sizes of images to try, those of ImageNet, CIFAR and MNIST first."""

@@ -138,6 +138,8 @@ def _tensors(module: nn.Module) -> dict[int, Tensor]:
             found[id(held)] = held
         else:
             waiting += gc.get_referents(held)
+            if isinstance(held, dict):  # from Python 3.13 on, those of attributes have no referents
+                waiting += dict.values(held)
     return found
 
 

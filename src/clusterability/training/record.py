@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import nn
 from clusterability.arguments import one_of, whole
 from clusterability.errors import InputError
 from clusterability.files.checks import check_regular
+from clusterability.records import check_types
 from clusterability.shown import shown
 from clusterability.training.networks import NETWORKS
 from clusterability.training.spec import TrainingSpec
@@ -238,14 +238,5 @@ class TrainedRun:
 def _row(kind: Callable[..., Row], fields: dict[str, Any]) -> Row:
     """Return scores made of these fields, and raise if one is not of its declared type."""
     row = kind(**fields)
-    for field in dataclasses.fields(row):
-        value, declared = getattr(row, field.name), str(field.type)
-        if declared == "str":
-            fits = isinstance(value, str)
-        elif value is None:
-            fits = "None" in declared
-        else:
-            fits = type(value) in (int, float) and math.isfinite(value)
-        if not fits:
-            raise InputError(f"{field.name} is {shown(repr(value))}, expected {declared}")
+    check_types(row)
     return row

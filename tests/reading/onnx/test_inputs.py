@@ -54,8 +54,8 @@ def test_shapes_of_examples(declared, given, expected, tmp_path):
         (("n", 3, "h", "w"), (0, 8, 8), r"expected whole numbers of at least 1"),
         (("n", 3, "h", "w"), (3, 2.5, 8), r"expected whole numbers of at least 1"),
         (("n", 3, "h", "w"), (), r"expected whole numbers of at least 1"),
-        (("n", 3, "h", "w"), (3, 10**9, 10**9), r"more than the .* GB of memory"),
-        ((1, 3, 2**40, 2**40), None, r"more than the .* GB of memory"),
+        (("n", 3, "h", "w"), (3, 10**9, 10**9), r"more than 268435456 elements"),
+        ((1, 3, 2**40, 2**40), None, r"more than 268435456 elements"),
     ],
 )  # fmt: skip
 def test_shapes_that_are_missing_or_disagree(declared, given, message, tmp_path):
@@ -125,3 +125,8 @@ def test_a_graph_without_inputs(tmp_path):
     constants = {"v": np.ones((1, 3), np.float32), "w": np.ones((3, 2), np.float32)}
     with pytest.raises(InputError, match="has no inputs"):
         shapes(onnx_models.model(nodes, constants, inputs={}), tmp_path)
+
+
+def test_a_claimed_input_of_gigabytes_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"the input 'x' of shape .* has more than 268435456 elem"):
+        shapes(conv_model((1, 3, 2**31 - 1, 1)), tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -14,9 +13,8 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.files.memory import check_fits
 from clusterability.reading.keras.module import KerasNetwork, inner_layers
-from clusterability.reading.loaded import Loaded
+from clusterability.reading.loaded import Loaded, check_input_size
 from clusterability.shown import described, listed, quoted
 
 _TORCH_DTYPES = {
@@ -182,6 +180,6 @@ def _filled(axes: Sequence[int | None], separator: str) -> str:
 
 
 def _zeros(shape: tuple[int, ...], dtype: str, device: torch.device) -> Tensor:
-    check_fits(f"an example input of shape ({listed(shape)})", 8 * math.prod(shape))
+    check_input_size("an example input", shape)
     integers = torch.int64 if "int" in dtype else torch.float32
     return torch.zeros(shape, dtype=_TORCH_DTYPES.get(dtype, integers), device=device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.files.memory import check_fits
+from clusterability.reading.loaded import check_input_size
 from clusterability.reading.onnx.graph import Graph, GraphInput
 from clusterability.reading.onnx.tensors import numpy_dtype
 from clusterability.shown import quoted
@@ -56,8 +55,7 @@ def example_inputs(
     inputs = []
     for value in graph.inputs:
         shape = _sizes(value, given if value in needing else None, n_batch)
-        n_bytes = math.prod(shape) * value.dtype.itemsize
-        check_fits(f"the input {quoted(value.name)} of shape {list(shape)}", n_bytes)
+        check_input_size(f"the input {quoted(value.name)}", shape)
         is_float = np.issubdtype(value.dtype, np.floating)
         dtype = float_type if is_float else torch.from_numpy(np.zeros(0, value.dtype)).dtype
         inputs.append(torch.zeros(shape, dtype=dtype))
