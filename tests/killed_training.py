@@ -32,7 +32,7 @@ def main(out, *stack):
     while True:
         child = train_in_child(spec, data, out)
         # Long enough, from time to time, to finish an epoch on a slow machine too.
-        time.sleep(rng.uniform(0.01, 0.1 + 0.2 * n_killed))
+        time.sleep(rng.uniform(0.01, 0.2 + 0.5 * n_killed))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):

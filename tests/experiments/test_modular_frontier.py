@@ -39,7 +39,9 @@ def test_a_way_from_training_to_the_table(tmp_path, monkeypatch, capsys):
     assert "digits modular seed 0" in capsys.readouterr().out
     modular_frontier.main(arguments)
     assert capsys.readouterr().out == ""
-    modular_frontier.main([*arguments, "--json", str(tmp_path / "report.json")])
+    files = ["--json", str(tmp_path / "report.json"), "--figure", str(tmp_path / "figure.svg")]
+    modular_frontier.main([*arguments, *files])
+    assert "modular (hidden)" in (tmp_path / "figure.svg").read_text()
     lines = capsys.readouterr().out.splitlines()
     report = json.loads((tmp_path / "report.json").read_text())
     assert len(lines) == 2 + len(report["means"]) == 2 + 4

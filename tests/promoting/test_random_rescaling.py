@@ -31,6 +31,6 @@ def rescaled_or_refused(network):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_function_stays(kind):
-    networks = each_drawn(12, kind)
+    networks = each_drawn(4, kind)
     n_rescaled = sum(rescaled_or_refused(network) for network in networks)
     assert n_rescaled or kind in REFUSED

@@ -114,13 +114,11 @@ def test_inputs_by_name():
 def test_all_operations_that_cannot_be_followed_are_named():
     def forward(self, x):
         h = torch.special.bessel_j0(torch.cummax(self.a(x), 1)[0])
-        return torch.cumsum(self.b(h), 1) + torch.cumsum(self.a.bias, 0)[:3]
+        return self.b(h) + torch.cummax(self.a.bias, 0)[0][:3]
 
-    with pytest.raises(
-        InputError, match=r"aten.cummax cannot.*; nor can aten.special_bessel_j0, a"
-    ):
+    with pytest.raises(InputError, match=r"aten.cummax cannot.*; nor can aten.special_bessel_j0$"):
         adjacency(Forward(forward, **parts()))
-    network = Forward(lambda self, x: torch.cumsum(logits(self, x), 1), **parts())
+    network = Forward(lambda self, x: torch.cummax(logits(self, x), 1)[0], **parts())
     with pytest.raises(InputError, match=r"extending.md$"):
         adjacency(network)
 

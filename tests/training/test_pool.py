@@ -74,8 +74,8 @@ def test_one_that_dies_is_named_and_its_run_goes_on_later(tmp_path, monkeypatch)
 
     started = []
 
-    def start(worker):
-        begin(worker)
+    def start(worker, *arguments):
+        begin(worker, *arguments)
         started.append(worker.process)
 
     def ask(worker, message):

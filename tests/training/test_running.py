@@ -187,12 +187,12 @@ def test_numbers_do_not_depend_on_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "is_worth_processes", lambda *_: True)
     spec = small_spec(dropout=True, seed=3)
     found = []
-    for workers in (1, 2, 3):
+    for workers in (1, 2):
         out = tmp_path / str(workers)
         runs = train_many(spec, 3, data=few_digits(), out=out, workers=workers)
         assert [run.spec.seed for run in runs] == [3, 4, 5]
         found.append([weights_of(run) for run in runs])
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
     alone = trained(tmp_path, dataclasses.replace(spec, seed=4))
     assert weights_of(alone) == found[0][1]
     assert found[0][0] != found[0][1]

@@ -1,7 +1,7 @@
 """What does a low n-cut cost in accuracy, and are the clusters worth anything?
 
     python -m clusterability.experiments.modular_frontier --out RUNS [--runs 3] [--only WORD]
-    python -m clusterability.experiments.modular_frontier --out RUNS --json PATH
+    python -m clusterability.experiments.modular_frontier --out RUNS --json PATH [--figure PATH]
 
 Trains the MLP of 4 x 256 on Fashion-MNIST and MNIST in each way (untreated, dropout, clusterable
 initialization, group lasso, partition penalty, modular pruning), measures each network's n-cut, raw
@@ -24,7 +24,9 @@ from typing import Any
 import torch
 
 from clusterability.datasets import load_dataset
+from clusterability.display.figure_files import encoded
 from clusterability.experiments.environment import environment
+from clusterability.experiments.frontier_drawing import draw_frontier
 from clusterability.files.writing import write_whole
 from clusterability.measuring import measure
 from clusterability.promoting import validate_clusters
@@ -96,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", default="", help="ways and data sets whose name has this word")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path, help="with --json, a .png, .svg or .pdf")
     args = parser.parse_args(arguments)
     cells = [
         (way, dataset, seed)
@@ -120,6 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "environment": environment(),
     }
     write_whole(args.json, (json.dumps(report, indent=1) + "\n").encode())
+    if args.figure is not None:
+        write_whole(args.figure, encoded(draw_frontier(report["means"]), args.figure))
     for line in table(report["means"]):
         print(line)
 
