@@ -159,22 +159,26 @@ def _legend(ax: Axes, looks: Sequence[str], sets: Sequence[str], has_means: bool
 
 def _new(drawn: Drawn) -> matplotlib.figure.Figure | None:
     """Draw the distributions of the n-cuts of new networks, and the published mean."""
-    labels = {0: "ordinary initialization", 10: "clusterable initialization"}
-    figure, ax = _axes(drawn.figure.title)
+    titles = {0: "ordinary initialization", 10: "clusterable initialization"}
+    figure = matplotlib.figure.Figure(figsize=(9.6, 4.2), layout="constrained")
+    figure.suptitle(drawn.figure.title, fontsize=TITLE_SIZE + 1)
     is_empty = True
-    for task, color in zip(drawn.figure.about["new"], (PLAIN, REFINED), strict=True):
+    axes, tasks = figure.subplots(1, 2), drawn.figure.about["new"]
+    for ax, task, color in zip(axes, tasks, (PLAIN, REFINED), strict=True):
+        ax.set_title(titles[task.n_tags], fontsize=LABEL_SIZE)
+        ax.set_xlabel("N-cut", fontsize=LABEL_SIZE)
+        ax.set_ylabel("Probability density", fontsize=LABEL_SIZE)
+        ax.tick_params(labelsize=TICK_SIZE)
+        if not task.n_tags:
+            mean, std = drawn.figure.about["published"]
+            ax.axvline(mean, color=INK, lw=1, label=f"published: {mean:.3f} ± {std:.3f}")
         found = task.ncuts(drawn.store)
-        if found is None:
-            continue
-        is_empty = False
-        values = np.array(found["ncut"])
-        label = f"{labels[task.n_tags]}: {values.mean():.3f} ± {values.std():.3f}"
-        _density(ax, values, color, label)
-    mean, std = drawn.figure.about["published"]
-    ax.axvline(mean, color=INK, lw=1, label=f"published: {mean:.3f} ± {std:.3f}")
-    ax.set_xlabel("N-cut", fontsize=LABEL_SIZE)
-    ax.set_ylabel("Probability density", fontsize=LABEL_SIZE)
-    ax.legend(fontsize=TICK_SIZE, frameon=False)
+        if found is not None:
+            is_empty = False
+            values = np.array(found["ncut"])
+            _density(ax, values, color, f"ours: {values.mean():.3f} ± {values.std():.3f}")
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(fontsize=TICK_SIZE, frameon=False)
     return None if is_empty else figure
 
 
