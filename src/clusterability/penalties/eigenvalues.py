@@ -139,7 +139,7 @@ class Eigenvalues:
         kernel_names: of the kernels, (n_runs, out, in) each, in the order of the layers.
         weight: factor of the mean.
         eigenvalues: as of :class:`MeanEigenvalue`.
-        every: the gradient is computed at every so many steps, and kept for the others.
+        every: the gradient is added at every so many steps, so many times as large.
 
     >>> penalty = Eigenvalues(["fc1.weight", "fc2.weight"], 0.5, [2])
     >>> kernels = {"fc1.weight": torch.ones(1, 2, 1), "fc2.weight": torch.ones(1, 1, 2)}
@@ -158,7 +158,6 @@ class Eigenvalues:
         self.mean, self.every = MeanEigenvalue(eigenvalues), every
         self._strengths: list[Tensor] = []
         self._n_steps = 0
-        self._kept: dict[str, Tensor] = {}
 
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the penalty of each run, (n_runs,)."""
@@ -168,40 +167,36 @@ class Eigenvalues:
         self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
     ) -> None:
         """Add the gradient to ``gradients`` in place; that of ``|w|`` at 0 is 0."""
-        kernels = [parameters[name] for name in self.kernel_names]
-        if self.every == 1:
-            self.add_slope(kernels, [gradients[name] for name in self.kernel_names])
-            return
         if self._n_steps % self.every == 0:
-            for name in self.kernel_names:
-                if name in self._kept and self._kept[name].shape == parameters[name].shape:
-                    self._kept[name].zero_()
-                else:
-                    self._kept[name] = torch.zeros_like(parameters[name])
-            self.add_slope(kernels, list(self._kept.values()))
+            kernels, into = (
+                [held[name] for name in self.kernel_names] for held in (parameters, gradients)
+            )
+            self.add_slope(kernels, into, self.every)
         self._n_steps += 1
-        for name, kept in self._kept.items():
-            gradients[name].add_(kept)
 
-    def add_slope(self, kernels: Sequence[Tensor], into: Sequence[Tensor]) -> Tensor:
+    def add_slope(
+        self, kernels: Sequence[Tensor], into: Sequence[Tensor], times: int = 1
+    ) -> Tensor:
         """Add the gradient to ``into``, and return the mean of each run without the weight.
 
         Args:
             kernels: (n_runs, out, in) each, in the order of the layers.
             into: of the same shapes.
+            times: factor of the gradient, beside the weight.
         """
+        weight = times * self.weight
         if can_compile(*kernels, *into):
             graph, degrees = self._graph_and_degrees(kernels)
             found, offsets = self.mean.eigenpairs(graph, degrees), graph.offsets
             terms = _Terms(found)
             for i, pair in enumerate(zip(kernels, into, strict=True)):
-                terms.add_gradient(*pair, int(offsets[i]), int(offsets[i + 1]), self.weight)
+                terms.add_gradient(*pair, int(offsets[i]), int(offsets[i + 1]), weight)
             return found.values.mean(-1)
         graph = _chain([kernel.abs().mT for kernel in kernels])
         slope = self.mean.slope(graph)
         for i, (kernel, gradient) in enumerate(zip(kernels, into, strict=True)):
             of_strengths = slope.right[i + 1].mT @ slope.left[i]
-            gradient.addcmul_(of_strengths, kernel.sign(), value=self.weight)
+            gradient.addcmul_(of_strengths, kernel.sign(), value=weight)
         return slope.mean
 
     def _graph_and_degrees(self, kernels: Sequence[Tensor]) -> tuple[NeuronGraph, Tensor]:

@@ -36,7 +36,9 @@ class EigenvaluePenalty:
         input_shape: as of :func:`clusterability.measure`.
         include: as of :func:`clusterability.measure`.
         kernel_norm: as of :func:`clusterability.measure`.
-        every: the value and gradient are computed at every so many calls, and kept for the others.
+        every: value and gradient are computed at every so many calls. The gradient is then so many
+            times as large, and 0 at the other calls, which keep the value ("lazy regularization",
+            Karras et al., 2020).
 
     Raises:
         InputError: if the module cannot be traced, has NaN or infinite weights or too few neurons;
@@ -63,7 +65,7 @@ class EigenvaluePenalty:
         self._mean = MeanEigenvalue(eigenvalues)
         self._live = LiveGraph(model, example_inputs, input_shape, include, kernel_norm)
         self._n_calls = 0
-        self._kept: _KeptGradient | None = None
+        self._kept: Tensor | None = None
         self._chain: Eigenvalues | None = None
         with torch.no_grad():
             self._value()
@@ -78,16 +80,14 @@ class EigenvaluePenalty:
         if not torch.is_grad_enabled():
             return self._value()
         trained = self._live.trained()
-        if self.every == 1:
-            self._n_calls += 1
-            kept = self._compute_chain(trained)
-            return self._value() if kept is None else _joined(kept, trained)
-        kept = self._kept
-        if kept is None or self._n_calls % self.every == 0 or not kept.fits(trained):
-            kept = self._compute_chain(trained) or self._compute(trained)
+        is_computed = self._kept is None or self._n_calls % self.every == 0
         self._n_calls += 1
-        self._kept = kept
-        return _joined(kept, trained)
+        if not is_computed:
+            return _constant(self._kept, trained)
+        found = self._compute_chain(trained)
+        value = self._value() if found is None else _joined(found, trained)
+        self._kept = value.detach()
+        return value if self.every == 1 else _steeper(value, self.every)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what changes from call to call, for a checkpoint; the model has its own."""
@@ -95,8 +95,7 @@ class EigenvaluePenalty:
         return {
             "n_calls": self._n_calls,
             "start": None if start is None else start._asdict(),
-            "value": None if self._kept is None else self._kept.value,
-            "gradients": {} if self._kept is None else dict(self._kept.gradients),
+            "value": self._kept,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -114,13 +113,8 @@ class EigenvaluePenalty:
         self._n_calls = whole("n_calls", state["n_calls"], 0)
         start = state["start"]
         self._mean.follower.start = None if start is None else Start(**start)
-        self._kept = None
-        if state["value"] is not None:
-            trained = self._live.trained()
-            here = {
-                n: g.to(trained[n].device) for n, g in state["gradients"].items() if n in trained
-            }
-            self._kept = _KeptGradient(state["value"].to(self._live.device_type), here)
+        value = state["value"]
+        self._kept = None if value is None else value.to(self._live.device_type)
 
     def _value(self) -> Tensor:
         """Return the mean, differentiable in the parameters where grad mode is on."""
@@ -150,18 +144,10 @@ class EigenvaluePenalty:
         gradients = zip(kernels, into, strict=True)
         return _KeptGradient(value, {name: g[0] for name, g in gradients if name in trained})
 
-    def _compute(self, trained: Mapping[str, Tensor]) -> _KeptGradient:
-        value = self._value()
-        if not value.requires_grad:
-            return _KeptGradient(value, {})
-        found = torch.autograd.grad(value, tuple(trained.values()), allow_unused=True)
-        gradients = zip(trained, found, strict=True)
-        return _KeptGradient(value.detach(), {n: g for n, g in gradients if g is not None})
-
 
 def _is_state(state: Mapping[str, Any]) -> bool:
     """Whether the entries of a state are of the kinds that they should be."""
-    start, value, gradients = state["start"], state["value"], state["gradients"]
+    start, value = state["start"], state["value"]
     has_start = start is None or (
         isinstance(start, Mapping)
         and set(start) == set(Start._fields)
@@ -169,12 +155,7 @@ def _is_state(state: Mapping[str, Any]) -> bool:
         and all(_is_finite(start[name]) for name in ("rows", "values"))
         and start["rows"].shape[:-1] == start["values"].shape
     )
-    return (
-        has_start
-        and (value is None or (_is_finite(value) and value.ndim == 0))
-        and isinstance(gradients, Mapping)
-        and all(isinstance(gradient, Tensor) for gradient in gradients.values())
-    )
+    return has_start and (value is None or (_is_finite(value) and value.ndim == 0))
 
 
 def _is_finite(value: Any) -> bool:
@@ -186,17 +167,6 @@ class _KeptGradient(NamedTuple):
 
     value: Tensor
     gradients: Mapping[str, Tensor]
-
-    def fits(self, parameters: Mapping[str, Tensor]) -> bool:
-        """Whether each gradient is of such a parameter."""
-        return all(
-            name in parameters and _kind(parameters[name]) == _kind(gradient)
-            for name, gradient in self.gradients.items()
-        )
-
-
-def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:
-    return tensor.shape, tensor.dtype, tensor.device
 
 
 def _joined(kept: _KeptGradient, trained: Mapping[str, Tensor]) -> Tensor:
@@ -219,3 +189,18 @@ class _Kept(torch.autograd.Function):
     def backward(ctx: Any, weight: Tensor) -> tuple[Tensor | None, ...]:
         scaled = (weight.to(gradient.dtype) * gradient for gradient in ctx.gradients)
         return None, None, *scaled
+
+
+def _steeper(value: Tensor, times: int) -> Tensor:
+    """Return the same value, with a gradient so many times as large."""
+    same = value.detach()
+    return same + times * (value - same)  # the difference is exactly 0
+
+
+def _constant(value: Tensor | None, trained: Mapping[str, Tensor]) -> Tensor:
+    """Return a value with a gradient of 0, for which it needs a parameter: the smallest."""
+    assert value is not None
+    smallest = sorted(trained.values(), key=Tensor.numel)[:1]
+    zeros = tuple(torch.zeros_like(parameter) for parameter in smallest)
+    found: Tensor = _Kept.apply(value, zeros, *smallest)  # type: ignore[no-untyped-call]
+    return found

@@ -28,9 +28,12 @@ from clusterability.spectral.fused_step import fused_step
 DENSE_SIDE = 64
 """Graphs of up to this many neurons are solved anew at each call, as one matrix."""
 
-GUARDS = 4
+GUARDS = 1
 """At least so many vectors are followed beyond those that are wanted, as the gap after the last
 vector sets how fast the iteration converges."""
+
+LEAST_VECTORS = 8
+"""Fewer are hardly cheaper."""
 
 COLD_ITERATIONS = 600
 """Most iterations from a random start, and after a change in which the start is lost."""
@@ -133,7 +136,8 @@ class Follower:
             return _solve_densely(graph, degrees, self.n_smallest)
         halves, n_wanted = self._halves, self.n_smallest - 1
         assert halves is not None
-        n_vectors = min(4 * -(-(n_wanted + GUARDS) // 4), min(halves.sizes) - 1)
+        n_vectors = max(LEAST_VECTORS, 4 * -(-(n_wanted + GUARDS) // 4))
+        n_vectors = min(n_vectors, min(halves.sizes) - 1)
         step = self._iterate(_NormalizedMatrix(graph, degrees, halves), n_wanted, n_vectors)
         rows = [half[..., :n_wanted, :] for half in step.rows]
         return Eigenpairs(1 - step.values[..., :n_wanted], halves.joined(rows))

@@ -122,7 +122,7 @@ class TrainingSpec(Record):
         flag="--eigenvalue-every",
         parse=parse_number,
         metavar="N",
-        help="compute the penalty's gradient at every so many steps, and keep it for the others",
+        help="add the penalty's gradient at every so many steps, so many times as large",
     )
     normalize: bool = choice(
         False,
