@@ -124,8 +124,9 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
         print(_text(reproduction))
     if reproduction.failed:
         first = next(iter(reproduction.failed.items()))
+        count = len(reproduction.failed)
         raise RunError(
-            f"{len(reproduction.failed)} tasks failed, the first of them {first[0]}: {first[1]}"
+            f"{count} {'task' if count == 1 else 'tasks'} failed, first {first[0]}: {first[1]}"
         )
 
 

@@ -54,10 +54,11 @@ class Queue:
         self.n_seconds = sum(self._estimated[task.key] for task in self._waiting)
         self.n_finished = 0.0
 
-    @property
-    def n_waiting(self) -> int:
-        """Number of tasks that are still to be handed out."""
-        return len(self._waiting)
+    def count_waiting(self) -> int:
+        """Return the number of tasks that are left, without those for which there is no time."""
+        with self._lock:
+            self._drop_hopeless()
+            return len(self._waiting)
 
     def take(self) -> Task | None:
         """Wait for a task that can be done now, and return it; None if none is left."""
@@ -142,7 +143,8 @@ def run_locally(queue: Queue, where: Where, n_workers: int, progress: bool = Fal
     Raises:
         RunError: if a process died.
     """
-    if not queue.n_waiting:
+    n_waiting = queue.count_waiting()
+    if not n_waiting:
         return
 
     def message(task: Task) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def run_locally(queue: Queue, where: Where, n_workers: int, progress: bool = Fal
     def work(_: int, worker: Worker) -> None:
         do_tasks(queue, lambda task: bool(worker.ask(message(task))["busy"]))
 
-    n_workers = _affordable(min(n_workers, queue.n_waiting))
+    n_workers = _affordable(min(n_workers, n_waiting))
     with shown_progress(queue, progress):
         if n_workers == 1:
             with single_threaded_libraries():
