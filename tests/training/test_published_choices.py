@@ -1,7 +1,7 @@
 """How the published runs were trained, where it differs from what one would do."""
 
 import copy
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from torch import nn
 
 from clusterability.errors import InputError
 from clusterability.promoting.masks import prune
-from clusterability.training import TrainingSpec, build, train
+from clusterability.training import TrainingSpec, build, train, train_many
 from clusterability.training.autograd_network import AutogradNetwork
 from clusterability.training.drawing import draw_batches
 from clusterability.training.mlp_stack import MLPStack
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.samples import Samples, data_digest, place
-from training_cases import few_digits, small_mlp, small_spec
+from training_cases import few_digits, small_mlp, small_spec, stop_after
 
 CPU = torch.device("cpu")
 
@@ -97,6 +97,47 @@ def test_an_epoch_of_fewer_steps_goes_on_with_the_batches_that_are_left():
     assert [batch[0].tolist() for batch in drawn] == expected[:28]
     longer = draw_batches(small_spec(batch_size=10, epoch_steps=25), data, randomness, (1, 0))
     assert [batch[0].tolist() for batch in longer] == expected[:25]
+
+
+def test_the_batches_of_a_long_epoch_are_drawn_as_they_are_needed():
+    dataset = few_digits(103, 10)
+    data = place(dataset, CPU, data_digest(dataset))
+    spec = small_spec(batch_size=10, epoch_steps=10**9)
+    first = islice(draw_batches(spec, data, [Randomness(4)], (0, 3)), 3)
+    # Three thousand million steps are 8 batches of 11 beyond a whole number of orders.
+    assert [batch.shape[1] for batch in first] == [10, 10, 3]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"epoch_steps": 7},
+        {"modular_pruning": True, "tags": 2, "final_sparsity": 0.5},
+        {"normalize": True, "pruned_norm": "threshold"},
+    ],
+)
+@pytest.mark.parametrize("n_epochs", [2, 3])
+def test_a_loose_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path, fields, n_epochs):
+    spec = small_spec(pruning_order="loose", pruning_interval=3, l1=1e-3, batch_size=10, **fields)
+    whole = trained(tmp_path / "whole", spec)
+    stop_after(tmp_path / "stopped", spec, n_epochs)
+    again = trained(tmp_path / "stopped", spec)
+    for phase in whole.phases:
+        names = [run.folder / f"{phase}.safetensors" for run in (whole, again)]
+        assert names[0].read_bytes() == names[1].read_bytes()
+    assert whole.phases == again.phases
+
+
+def test_loose_runs_of_a_stack_are_those_alone(tmp_path):
+    spec = small_spec(pruning_order="loose", pruning_interval=3, batch_size=10, epoch_steps=7)
+    options = {"data": few_digits(), "device": "cpu", "threads": 1}
+    stacked = train_many(spec, 2, stacked=True, out=tmp_path / "stacked", **options)
+    alone = train_many(spec, 2, stacked=False, workers=1, out=tmp_path / "alone", **options)
+    for pair in zip(stacked, alone, strict=True):
+        states = [run.network("pruned").state_dict() for run in pair]
+        for name, value in states[0].items():
+            torch.testing.assert_close(value, states[1][name], rtol=1e-3, atol=1e-4)
 
 
 def test_an_epoch_of_fewer_steps_is_trained(tmp_path):

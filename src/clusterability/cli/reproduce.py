@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from clusterability.arguments import DEVICES
 from clusterability.errors import RunError
 from clusterability.records import parse_number
+from clusterability.shown import show_path
 
 if TYPE_CHECKING:
     from clusterability.experiments.reproducing import Overview, Reproduction
@@ -123,8 +124,9 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
         print(_text(reproduction))
     if reproduction.failed:
         first = next(iter(reproduction.failed.items()))
+        count = len(reproduction.failed)
         raise RunError(
-            f"{len(reproduction.failed)} tasks failed, the first of them {first[0]}: {first[1]}"
+            f"{count} {'task' if count == 1 else 'tasks'} failed, first {first[0]}: {first[1]}"
         )
 
 
@@ -157,5 +159,5 @@ def _text(reproduction: Reproduction) -> str:
     if reproduction.n_left_out:
         parts.append(f"{reproduction.n_left_out} tasks would not have ended in time.")
     names = ", ".join(path.name for path in reproduction.written)
-    parts.append(f"in {reproduction.folder}: {names}")
+    parts.append(f"in {show_path(reproduction.folder)}: {names}")
     return "\n".join(parts)

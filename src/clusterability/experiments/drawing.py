@@ -183,10 +183,13 @@ def _new(drawn: Drawn) -> matplotlib.figure.Figure | None:
 
 
 def _density(ax: Axes, values: Any, color: str, label: str) -> None:
-    """Draw a histogram and a kernel density."""
+    """Draw a histogram and a kernel density; of values that agree to rounding, a line."""
+    span = np.ptp(values)
+    if not span > 1e-9 * np.abs(values).max():
+        ax.axvline(values.mean(), color=color, alpha=0.35, lw=3, label=label)
+        return
     ax.hist(values, bins="auto", density=True, color=color, alpha=0.35, label=label)
-    if len(values) > 2 and values.std() > 0:
-        span = values.max() - values.min()
+    if len(values) > 2:
         x = np.linspace(values.min() - 0.2 * span, values.max() + 0.2 * span, 200)
         ax.plot(x, gaussian_kde(values)(x), color=color, lw=1.3)
 

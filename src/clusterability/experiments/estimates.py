@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import statistics
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from clusterability.arguments import number, whole
 from clusterability.datasets import DATASETS
-from clusterability.experiments.store import Store, Task
+from clusterability.errors import InputError
+from clusterability.experiments.store import Fields, Store, Task, parse_object
 from clusterability.experiments.tasks import Measure, MeasureNew, Train
 from clusterability.training import TrainingSpec
+from clusterability.training.record import read_beside
 
 SECONDS_PER_EPOCH = {
     "mlp": 1.1,
@@ -44,20 +48,20 @@ class Estimates:
         self._measuring: dict[str, list[float]] = {}
         # A damaged record is told of when it is needed.
         for path in sorted(store.runs.glob("*/run.json")):
-            with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-                self._learn(json.loads(path.read_text(encoding="utf-8")), path.parent)
+            with suppress(InputError, LookupError, TypeError, AttributeError, ArithmeticError):
+                self._learn(_read(path), path.parent)
 
-    def _learn(self, record: dict[str, Any], folder: Any) -> None:
+    def _learn(self, record: Fields, folder: Path) -> None:
         fields = record["spec"]
         n_epochs = fields["epochs"] + (fields["pruning_epochs"] or 0)
-        n_epochs *= len(record["attempts"]) + 1
+        n_epochs = whole("epochs", n_epochs, 1) * (len(record["attempts"]) + 1)
         for kind in _kinds(fields):
-            seconds = float(record["machine"]["seconds"]) / n_epochs
+            seconds = _seconds(record["machine"]["seconds"]) / n_epochs
             self._training.setdefault(kind, []).append(seconds)
         for path in folder.glob("*pruned-????????.json"):
-            measured = json.loads(path.read_text(encoding="utf-8"))
-            n_graphs = measured["settings"]["n_shuffles"] + 1
-            seconds = float(measured["seconds"]["total"]) / n_graphs
+            measured = _read(path)
+            n_graphs = whole("n_shuffles", measured["settings"]["n_shuffles"], 0) + 1
+            seconds = _seconds(measured["seconds"]["total"]) / n_graphs
             self._measuring.setdefault(fields["network"], []).append(seconds)
 
     def of(self, task: Task) -> float:
@@ -83,6 +87,14 @@ class Estimates:
         if network in self._measuring:
             return statistics.median(self._measuring[network])
         return SECONDS_PER_GRAPH.get(network, 0.15)
+
+
+def _seconds(value: Any) -> float:
+    return number("seconds", value, above=True)
+
+
+def _read(path: Path) -> Fields:
+    return read_beside(path, parse_object, "to do it again") or {}
 
 
 def _kinds(fields: dict[str, Any]) -> list[str]:

@@ -23,8 +23,8 @@ from clusterability.experiments.architectures import (
     vgg19,
 )
 from clusterability.experiments.store import Store, Where, claimed
+from clusterability.files.checks import check_readable
 from clusterability.files.writing import write_whole
-from clusterability.measuring import measure
 from clusterability.reading.weights import read_weights
 from clusterability.settings import Settings
 from clusterability.shown import show_path
@@ -90,7 +90,13 @@ def find_files(folder: str | Path) -> dict[str, Path]:
             f"there is no folder {show_path(path)} with the weights of networks trained on "
             f"ImageNet; {REMEDY}"
         )
-    found = {a.name: file for a in ARCHITECTURES if (file := find_file(a, path)) is not None}
+    try:
+        found = {a.name: file for a in ARCHITECTURES if (file := find_file(a, path)) is not None}
+    except OSError as error:
+        raise InputError(
+            f"the folder {show_path(path)} cannot be read ({error.strerror or error}); name "
+            "another one with --weights-dir"
+        ) from None
     if not found:
         raise InputError(
             f"{show_path(path)} has no file of {', '.join(a.name for a in ARCHITECTURES)}; {REMEDY}"
@@ -146,7 +152,11 @@ class MeasureFile:
     @cached_property
     def key(self) -> str:
         """Return the network's name and a hash of the file and the settings."""
-        digest = hashlib.sha256(Path(self.path).read_bytes() + self.settings.digest.encode())
+        path = Path(self.path)
+        check_readable(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+        digest.update(self.settings.digest.encode())
         return f"files/{self.architecture.lower()}-{digest.hexdigest()[:12]}"
 
     @property
@@ -170,6 +180,8 @@ class MeasureFile:
         with claimed(path.parent, path.stem):
             if self.is_done(store):
                 return
+            from clusterability.measuring import measure
+
             (architecture,) = (a for a in ARCHITECTURES if a.name == self.architecture)
             result = measure(
                 read_network(architecture, Path(self.path)),

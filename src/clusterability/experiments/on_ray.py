@@ -47,7 +47,7 @@ def run_on_ray(queue: Queue, where: Where, address: str, progress: bool = False)
         InputError: if Ray is not installed or the address does not answer.
         RunError: if a task's nodes died again and again.
     """
-    if not queue.n_seconds:
+    if not queue.count_waiting():
         return
     ray = _import_ray()
     with _connected(ray, address), _token(queue.store.folder) as token:

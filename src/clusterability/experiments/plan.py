@@ -22,6 +22,9 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 """All experiments by their names on the command line, in the paper's order."""
 
+MAX_RUNS = 10**4
+"""Networks of a line, at most."""
+
 OTHER_NULL = "nonzero"
 """The second null distribution of figure A.6."""
 
@@ -51,19 +54,25 @@ def find_experiments(names: Sequence[str]) -> list[Experiment]:
             raise InputError(
                 f"there is no experiment '{shown(name)}', expected one of those that "
                 "clusterability reproduce lists, tables, figures or all"
-                + did_you_mean(plain, EXPERIMENTS)
+                + (_of_both_kinds(plain) or did_you_mean(plain, EXPERIMENTS))
             )
     return list(found.values())
 
 
+def _of_both_kinds(number: str) -> str:
+    """Return the end of a message that proposes the table and the figure of a number."""
+    found = [name for name in (f"table-{number}", f"figure-{number}") if name in EXPERIMENTS]
+    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
 def n_runs_of(experiment: Experiment, n_runs: int | None) -> int:
     """Return how many networks of each line are wanted."""
+    if isinstance(experiment, Figure) and experiment.kind == "network":
+        return 1
     if n_runs is not None:
         return n_runs
     if isinstance(experiment, Table):
         return experiment.n_runs
-    if experiment.kind == "network":
-        return 1
     return max((table.n_runs for table, _ in experiment.needs), default=1)
 
 

@@ -17,6 +17,7 @@ from clusterability.experiments.estimates import Estimates
 from clusterability.experiments.imagenet import REMEDY, find_files
 from clusterability.experiments.plan import (
     EXPERIMENTS,
+    MAX_RUNS,
     all_tasks,
     datasets_of,
     find_experiments,
@@ -25,12 +26,11 @@ from clusterability.experiments.plan import (
 )
 from clusterability.experiments.records import READINGS, Experiment
 from clusterability.experiments.running import Queue, run_locally
-from clusterability.experiments.store import Store, Where
+from clusterability.experiments.store import Store, Where, make_folder, parse_object
 from clusterability.experiments.tasks import Train
-from clusterability.experiments.written import write_experiments
-from clusterability.files.checks import check_regular
 from clusterability.files.writing import write_whole
-from clusterability.shown import show_path
+from clusterability.shown import show_path, shown
+from clusterability.training.record import read_beside
 from clusterability.workers import available_workers
 
 NUMBERS_VERSION = 1
@@ -95,6 +95,7 @@ def overview(
     20
     """
     one_of("conventions", conventions, READINGS)
+    n_runs = _checked_runs(n_runs)
     store = Store(Path(out))
     estimates = Estimates(store)
     found = []
@@ -154,8 +155,11 @@ def reproduce(
         RunError: if a process died.
     """
     one_of("conventions", conventions, READINGS)
+    # The list of experiments need not wait for the drawings.
+    from clusterability.experiments.written import write_experiments
+
     experiments = _chosen(names, weights_dir)
-    n_runs = None if n_runs is None else whole("runs", n_runs, 1, 10**4)
+    n_runs = _checked_runs(n_runs)
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     deadline = None if hours is None else time.monotonic() + 3600 * number("hours", hours)
     store = Store(Path(out))
@@ -172,10 +176,15 @@ def reproduce(
 
         run_on_ray(queue, where, ray, progress)
     seconds = time.perf_counter() - started
+    command = _command(names, conventions, n_runs, device)
     written = write_experiments(
-        experiments, store, conventions, n_runs, data_dir, _facts(seconds, names, conventions)
+        experiments, store, conventions, n_runs, data_dir, _facts(seconds, command)
     )
     return Reproduction(store.folder / conventions, written, queue.failed, queue.n_left_out)
+
+
+def _checked_runs(n_runs: int | None) -> int | None:
+    return None if n_runs is None else whole("runs", n_runs, 1, MAX_RUNS)
 
 
 def _chosen(names: Sequence[str], weights_dir: str | None) -> list[Experiment]:
@@ -205,38 +214,33 @@ def _check_data(experiments: Sequence[Experiment], reading: str, data_dir: str |
 def _open(folder: Path) -> None:
     """Make the folder, or refuse one whose numbers come from another version."""
     path = folder / ABOUT
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot make the folder {show_path(folder)}: {error.strerror or error}; give another "
-            "--out"
-        ) from None
+    make_folder(folder)
     if not path.exists():
         about: dict[str, Any] = {"numbers_version": NUMBERS_VERSION, "version": __version__}
         write_whole(path, (json.dumps(about, indent=1) + "\n").encode())
         return
-    check_regular(path)
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        version = about["numbers_version"]
-    except (OSError, ValueError, LookupError, TypeError):
+    remedy = "if the results of this version lie in its folder, or give another --out"
+    about = read_beside(path, parse_object, remedy) or {}
+    if about.get("numbers_version") != NUMBERS_VERSION:
         raise InputError(
-            f"{show_path(path)} cannot be read; remove it if the results of this version lie in "
-            "its folder, or give another --out"
-        ) from None
-    if version != NUMBERS_VERSION:
-        raise InputError(
-            f"{show_path(folder)} holds results of version {about.get('version')} of "
+            f"{show_path(folder)} holds results of version {shown(str(about.get('version')))} of "
             "clusterability, whose numbers differ from this one's; give another --out"
         )
 
 
-def _facts(seconds: float, names: Sequence[str], reading: str) -> list[str]:
+def _command(names: Sequence[str], reading: str, n_runs: int | None, device: str) -> str:
+    """Return the command that gives the same numbers."""
+    parts = ["clusterability reproduce", *names, f"--conventions {reading}"]
+    parts += [] if n_runs is None else [f"--runs {n_runs}"]
+    parts += [] if device == "cpu" else [f"--device {device}"]
+    return " ".join(parts)
+
+
+def _facts(seconds: float, command: str) -> list[str]:
     found: dict[str, Any] = environment()
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
     return [
-        f"clusterability reproduce {' '.join(names)} --conventions {reading}",
+        command,
         f"{found['processor']}, {found['processors']} processors, {found['system']}, Python "
         f"{found['python']}, {packages}",
         f"this call took {seconds / 60:.1f} minutes; what was finished before is in the records "

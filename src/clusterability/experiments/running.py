@@ -16,7 +16,9 @@ from clusterability.errors import InputError
 from clusterability.experiments.estimates import Estimates
 from clusterability.experiments.store import Store, Task, Where
 from clusterability.experiments.worker import answer
+from clusterability.files.memory import available_memory
 from clusterability.processes import Worker, started_workers, work_in_all
+from clusterability.training.pool import WORKER_MEMORY
 from clusterability.workers import single_threaded_libraries
 
 MODULE = "clusterability.experiments.worker"
@@ -51,6 +53,12 @@ class Queue:
         self._estimated = {task.key: self.estimates.of(task) for task in self.tasks}
         self.n_seconds = sum(self._estimated[task.key] for task in self._waiting)
         self.n_finished = 0.0
+
+    def count_waiting(self) -> int:
+        """Return the number of tasks that are left, without those for which there is no time."""
+        with self._lock:
+            self._drop_hopeless()
+            return len(self._waiting)
 
     def take(self) -> Task | None:
         """Wait for a task that can be done now, and return it; None if none is left."""
@@ -128,14 +136,15 @@ def run_locally(queue: Queue, where: Where, n_workers: int, progress: bool = Fal
     Args:
         queue: of the tasks; afterwards :attr:`Queue.failed` has those that failed.
         where: how they use the machine.
-        n_workers: number of processes.
+        n_workers: number of processes; of more than there are tasks, or than fit into memory, the
+            rest is not started.
         progress: show a bar with the time that is left, if standard error is a terminal.
 
     Raises:
         RunError: if a process died.
     """
-
-    if not queue.n_seconds:
+    n_waiting = queue.count_waiting()
+    if not n_waiting:
         return
 
     def message(task: Task) -> dict[str, Any]:
@@ -145,6 +154,7 @@ def run_locally(queue: Queue, where: Where, n_workers: int, progress: bool = Fal
     def work(_: int, worker: Worker) -> None:
         do_tasks(queue, lambda task: bool(worker.ask(message(task))["busy"]))
 
+    n_workers = _affordable(min(n_workers, n_waiting))
     with shown_progress(queue, progress):
         if n_workers == 1:
             with single_threaded_libraries():
@@ -152,6 +162,11 @@ def run_locally(queue: Queue, where: Where, n_workers: int, progress: bool = Fal
         else:
             with started_workers(MODULE, n_workers, REMEDY) as workers:
                 work_in_all(work, workers)
+
+
+def _affordable(n_workers: int) -> int:
+    available = available_memory()
+    return n_workers if available is None else max(1, min(n_workers, available // WORKER_MEMORY))
 
 
 def do_tasks(queue: Queue, do: Callable[[Task], bool]) -> None:
@@ -181,7 +196,7 @@ def shown_progress(queue: Queue, progress: bool) -> Iterator[None]:
     """Show one bar for all tasks while they are done, in seconds of estimated work."""
     ended = threading.Event()
     bar = tqdm(
-        total=round(queue.n_seconds),
+        total=max(1, round(queue.n_seconds)),
         desc="reproducing",
         disable=None if progress and sys.stderr is not None else True,
         leave=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,27 @@ from filelock import FileLock, Timeout
 from clusterability.errors import InputError
 from clusterability.result import Clusterability
 from clusterability.settings import Settings
+from clusterability.shown import described, show_path, shown
 from clusterability.training import TrainedRun, TrainingSpec
 from clusterability.training.folders import RECORD
 from clusterability.training.record import read_beside
 
 Fields = dict[str, Any]
+
+
+def parse_object(text: str) -> Fields:
+    """Return the object that a JSON text from the folder holds.
+
+    Raises:
+        InputError: if it holds none.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"it is no JSON: {shown(str(error))}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"it holds {described(found)}, expected an object")
+    return found
 
 
 class BusyError(Exception):
@@ -85,7 +102,7 @@ class Store:
             "to train the run again",
         )
         if run is not None and run.spec != spec:
-            raise InputError(f"the folder '{folder.name}' holds another run; remove it")
+            raise InputError(f"the folder {show_path(folder)} holds another run; remove it")
         return run
 
     def measurement(
@@ -114,14 +131,30 @@ class Store:
         return [r for r in found if r is not None and r.settings.conventions == conventions]
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those around it, if need be.
+
+    Raises:
+        InputError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the folder {show_path(folder)}: {error.strerror or error}; give another "
+            "--out"
+        ) from None
+
+
 @contextmanager
 def claimed(folder: Path, name: str) -> Iterator[None]:
     """Keep other processes from a task of this name; a killed process leaves no lock behind.
 
     Raises:
         BusyError: if another process is at it.
+        InputError: if the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lock = FileLock(folder / f".{name}.lock")
     try:
         lock.acquire(timeout=0)

@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from clusterability._version import __version__
+from clusterability.arguments import number
 from clusterability.errors import InputError
 from clusterability.experiments.imagenet import MeasureFile
-from clusterability.experiments.store import Fields, Store, Task, Where, claimed
+from clusterability.experiments.store import Fields, Store, Task, Where, claimed, parse_object
 from clusterability.files.writing import write_whole
-from clusterability.measuring import measure
-from clusterability.promoting.initialization import clusterable_init_
 from clusterability.result import Clusterability
 from clusterability.settings import Settings
-from clusterability.training import TrainingSpec, build, train
+from clusterability.training import TrainingSpec
 from clusterability.training.folders import RECORD
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.record import read_beside
-from clusterability.training.running import DivergedError
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,9 @@ class Train:
         with claimed(folder, "train"):
             if self.is_done(store):
                 return
+            # The list of experiments need not wait for what the work needs, such as numba.
+            from clusterability.training import DivergedError, train
+
             with suppress(DivergedError):
                 train(
                     self.spec,
@@ -107,6 +108,8 @@ class Measure:
                 raise InputError(f"{self.spec.name} is not trained yet")
             if self.is_done(store):
                 return
+            from clusterability.measuring import measure
+
             result = measure(
                 run.network(self.phase),
                 name=f"{self.spec.name}/{self.phase}",
@@ -173,9 +176,15 @@ class MeasureNew:
 
     def ncuts(self, store: Store) -> dict[str, list[float]] | None:
         """Return the n-cuts by k-means, ``ncut``, and after local search, ``refined_ncut``."""
-        found: dict[str, list[float]] | None = read_beside(
-            self.path(store), json.loads, "to measure again"
-        )
+        return read_beside(self.path(store), self._parse, "to measure again")
+
+    def _parse(self, text: str) -> dict[str, list[float]]:
+        stored, found = parse_object(text), {}
+        for name in ("ncut", "refined_ncut"):
+            values = stored.get(name)
+            if not isinstance(values, list) or len(values) != self.n_networks:
+                raise InputError(f"{name} is no list of {self.n_networks} numbers")
+            found[name] = [number(name, value) for value in values]
         return found
 
     def do(self, store: Store, where: Where) -> None:
@@ -193,6 +202,10 @@ class MeasureNew:
             write_whole(path, (json.dumps(found, indent=1) + "\n").encode())
 
     def _measure(self, seed: int, where: Where) -> Clusterability:
+        from clusterability.measuring import measure
+        from clusterability.promoting import clusterable_init_
+        from clusterability.training import build
+
         generator = Randomness(seed).numpy(Use.INITIALIZATION)
         network = build(self.network, self.shape, 10, generator=generator).eval()
         if self.n_tags:

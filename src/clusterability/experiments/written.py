@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from clusterability.arguments import whole
 from clusterability.display.figure_files import encoded
+from clusterability.errors import InputError
 from clusterability.experiments.comparing import compare_table
 from clusterability.experiments.drawing import Drawn, draw
 from clusterability.experiments.page import Section, page
-from clusterability.experiments.plan import EXPERIMENTS, n_runs_of
+from clusterability.experiments.plan import EXPERIMENTS, MAX_RUNS, n_runs_of
 from clusterability.experiments.records import Experiment, Figure, Table
-from clusterability.experiments.store import Store
+from clusterability.experiments.store import Store, make_folder
 from clusterability.experiments.writing import latex, lines_csv, markdown, networks_csv
 from clusterability.files.writing import write_whole
 
@@ -40,7 +43,7 @@ def write_experiments(
         The paths.
     """
     folder = store.folder / reading
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = []
     for experiment in experiments:
         for name, content in _contents(experiment, store, reading, n_runs, data_dir):
@@ -49,7 +52,7 @@ def write_experiments(
     sections = [
         section
         for experiment in EXPERIMENTS.values()
-        if (section := _section(experiment, store, folder, reading, n_runs)) is not None
+        if (section := _section(experiment, store, folder, reading)) is not None
     ]
     write_whole(folder / "index.html", page(sections, facts).encode())
     return [*written, folder / "index.html"]
@@ -77,14 +80,23 @@ def _contents(
             yield name, encoded(figure, name)
 
 
-def _section(
-    experiment: Experiment, store: Store, folder: Path, reading: str, n_runs: int | None
-) -> Section | None:
+def _section(experiment: Experiment, store: Store, folder: Path, reading: str) -> Section | None:
     """Return the part of the page about an experiment, if it has been written."""
     if isinstance(experiment, Figure):
         name = f"{experiment.name}.png"
         return Section(experiment, file=name) if (folder / name).exists() else None
-    if not (folder / f"{experiment.name}.csv").exists():
+    path = folder / f"{experiment.name}.csv"
+    if not path.is_file():
         return None
-    n_networks = n_runs_of(experiment, n_runs)
-    return Section(experiment, compare_table(experiment, store, reading, n_networks))
+    return Section(
+        experiment, compare_table(experiment, store, reading, _n_written(experiment, path))
+    )
+
+
+def _n_written(table: Table, path: Path) -> int:
+    """Return how many networks the lines of a table's file are of, which an earlier call chose."""
+    try:
+        row = next(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+        return whole("n_wanted", int(row["n_wanted"]), 1, MAX_RUNS)
+    except (OSError, ValueError, LookupError, TypeError, StopIteration, csv.Error, InputError):
+        return n_runs_of(table, None)

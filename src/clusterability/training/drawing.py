@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, islice
 
 import numpy as np
 import torch
@@ -116,8 +117,8 @@ def _kernel_tags(
 
 def draw_batches(
     spec: TrainingSpec, data: Data, randomness: Sequence[Randomness], place: Place
-) -> list[Tensor]:
-    """Return the samples that each network sees at each step of an epoch, (n_runs, batch) each.
+) -> Iterator[Tensor]:
+    """Yield the samples that each network sees at each step of an epoch, (n_runs, batch) each.
 
     Where an epoch has other steps than there are batches, the next one goes on with the batches
     that are left of the same order.
@@ -126,13 +127,12 @@ def draw_batches(
     n_batches = -(-len(data.train) // spec.batch_size)
     n_steps = spec.epoch_steps or n_batches
     phase, epoch = place
-    first = epoch * n_steps
-    batches: list[Tensor] = []
-    for order in range(first // n_batches, (first + n_steps - 1) // n_batches + 1):
-        drawn = draw_order(data, randomness, (phase, order))
-        batches += torch.split(drawn, spec.batch_size, dim=1)
-    start = first % n_batches
-    return batches[start : start + n_steps]
+    order, start = divmod(epoch * n_steps, n_batches)
+    batches = chain.from_iterable(
+        torch.split(draw_order(data, randomness, (phase, i)), spec.batch_size, dim=1)
+        for i in count(order)
+    )
+    yield from islice(batches, start, start + n_steps)
 
 
 def draw_order(data: Data, randomness: Sequence[Randomness], place: Place) -> Tensor:

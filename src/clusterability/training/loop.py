@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from clusterability.training.trainable import Trainable
 def train_epoch(
     networks: Trainable,
     samples: Samples,
-    batches: Sequence[Tensor],
+    batches: Iterable[Tensor],
     *,
     schedule: PruningSchedule | None = None,
     norm: str | None = None,
@@ -40,6 +40,7 @@ def train_epoch(
     """
     losses = torch.zeros(networks.n_runs, dtype=torch.float64, device=samples.x.device)
     n_right = torch.zeros_like(losses)
+    n_seen = 0
     for step, indices in enumerate(batches, first_step):
         if norm is not None:
             networks.normalize(norm)
@@ -48,8 +49,8 @@ def train_epoch(
         batch_losses, batch_right = networks.step(samples, indices)
         losses += batch_losses
         n_right += batch_right
+        n_seen += indices.shape[1]
         if bar is not None:
             bar.update()
     networks.apply_masks()
-    n_seen = sum(indices.shape[1] for indices in batches)
     return Scores.from_sums(losses, n_right, n_seen, samples.is_regression)
