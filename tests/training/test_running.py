@@ -96,6 +96,7 @@ def test_order_of_samples(tmp_path, monkeypatch, reshuffled):
     orders = []
 
     def noting(networks, samples, batches, **options):
+        batches = list(batches)
         orders.append(torch.cat(batches, dim=1))
         return train_epoch(networks, samples, batches, **options)
 
