@@ -21,6 +21,8 @@ def test_the_list_of_an_empty_place(tmp_path, capsys):
     assert lines[0].split() == ["name", "shows", "networks", "hours", "left", "data"]
     assert lines[1].startswith("table-1 ")
     assert any(line.startswith("figure-a6") and "0 of 20" in line for line in lines)
+    (files,) = (line for line in lines if line.startswith("table-a11 "))
+    assert files.endswith("  files of networks, --weights-dir")
     assert not (tmp_path / "none").exists()
 
 

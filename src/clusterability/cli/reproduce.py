@@ -1,4 +1,4 @@
-"""``clusterability reproduce`` calls :func:`clusterability.experiments.reproduce`."""
+"""``clusterability reproduce`` calls :func:`clusterability.experiments.reproducing.reproduce`."""
 
 from __future__ import annotations
 
@@ -141,6 +141,7 @@ def _list(found: list[Overview]) -> str:
         data = ", ".join(
             f"{name} (missing)" if name in each.missing else name for name in each.datasets
         )
+        data = data or ("files of networks, --weights-dir" if each.needs_files else "")
         rows.append([each.experiment.name, each.experiment.title, counts, hours, data])
     note = (
         "Hours are of one processor. Networks that several need are trained once: "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,8 +12,6 @@ from clusterability.training import TrainingSpec
 
 READINGS = ("published", "paper")
 """What the published numbers rest on, and what the paper's text says."""
-
-Phase = str
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Line:
 
     dataset: str
     treatment: str
-    phase: Phase
+    phase: str
     condition: Condition | None
 
     def spec_of(self, reading: str, seed: int) -> TrainingSpec:
@@ -126,13 +123,3 @@ class Figure:
 
 
 Experiment = Table | Figure
-
-
-def natural_order(experiments: Sequence[Experiment]) -> list[Experiment]:
-    """Return experiments in the paper's order: 1, 2, ..., A.1, ..., A.10."""
-
-    def key(experiment: Experiment) -> tuple[str, list[tuple[str, int]]]:
-        parts = re.findall(r"([A-Z]*)\.?(\d+)", experiment.number)
-        return type(experiment).__name__, [(letter, int(digits)) for letter, digits in parts]
-
-    return sorted(experiments, key=key)

@@ -30,7 +30,7 @@ NEAR_ZERO = 1.0
 AS_PUBLISHED = {"random": "random-published", "random-memorization": "memorization-published"}
 """The random images as the published runs drew them."""
 
-TITLES = {"A.1": 4, "A.2": 7, "A.3": 10, "A.4": 2}
+CLUSTERS = {"A.1": 4, "A.2": 7, "A.3": 10, "A.4": 2}
 """The number of clusters of tables A.1 to A.4."""
 
 Conditions = Mapping[tuple[str, str], Condition]
@@ -184,7 +184,7 @@ def _all_tables() -> list[Table]:
                 n_shuffles=320,
                 is_pooled=True,
             )
-            for number, k in TITLES.items()
+            for number, k in CLUSTERS.items()
         ),
         _table("A.5", "MLPs on MNIST", PLAIN),
         _table("A.6", "MLPs on Fashion-MNIST", PLAIN),

@@ -190,7 +190,6 @@ class MeasureNew:
     def do(self, store: Store, where: Where) -> None:
         """Draw and measure them."""
         path = self.path(store)
-        path.parent.mkdir(parents=True, exist_ok=True)
         with claimed(path.parent, path.stem):
             if self.is_done(store):
                 return
