@@ -257,7 +257,8 @@ def _samples(drawn: Drawn) -> matplotlib.figure.Figure:
         chosen = np.flatnonzero(train.y == about["label"])[:10]
         rows.append(enlarge(to_colors(train.x[chosen]), 28))
     picture = mosaic(rows, 10, 2)
-    figure = matplotlib.figure.Figure(figsize=(7.4, 3.6), layout="constrained")
+    height = 6.2 * picture.shape[0] / picture.shape[1] + 0.5
+    figure = matplotlib.figure.Figure(figsize=(7.4, height), layout="constrained")
     ax = figure.subplots()
     ax.imshow(picture, interpolation="nearest")
     ax.set_xticks([])

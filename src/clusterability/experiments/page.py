@@ -11,12 +11,12 @@ from clusterability.experiments.records import Figure, Table
 from clusterability.experiments.writing import header, row, shown_numbers
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1150px; margin: 2em auto;
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1240px; margin: 2em auto;
        padding: 0 1em }
 h2 { font-size: 1.15em; margin: 2.2em 0 .5em } p { margin: .4em 0 }
 table { border-collapse: collapse; font-size: 13px }
 th, td { padding: .25em .7em; text-align: left; border-bottom: 1px solid #ddd; white-space: nowrap }
-td.missed { background: #fde7dc } img { max-width: 100% } .about { color: #666; font-size: 13px }
+td.missed { background: #fde7dc } img { max-width: 100% } .wide { overflow-x: auto } .about { color: #666; font-size: 13px }
 """
 
 
@@ -37,7 +37,7 @@ def page(sections: Sequence[Section], facts: Sequence[str]) -> str:
         facts: of the machine, the versions and the time, a sentence each.
     """
     body = [
-        "<h1>Clusterability in Neural Networks, again</h1>",
+        "<h1>Clusterability in Neural Networks: tables and figures reproduced</h1>",
         *(f"<p class=about>{html.escape(fact)}</p>" for fact in facts),
         "<p>Ours, in brackets the published numbers; what is not within tolerance is colored.</p>",
         *(_section(section) for section in sections),
@@ -76,4 +76,4 @@ def _table(lines: Sequence[ComparedLine]) -> str:
             )
         )
     body = "\n".join(f"<tr>{cells}</tr>" for cells in rows)
-    return f"<table><tr>{head}</tr>\n{body}</table>"
+    return f"<div class=wide><table><tr>{head}</tr>\n{body}</table></div>"
