@@ -16,7 +16,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1240px; mar
 h2 { font-size: 1.15em; margin: 2.2em 0 .5em } p { margin: .4em 0 }
 table { border-collapse: collapse; font-size: 13px }
 th, td { padding: .25em .7em; text-align: left; border-bottom: 1px solid #ddd; white-space: nowrap }
-td.missed { background: #fde7dc } img { max-width: 100% } .wide { overflow-x: auto } .about { color: #666; font-size: 13px }
+td.missed { background: #fde7dc } img { max-width: 100% } .wide { overflow-x: auto }
+.about { color: #666; font-size: 13px }
 """
 
 
