@@ -63,16 +63,16 @@ class StoppedError(Exception):
     """Raised by a hook to stop a training."""
 
 
-def train_with_hook(out, spec, after_epoch, data=None):
+def train_with_hook(out, spec, after_epoch, data=None, device="cpu"):
     """Train one run, by default on few digits; ``after_epoch`` is called when an epoch is saved."""
     data = few_digits() if data is None else data
-    machine = Machine(torch.device("cpu"), threads=1, workers=1, progress=False)
+    machine = Machine(torch.device(device), threads=1, workers=1, progress=False)
     with RunFolder(out, spec) as folder, training_settings():
         on_device = place(data, machine.device, data_digest(data))
         return Training([spec], [folder], on_device, machine, after_epoch=after_epoch).train()
 
 
-def stop_after(out, spec, n_epochs, data=None):
+def stop_after(out, spec, n_epochs, data=None, device="cpu"):
     """Train one run for so many epochs, pruning included, and return its checkpoint."""
 
     def stop(training):
@@ -80,7 +80,7 @@ def stop_after(out, spec, n_epochs, data=None):
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        train_with_hook(out, spec, stop, data)
+        train_with_hook(out, spec, stop, data, device)
     return out / spec.name / "checkpoint.safetensors"
 
 

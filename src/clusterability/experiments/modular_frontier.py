@@ -1,12 +1,14 @@
 """What does a low n-cut cost in accuracy, and are the clusters worth anything?
 
-    python -m clusterability.experiments.modular_frontier --out RUNS [--runs 3] [--only WORD]
+    python -m clusterability.experiments.modular_frontier --out RUNS [--network mlp] [--runs 3]
+        [--only PATTERN] [--device cpu]
     python -m clusterability.experiments.modular_frontier --out RUNS --json PATH [--figure PATH]
 
 Trains the MLP of 4 x 256 on Fashion-MNIST and MNIST in each way (untreated, dropout, clusterable
 initialization, group lasso, partition penalty, modular pruning), measures each network's n-cut, raw
 and canonical, against 20 shuffles, and cuts and lesions its clusters on the test set: those that it
 was given, or where it has none, those that are found in it. All hyper-parameters were fixed before.
+With --network small-cnn three of the ways are taken for the small CNN.
 What is finished in RUNS is not done again; with --json nothing is trained or measured, and what
 there is is written down.
 """
@@ -18,6 +20,7 @@ import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,9 @@ N_SHUFFLES = 20
 N_PERMUTATIONS = 49
 N_LESIONED = 2000
 """Test images on which lesions are compared with permuted ones; accuracies are of all."""
+
+LONG = 60
+"""Epochs of a longer pruning; the published ones are 20."""
 
 View = tuple[str, int]
 """Layers, and number of clusters."""
@@ -84,10 +90,23 @@ WAYS = (
     Way("lasso-1e-3", _soft(group_lasso=1e-3)),
     Way("dropout", {"dropout": True}, FOUND),
     Way("modular-hidden-10", _modular("hidden", 10)),
+    Way("modular-hidden-12-long", _modular("hidden", 12, pruning_epochs=LONG)),
+    Way("modular-hidden+outputs-10-long", _modular("hidden+outputs", 10, pruning_epochs=LONG)),
+    Way("modular-all-10-long", _modular("all", 10, pruning_epochs=LONG)),
     Way("modular-all-2", _modular("all", 2)),
     Way("modular-all-4", _modular("all", 4)),
 )
 """The most telling first."""
+
+CNN_WAYS = (
+    Way("none", {}, FOUND[:1]),
+    Way("modular-hidden-12", _modular("hidden", 12)),
+    Way("lasso-3e-4", _soft(group_lasso=3e-4)),
+)
+"""Of the small CNN, with its dense layers."""
+
+INCLUDED: dict[str, Any] = {"mlp": (), "small-cnn": ("input", "dense")}
+"""What the graph of each network has beside its hidden channels."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -96,26 +115,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", default="", help="ways and data sets whose name has this word")
+    parser.add_argument("--network", default="mlp", choices=sorted(INCLUDED))
+    parser.add_argument("--only", default="*", help="pattern of DATASET-WAY, such as 'mnist-*'")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path, help="with --json, a .png, .svg or .pdf")
     args = parser.parse_args(arguments)
     cells = [
-        (way, dataset, seed)
+        (way, spec_of(way, dataset, seed, args.network))
         for seed in range(args.runs)
         for dataset in DATASETS
-        for way in WAYS
-        if args.only in f"{dataset}-{way.name}"
+        for way in (WAYS if args.network == "mlp" else CNN_WAYS)
+        if fnmatchcase(f"{dataset}-{way.name}", args.only)
     ]
     if args.json is None:
         torch.set_num_threads(1)
-        for way, dataset, seed in cells:
-            _finish(way, dataset, seed, args.out, args.data_dir)
+        for way, spec in cells:
+            _finish(way, spec, args.out, args.data_dir, args.device)
         return
     rows = [row for cell in cells for row in _rows(*cell, args.out)]
     report: dict[str, Any] = {
         "question": "What does a low n-cut cost in accuracy, and are the clusters worth anything?",
-        "command": "python -m clusterability.experiments.modular_frontier --out RUNS",
+        "command": "python -m clusterability.experiments.modular_frontier --out RUNS"
+        f" --network {args.network}",
         "n_shuffles": N_SHUFFLES,
         "n_permutations": N_PERMUTATIONS,
         "means": _means(rows),
@@ -129,23 +151,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(line)
 
 
-def spec_of(way: Way, dataset: str, seed: int) -> TrainingSpec:
+def spec_of(way: Way, dataset: str, seed: int, network: str = "mlp") -> TrainingSpec:
     """Return the spec of one run."""
-    return TrainingSpec("mlp", dataset, seed=seed, **way.fields)
+    return TrainingSpec(network, dataset, seed=seed, **way.fields)
 
 
-def _finish(way: Way, dataset: str, seed: int, out: Path, data_dir: Path | None) -> None:
+def _finish(way: Way, spec: TrainingSpec, out: Path, data_dir: Path | None, device: str) -> None:
     """Train one run and judge its networks, unless that is done."""
-    spec = spec_of(way, dataset, seed)
     wanted = list(_files(way, spec, out))
     if all(path.exists() for path, *_ in wanted):
         return
-    print(f"{dataset} {way.name} seed {seed}", flush=True)
-    data = load_dataset(dataset, data_dir=data_dir)
-    run = train(spec, data=data, out=out, device="cpu", threads=1)
+    print(f"{spec.dataset} {way.name} seed {spec.seed}", flush=True)
+    data = load_dataset(spec.dataset, data_dir=data_dir)
+    run = train(spec, data=data, out=out, device=device, threads=1)
     torch.set_num_threads(1)
     assert data.test is not None
-    test = samples(data, data.test, torch.device("cpu"))
+    test = samples(data, data.test, torch.device(device))
     for path, phase, view in wanted:
         if not path.exists():
             row = _judge(run, phase, view, bool(way.views), test)
@@ -165,7 +186,7 @@ def _files(way: Way, spec: TrainingSpec, out: Path) -> Iterator[tuple[Path, str,
 def _judge(run: TrainedRun, phase: str, view: View, finds: bool, test: Samples) -> dict[str, Any]:
     """Return the numbers of one network, of the clusters found in it or of its own."""
     layers, k = view
-    network, seed = run.network(phase), run.spec.seed
+    network, seed = run.network(phase).to(test.x.device), run.spec.seed
     results = {
         scaling: measure(
             network,
@@ -174,6 +195,7 @@ def _judge(run: TrainedRun, phase: str, view: View, finds: bool, test: Samples) 
             seed=seed,
             layers=layers,
             scaling=scaling,
+            include=INCLUDED[run.spec.network],
             workers=1,
             device="cpu",
             input_shape=run.shape,
@@ -223,12 +245,18 @@ def _measured(found: Clusterability, prefix: str) -> dict[str, Any]:
     return {f"{prefix}{name}": value for name, value in numbers.items()}
 
 
-def _rows(way: Way, dataset: str, seed: int, out: Path) -> Iterator[dict[str, Any]]:
+def _rows(way: Way, spec: TrainingSpec, out: Path) -> Iterator[dict[str, Any]]:
     """Yield what is known of a run's networks."""
-    for path, phase, (layers, k) in _files(way, spec_of(way, dataset, seed), out):
+    for path, phase, (layers, k) in _files(way, spec, out):
         if path.exists():
-            about = {"dataset": dataset, "way": way.name, "phase": phase, "layers": layers, "k": k}
-            yield {**about, "seed": seed, **json.loads(path.read_text())}
+            names = {"dataset": spec.dataset, "way": way.name, "phase": phase}
+            yield {
+                **names,
+                "layers": layers,
+                "k": k,
+                "seed": spec.seed,
+                **json.loads(path.read_text()),
+            }
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

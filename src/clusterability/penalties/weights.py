@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class L1:
     """
 
     weights: Mapping[str, float]
+    is_recordable: ClassVar[bool] = True
 
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the penalty of each run, (n_runs,), of kernels (n_runs, ...)."""
@@ -59,6 +61,7 @@ class L2:
     """
 
     weights: Mapping[str, float]
+    is_recordable: ClassVar[bool] = True
 
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the penalty of each run, (n_runs,), of kernels (n_runs, ...)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
@@ -40,7 +39,8 @@ def transform(images: Tensor, maps: Tensor) -> Tensor:
     """
     height, width = images.shape[2:]
     # Coordinates run from -1 to 1 along both sides, but a rotation is one in pixels.
-    sides = torch.tensor([[1.0, height / width], [width / height, 1.0]], device=maps.device)
-    maps = torch.cat([maps[:, :, :2] * sides, maps[:, :, 2:]], dim=2)
+    maps = maps.clone()
+    maps[:, 0, 1] *= height / width
+    maps[:, 1, 0] *= width / height
     grid = affine_grid(maps, list(images.shape), align_corners=False)
     return grid_sample(images, grid, padding_mode="border", align_corners=False)

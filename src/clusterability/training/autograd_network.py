@@ -67,6 +67,11 @@ class AutogradNetwork:
         self.penalties: Sequence[Penalty] = ()
         self.start_phase()
 
+    @property
+    def is_pruned(self) -> bool:
+        """Whether there are masks."""
+        return bool(self.masks)
+
     def start_phase(self) -> None:
         """Begin Adam afresh."""
         self.optimizer = adam(self.network.parameters(), self.learning_rate)
@@ -136,11 +141,14 @@ class AutogradNetwork:
     @torch.no_grad()
     def prune(self, sparsity: float, emptied: float = 1.0) -> None:
         """Make the masks anew; see :meth:`Trainable.prune`."""
-        self.masks = []
+        masks = []
         for name in self.kernel_names:
             kernel = self.parameters[name]
             first = self.clusters.goes_first(name, kernel)
-            self.masks.append(prune(kernel, sparsity, first, emptied)[0])
+            masks.append(prune(kernel, sparsity, first, emptied)[0])
+        if self.masks:
+            masks = [old.copy_(new) for old, new in zip(self.masks, masks, strict=True)]
+        self.masks = masks
         if not self.is_loose:
             self.apply_masks()
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from clusterability.training.pruning import PruningSchedule
+from clusterability.training.recorded_step import step_of
 from clusterability.training.samples import Samples
 from clusterability.training.scoring import Scores
 from clusterability.training.trainable import Trainable
@@ -41,12 +42,13 @@ def train_epoch(
     losses = torch.zeros(networks.n_runs, dtype=torch.float64, device=samples.x.device)
     n_right = torch.zeros_like(losses)
     n_seen = 0
+    take_step = step_of(networks, samples)
     for step, indices in enumerate(batches, first_step):
         if norm is not None:
             networks.normalize(norm)
         if schedule is not None and schedule.is_update(step):
             networks.prune(schedule.sparsity(step), schedule.emptied(step))
-        batch_losses, batch_right = networks.step(samples, indices)
+        batch_losses, batch_right = take_step(indices)
         losses += batch_losses
         n_right += batch_right
         n_seen += indices.shape[1]

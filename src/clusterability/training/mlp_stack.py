@@ -101,6 +101,11 @@ class MLPStack:
             [views[name].unsqueeze(1) for name in self.bias_names],
         )
 
+    @property
+    def is_pruned(self) -> bool:
+        """Whether there are masks."""
+        return self.mask is not None
+
     def start_phase(self) -> None:
         """Begin Adam afresh."""
         self.adam = Adam(self.learning_rate)
@@ -185,7 +190,8 @@ class MLPStack:
             for i, (kernels, mask) in enumerate(zip(self.kernels, masks, strict=True)):
                 kept = kernels.abs().masked_fill_(mask == 0, torch.inf)
                 self.thresholds[:, i] = kept.flatten(1).amin(1)
-        self.mask = torch.cat([mask.flatten() for mask in masks])
+        flat = torch.cat([mask.flatten() for mask in masks])
+        self.mask = flat if self.mask is None else self.mask.copy_(flat)
         if not self.is_loose:
             self.apply_masks()
 

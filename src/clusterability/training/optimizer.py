@@ -14,7 +14,9 @@ the difference is below 1e-7 of the square root of that moment, and gone after s
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Adam:
     """Return torch's Adam with betas 0.9 and 0.999, in one pass over the parameters."""
-    return torch.optim.Adam(parameters, lr=learning_rate, eps=EPSILON, fused=True)
+    held = list(parameters)
+    on_gpu = any(parameter.is_cuda for parameter in held)
+    return torch.optim.Adam(held, lr=learning_rate, eps=EPSILON, fused=True, capturable=on_gpu)
 
 
 class Adam:

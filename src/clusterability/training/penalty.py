@@ -22,6 +22,9 @@ class Penalty(Protocol):
     Each epoch is trained with new instances. So an instance may keep a state from one step to the
     next, such as the start of an iteration, and a run that was stopped between epochs still goes on
     to the same weights.
+
+    On a GPU a penalty with a true attribute ``is_recordable`` does the same operations on the same
+    tensors at each step and never waits for the device; see :mod:`.recorded_step`.
     """
 
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:

@@ -21,6 +21,8 @@ class Trainable(Protocol):
 
     n_runs: int
     clusters: KernelClusters
+    generators: Sequence[torch.Generator]
+    penalties: Sequence[Penalty]
 
     @property
     def kernel_names(self) -> Sequence[str]:
@@ -29,6 +31,10 @@ class Trainable(Protocol):
     @property
     def parameters(self) -> Mapping[str, Tensor]:
         """All parameters and statistics by their names in the state dict, (n_runs, ...) each."""
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether there are masks; later ones are written over the first."""
 
     def start_phase(self) -> None:
         """Begin Adam afresh."""
