@@ -105,8 +105,8 @@ CNN_WAYS = (
 )
 """Of the small CNN, with its dense layers."""
 
-INCLUDED: dict[str, Any] = {"mlp": (), "small-cnn": ("input", "dense")}
-"""What the graph of each network has beside its hidden channels."""
+INCLUDED = {"small-cnn": ("input", "dense")}
+"""Parts that the graph of a CNN has beside its hidden channels."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--network", default="mlp", choices=sorted(INCLUDED))
+    parser.add_argument("--network", default="mlp", choices=["mlp", *INCLUDED])
     parser.add_argument("--only", default="*", help="pattern of DATASET-WAY, such as 'mnist-*'")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
@@ -195,7 +195,7 @@ def _judge(run: TrainedRun, phase: str, view: View, finds: bool, test: Samples) 
             seed=seed,
             layers=layers,
             scaling=scaling,
-            include=INCLUDED[run.spec.network],
+            include=INCLUDED.get(run.spec.network, ()),
             workers=1,
             device="cpu",
             input_shape=run.shape,
