@@ -146,13 +146,14 @@ def test_a_network_is_pruned_into_clusters_and_validated(network):
         optimizer.step()
         pruning.apply_()
     found = validate_clusters(model, tags, x, y, n_permutations=3)
-    assert 0 <= found.accuracy_cut <= 1
+    assert found.n_cut == 0
+    assert found.accuracy_cut == found.accuracy
     assert next(model.parameters()).device.type == "cuda"
 
 
 def test_the_penalty_goes_with_autocast_and_a_scaler():
     model = mlp().cuda()
-    penalty = EigenvaluePenalty(model, EIGENVALUES, input_shape=(20,), every=2)
+    penalty = EigenvaluePenalty(model, EIGENVALUES, input_shape=(20,))
     optimizer, scaler = torch.optim.Adam(model.parameters()), torch.amp.GradScaler("cuda")
     x, y = torch.rand(64, 20, device="cuda"), torch.arange(64, device="cuda") % 10
     values = []
@@ -165,22 +166,20 @@ def test_the_penalty_goes_with_autocast_and_a_scaler():
         scaler.step(optimizer)
         scaler.update()
         values.append(value.item())
-    assert min(values[-4:]) < values[0] or values[-1] == 0
+    assert values[-1] < 0.99 * values[0]
     assert all(p.isfinite().all() for p in model.parameters())
 
 
 RUNS = {
     "mlp": {"network": "small-mlp"},
-    "dropout": {"network": "small-mlp", "dropout": True, "l1": 1e-4, "l2": 1e-4},
     "penalized": {"network": "small-mlp", "eigenvalue_penalty": 0.05, "normalize": True},
     "modular": {"network": "small-mlp", "modular_pruning": True, "tags": 4},
-    "l2": {"network": "small-mlp", "l2": 1e-4, "l1": 1e-4, "dropout": True, "batch_size": 8},
+    "dropout": {"network": "small-mlp", "l2": 1e-4, "l1": 1e-4, "dropout": True, "batch_size": 8},
     "lasso": {"network": "small-mlp", "group_lasso": 1e-3, "tags": 4, "clusterable_init": True},
     "partition": {"network": "small-mlp", "partition_penalty": 0.1, "tags": 4},
     "cnn": {"network": "small-cnn", "dropout": True, "l2": 1e-4, "batch_size": 8},
-    "half": {
-        **{"network": "small-cnn", "precision": "bfloat16", "augment": True, "batch_size": 8},
-    },
+    "half": {"network": "small-cnn", "precision": "bfloat16", "batch_size": 8},
+    "augmented": {"network": "small-cnn", "augment": True, "batch_size": 8},
     "modular-cnn": {"network": "small-cnn", "modular_pruning": True, "tags": 4},
 }
 

@@ -19,7 +19,7 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-@pytest.mark.parametrize("stack", [(0, 1)])
+@pytest.mark.parametrize("stack", [(), (0, 1)])
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path, stack):
     out = tmp_path / "killed"
     command = [sys.executable, TESTS / "killed_training.py", out, *map(str, stack)]

@@ -8,7 +8,7 @@ Trains the MLP of 4 x 256 on Fashion-MNIST and MNIST in each way (untreated, dro
 initialization, group lasso, partition penalty, modular pruning), measures each network's n-cut, raw
 and canonical, against 20 shuffles, and cuts and lesions its clusters on the test set: those that it
 was given, or where it has none, those that are found in it. All hyper-parameters were fixed before.
-With --network small-cnn three of the ways are taken for the small CNN.
+With --network small-cnn it trains the small CNN, in three of the ways.
 What is finished in RUNS is not done again; with --json nothing is trained or measured, and what
 there is is written down.
 """
@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from clusterability.arguments import DEVICES, find_device
 from clusterability.datasets import load_dataset
 from clusterability.display.figure_files import encoded
 from clusterability.experiments.environment import environment
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--network", default="mlp", choices=["mlp", *INCLUDED])
     parser.add_argument("--only", default="*", help="pattern of DATASET-WAY, such as 'mnist-*'")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", choices=DEVICES)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path, help="with --json, a .png, .svg or .pdf")
     args = parser.parse_args(arguments)
@@ -166,7 +167,7 @@ def _finish(way: Way, spec: TrainingSpec, out: Path, data_dir: Path | None, devi
     run = train(spec, data=data, out=out, device=device, threads=1)
     torch.set_num_threads(1)
     assert data.test is not None
-    test = samples(data, data.test, torch.device(device))
+    test = samples(data, data.test, find_device(device))
     for path, phase, view in wanted:
         if not path.exists():
             row = _judge(run, phase, view, bool(way.views), test)
@@ -249,14 +250,8 @@ def _rows(way: Way, spec: TrainingSpec, out: Path) -> Iterator[dict[str, Any]]:
     """Yield what is known of a run's networks."""
     for path, phase, (layers, k) in _files(way, spec, out):
         if path.exists():
-            names = {"dataset": spec.dataset, "way": way.name, "phase": phase}
-            yield {
-                **names,
-                "layers": layers,
-                "k": k,
-                "seed": spec.seed,
-                **json.loads(path.read_text()),
-            }
+            about = {"dataset": spec.dataset, "way": way.name, "phase": phase, "layers": layers}
+            yield {**about, "k": k, "seed": spec.seed, **json.loads(path.read_text())}
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -51,14 +51,14 @@ class RecordedStep:
         self.networks, self.samples = networks, samples
         self._stream = torch.cuda.Stream(samples.x.device)  # type: ignore[no-untyped-call]
         self._recorded: _Recorded | None = None
-        self._n_steps = 0
+        self._n_steps, self._is_possible = 0, True
 
     def __call__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step; the sums that it returns are overwritten by the next one."""
         recorded = self._recorded
         if recorded is None or recorded.is_pruned != self.networks.is_pruned:
             self._n_steps += 1
-            if self._n_steps > N_BEFORE:
+            if self._is_possible and self._n_steps > N_BEFORE:
                 recorded = self._recorded = self._record(indices)
         if recorded is None or recorded.indices.shape != indices.shape:
             return self._take(indices)
@@ -87,7 +87,7 @@ class RecordedStep:
             raise
         except RuntimeError:
             torch.cuda.synchronize()
-            self._n_steps = -(10**12)
+            self._is_possible = False
             return None
         return _Recorded(graph, indices, found, self.networks.is_pruned)
 
