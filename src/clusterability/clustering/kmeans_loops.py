@@ -3,8 +3,8 @@
 Points lie in tiles, coordinate by coordinate, so that a loop over a tile's points fills vector
 registers. Differs from Lloyd's iteration as it is usually written: the scores of all points against
 all centers are kept, and only those of centers that moved are computed again, about half of them
-over a run. Differs from Elkan's and Hamerly's bounds, which leave out points: here about 40 % of
-the points would still have to be computed, one by one.
+over a run. Differs from Elkan's and Hamerly's
+bounds, which leave out points one by one: here loops over a tile stay without branches.
 
 numba compiles every function once for weights and once for None, and drops the branches of the
 other case: without weights nothing is slower or rounded differently.
