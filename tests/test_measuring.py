@@ -234,9 +234,10 @@ def test_the_order_of_the_neurons_does_not_matter():
     assert abs(first.plain.null.mean - second.plain.null.mean) < 4 * error
 
 
-@pytest.mark.parametrize("factor", [1e-30, 1e-3, 1e30])
-def test_the_scale_of_the_strengths_does_not_matter(factor):
-    graph = random_chain([20, 15, 10], dtype=torch.float64)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("factor", [1e-36, 1e-30, 1e-3, 1e30])
+def test_the_scale_of_the_strengths_does_not_matter(factor, dtype):
+    graph = random_chain([20, 15, 10], dtype=dtype)
     scaled = graph.with_flat_strengths(graph.flat_strengths() * factor)
     first, second = run(graph, n_shuffles=2), run(scaled, n_shuffles=2)
     check(second)

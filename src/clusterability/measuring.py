@@ -101,16 +101,17 @@ def measure(
         {"n_clusters": n_clusters, "n_shuffles": n_shuffles, "seed": seed, **choices}
     )
     machine = _machine(workers, device, progress)
-    traced = trace(
-        network,
-        kernel_norm=settings.kernel_norm,
-        include=settings.include,
-        order=order,
-        entry=entry,
-        edge_weight=edge_weight,
-        example_inputs=example_inputs,
-        input_shape=input_shape,
-    )
+    with single_threaded_libraries():  # small operations would wait for the other threads
+        traced = trace(
+            network,
+            kernel_norm=settings.kernel_norm,
+            include=settings.include,
+            order=order,
+            entry=entry,
+            edge_weight=edge_weight,
+            example_inputs=example_inputs,
+            input_shape=input_shape,
+        )
     _check_whole(settings, traced)
     notes, n_outputs, rescalable = traced.notes, traced.n_outputs, traced.rescalable
     name = name or traced.name

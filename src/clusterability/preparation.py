@@ -120,7 +120,7 @@ def _scale(graph: NeuronGraph) -> float:
 
 def _single_precision(strengths: Tensor, scale: float) -> Tensor:
     if scale != 1:
-        strengths = strengths / scale
+        strengths = strengths.double() / scale  # the divisor itself may be out of float32's range
     return strengths.to(torch.float32).flatten()
 
 

@@ -77,6 +77,15 @@ def test_weighted_equals_the_naive_twin(weighted, n, m, k):
         assert np.array_equal(weighted(points, draws, weights), expected)
 
 
+@pytest.mark.parametrize(("n", "m", "k"), [(90, 3, 4), (400, 6, 9), (600, 11, 12), (60, 5, 1)])
+def test_without_weights_equals_the_naive_twin(n, m, k):
+    """The twin computes all distances at each step; the scores that are kept must be these."""
+    for seed in range(4):
+        points, draws = blobs(n, m, k, 0.5, seed), starts(1, k, seed)
+        expected = naive_weighted_kmeans(points, draws, np.ones(n))
+        assert np.array_equal(kmeans(points, draws), expected)
+
+
 @BOTH
 def test_the_best_of_several_weighted_starts(weighted):
     points, weights, draws = blobs(200, 5, 7, 0.4), uneven_weights(200, 1), starts(8, 7)

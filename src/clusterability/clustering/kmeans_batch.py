@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clusterability.clustering.kmeans import MAX_ITERATIONS, SAME_PLACE, SMALLEST_WEIGHT
+from clusterability.clustering.kmeans import SMALLEST_WEIGHT
+from clusterability.clustering.kmeans_loops import MAX_ITERATIONS, SAME_PLACE
 
 MEMORY = 2**31
 """Most bytes of the largest temporary: a score for each graph, point, center and start."""

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from clusterability.compiling import compiled
 from clusterability.graph.packed import PackedGraph, span
@@ -105,6 +104,8 @@ def _renumber(
     n_clusters: int,
 ) -> NDArray[np.int32]:
     """Number the clusters like those of ``like`` with which they share most volume."""
+    from scipy.optimize import linear_sum_assignment  # a quarter of a second, often not needed
+
     alive = labels >= 0
     shared = np.zeros((n_clusters, n_clusters))
     np.add.at(shared, (labels[alive], like[alive]), degrees[alive])
