@@ -26,6 +26,12 @@ if TYPE_CHECKING:
         normalize_,
         validate_clusters,
     )
+    from clusterability.report.figures import (
+        plot_adjacency,
+        plot_eigenvalues,
+        plot_network,
+        plot_null,
+    )
     from clusterability.result import Clusterability
     from clusterability.settings import Settings
     from clusterability.sources import neuron_graph
@@ -52,6 +58,10 @@ _HOMES = {
     "neuron_graph": "sources",
     "normalize_": "promoting",
     "normalized_cut": "clustering",
+    "plot_adjacency": "report.figures",
+    "plot_eigenvalues": "report.figures",
+    "plot_network": "report.figures",
+    "plot_null": "report.figures",
     "validate_clusters": "promoting",
 }
 
@@ -79,6 +89,10 @@ __all__ = [
     "neuron_graph",
     "normalize_",
     "normalized_cut",
+    "plot_adjacency",
+    "plot_eigenvalues",
+    "plot_network",
+    "plot_null",
     "toy",
     "validate_clusters",
 ]

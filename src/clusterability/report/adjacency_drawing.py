@@ -25,6 +25,11 @@ def plot_adjacency(result: Clusterability, ax: Axes) -> None:
 
     Raises:
         InputError: if the result has no graph.
+
+    >>> from matplotlib.figure import Figure
+    >>> from clusterability import measure, toy
+    >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=0)
+    >>> plot_adjacency(result, Figure().add_subplot())
     """
     graph, labels = require_graph(result), result.labels
     positions = positions_by_cluster(labels)

@@ -13,6 +13,11 @@ def plot_eigenvalues(result: Clusterability, ax: Axes) -> None:
     """Draw the smallest eigenvalues of L_norm, ascending, and mark the gap after the k-th.
 
     The first k are drawn filled; their sum is the lower bound of the n-cut.
+
+    >>> from matplotlib.figure import Figure
+    >>> from clusterability import measure, toy
+    >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=0)
+    >>> plot_eigenvalues(result, Figure().add_subplot())
     """
     values, k = result.eigenvalues, result.settings.n_clusters
     ax.set_title("Eigenvalues of the normalized Laplacian", fontsize=TITLE_SIZE, loc="left")

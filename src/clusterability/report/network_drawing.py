@@ -42,6 +42,11 @@ def plot_network(result: Clusterability, ax: Axes) -> None:
 
     Raises:
         InputError: if the result has no graph.
+
+    >>> from matplotlib.figure import Figure
+    >>> from clusterability import measure, toy
+    >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=0)
+    >>> plot_network(result, Figure().add_subplot())
     """
     graph = require_graph(result)
     discs = place_discs(graph, result.labels, len(result.clusters))

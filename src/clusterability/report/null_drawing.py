@@ -20,6 +20,11 @@ def plot_null(result: Clusterability, ax: Axes) -> None:
 
     The n-cuts of k-means point up and the refined ones down, so that neither hides the other; each
     side gives the p-value and Z-score. Without shuffles, a text says that none were run.
+
+    >>> from matplotlib.figure import Figure
+    >>> from clusterability import measure, toy
+    >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=0)
+    >>> plot_null(result, Figure().add_subplot())
     """
     ax.set_title("Null distribution", fontsize=TITLE_SIZE, loc="left")
     sides = [("k-means", result.plain, PLAIN, 1), ("refined", result.refined, REFINED, -1)]
