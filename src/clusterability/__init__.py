@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         plot_network,
         plot_null,
     )
+    from clusterability.report.series import plot_series
     from clusterability.result import Clusterability
     from clusterability.settings import Settings
     from clusterability.sources import neuron_graph
@@ -62,6 +63,7 @@ _HOMES = {
     "plot_eigenvalues": "report.figures",
     "plot_network": "report.figures",
     "plot_null": "report.figures",
+    "plot_series": "report.series",
     "validate_clusters": "promoting",
 }
 
@@ -93,6 +95,7 @@ __all__ = [
     "plot_eigenvalues",
     "plot_network",
     "plot_null",
+    "plot_series",
     "toy",
     "validate_clusters",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import io
 import json
 import os
@@ -16,8 +17,13 @@ from clusterability.cli.flags import add_flags, given_values
 from clusterability.errors import InputError
 from clusterability.records import parse_names, parse_number
 from clusterability.settings import Settings
+from clusterability.shown import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
     from clusterability.result import Clusterability
 
 EPILOG = """\
@@ -35,7 +41,8 @@ examples:
   clusterability measure model.safetensors --json result.json --figure result.pdf
   clusterability measure resnet50.onnx --conventions published
   clusterability measure models:build --input-shape 3,32,32
-  clusterability measure a.pt b.pt --shuffles 100
+  clusterability measure a.pt b.pt --shuffles 100 --table numbers.csv
+  clusterability measure ckpt_*.pt --series series.pdf
 """
 
 
@@ -80,8 +87,15 @@ def add_parser(
     add("--workers", type=parse_number, metavar="N", help="threads (default one a processor)")
     add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
     add("--json", metavar="PATH", help="write the result as JSON; - for standard output")
-    add("--csv", metavar="PATH", help="write layer, neuron, cluster; one network only")
+    add("--csv", metavar="PATH", help="write each neuron's layer and cluster")
+    add("--table", metavar="PATH", help="write the numbers, one row a network, .csv .md .tex")
     add("--figure", metavar="PATH", help="draw a sheet, .png .svg .pdf; one network only")
+    add(
+        "--series",
+        metavar="PATH",
+        help="draw the n-cuts of a training's checkpoints over its steps, .png .svg .pdf; the step "
+        "is the number in a name, and a file that cannot be read is named and left out",
+    )
     add("--quiet", action="store_true", help="print no table and show no progress")
     return parser
 
@@ -98,46 +112,99 @@ def _sizes(text: str) -> tuple[int, ...]:
 def run(args: argparse.Namespace, written: list[str]) -> None:
     """Measure the networks, and write the outputs that the flags name."""
     settings = Settings(**given_values(args, Settings))
+    args.networks = _expanded(args.networks)
     _check_outputs(args)
+    with redirect_stdout(sys.stderr):  # what models print would lie among the results
+        if args.series is not None:
+            results = _measure_series(args, settings)
+        else:
+            networks = [(name, _network(name)) for name in args.networks]
+            results = [_measure(args, settings, name, network) for name, network in networks]
+    _write(args, results, written)
+
+
+def _expanded(names: Sequence[str]) -> list[str]:
+    """Put files in the place of a pattern such as ``ckpt_*.pt``, as shells on Windows do not."""
+    return [path for name in names for path in (_matches(name) or [name])]
+
+
+def _matches(name: str) -> list[str]:
+    return [] if os.path.lexists(name) else sorted(glob.glob(name))  # noqa: PTH207
+
+
+def _network(name: str) -> nn.Module | Path:
+    """Return the network of a name, or its path if that can be read."""
     from clusterability.files.checks import check_readable
-    from clusterability.measuring import measure
     from clusterability.sources.names import network_from_name
 
-    networks = [network_from_name(name) for name in args.networks]
-    for network in networks:
-        if isinstance(network, Path):
-            check_readable(network)
-    with redirect_stdout(sys.stderr):  # what models print would lie among the results
-        results = [
-            measure(
-                network,
-                order=args.order,
-                entry=args.entry,
-                edge_weight=args.edge_weight,
-                input_shape=args.input_shape,
-                workers=args.workers,
-                device=args.device,
-                progress=not args.quiet,
-                name=name,
-                **settings.choices(),
+    network = network_from_name(name)
+    if isinstance(network, Path):
+        check_readable(network)
+    return network
+
+
+def _measure(
+    args: argparse.Namespace, settings: Settings, name: str, network: nn.Module | Path
+) -> Clusterability:
+    from clusterability.measuring import measure
+
+    return measure(
+        network,
+        order=args.order,
+        entry=args.entry,
+        edge_weight=args.edge_weight,
+        input_shape=args.input_shape,
+        workers=args.workers,
+        device=args.device,
+        progress=not args.quiet,
+        name=name,
+        **settings.choices(),
+    )
+
+
+def _measure_series(args: argparse.Namespace, settings: Settings) -> list[Clusterability]:
+    """Measure the networks in the order of their steps; name those that cannot be read."""
+    from clusterability.report.series import check_same_layers, steps_of_names
+
+    steps = steps_of_names(args.networks) or range(len(args.networks))
+    results: list[Clusterability] = []
+    failures: list[InputError] = []
+    for _, name in sorted(zip(steps, args.networks, strict=True)):
+        try:
+            result = _measure(args, settings, name, _network(name))
+        except InputError as error:
+            failures.append(error)
+            print(
+                f"clusterability: {quoted(name)} is left out of the series: {error}",
+                file=sys.stderr,
             )
-            for name, network in zip(args.networks, networks, strict=True)
-        ]
-    _write(args, results, written)
+            continue
+        results.append(result)
+        check_same_layers(result, results[0])
+    if len(results) < 2:
+        reason = f"; of the first that failed: {failures[0]}" if failures else ""
+        raise InputError(
+            f"--series has {len(results)} networks that can be measured, expected two or more"
+            f"{reason}"
+        )
+    return results
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse output paths that cannot be written; called before the measurement."""
     from clusterability.files.writing import check_writable
 
-    for option, path in (("--csv", args.csv), ("--figure", args.figure)):
-        if path is not None and len(args.networks) > 1:
+    if args.figure is not None and len(args.networks) > 1:
+        raise InputError(
+            f"--figure takes one network, got {len(args.networks)}; run them one by one"
+        )
+    for option in ("csv", "table", "figure", "series"):
+        if getattr(args, option) == "-":
             raise InputError(
-                f"{option} takes one network, got {len(args.networks)}; run them one by one"
+                f"--{option} is '-', expected a path; only --json writes to standard output"
             )
-    if args.csv == "-":
-        raise InputError("--csv is '-', expected a path; only --json writes to standard output")
-    outputs = [p for p in (args.json, args.csv, args.figure) if p is not None and p != "-"]
+    named = (args.json, args.csv, args.table, args.figure, args.series)
+    outputs = [path for path in named if path is not None and path != "-"]
     taken = [os.path.realpath(name) for name in args.networks]
     for path in outputs:
         check_writable(path)
@@ -146,10 +213,15 @@ def _check_outputs(args: argparse.Namespace) -> None:
                 f"{path!r} is named twice, as an output and as another file; name one apart"
             )
         taken.append(os.path.realpath(path))
-    if args.figure is not None:
-        from clusterability.display.figure_files import check_figure_path
+    if args.table is not None:
+        from clusterability.report.table_files import check_table_path
 
-        check_figure_path(args.figure)
+        check_table_path(args.table)
+    for path in (args.figure, args.series):
+        if path is not None:
+            from clusterability.display.figure_files import check_figure_path
+
+            check_figure_path(path)
 
 
 def _write(args: argparse.Namespace, results: list[Clusterability], written: list[str]) -> None:
@@ -164,12 +236,22 @@ def _write(args: argparse.Namespace, results: list[Clusterability], written: lis
     if args.json not in (None, "-"):
         outputs[args.json] = text.encode()
     if args.csv is not None:
-        outputs[args.csv] = labels_csv(results[0]).encode()
+        outputs[args.csv] = labels_csv(results if len(results) > 1 else results[0]).encode()
+    if args.table is not None:
+        from clusterability.report.table_files import table_file
+
+        outputs[args.table] = table_file(results, args.table)
     if args.figure is not None:
         from clusterability.display.figure_files import encoded
         from clusterability.report.figures import sheet
 
         outputs[args.figure] = encoded(sheet(results[0]), args.figure)
+    if args.series is not None:
+        from clusterability.display.figure_files import encoded
+        from clusterability.report.series import plot_series, steps_of_names
+
+        steps = steps_of_names([result.network for result in results])
+        outputs[args.series] = encoded(plot_series(results, steps), args.series)
     for path, content in outputs.items():
         write_whole(path, content)
         written.append(path)

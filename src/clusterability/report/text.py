@@ -53,7 +53,7 @@ def table(results: Sequence[Clusterability]) -> str:
         result = results[0]
         parts = [heading(result), align(number_rows(result), left=[0]), _clusters(result)]
         return "\n\n".join(parts)
-    return _comparison(results)
+    return align(comparison_rows(results), left=[0])
 
 
 def heading(result: Clusterability) -> str:
@@ -161,7 +161,11 @@ def _cells(label: int, cluster: Cluster) -> tuple[str, str, str, str]:
     return str(label), f"{cluster.size:,}", share_text(cluster.volume_share), f"{cluster.cut:.3f}"
 
 
-def _comparison(results: Sequence[Clusterability]) -> str:
+def comparison_rows(results: Sequence[Clusterability]) -> list[tuple[str, ...]]:
+    """Return the numbers of several results, one a row, under a row of headings.
+
+    A column for the conventions is last if they differ.
+    """
     conventions = conventions_column([result.settings for result in results])
     bound = bound_name(*(result.settings for result in results)).removeprefix("lower ")
     rows: list[tuple[str, ...]] = [
@@ -178,7 +182,7 @@ def _comparison(results: Sequence[Clusterability]) -> str:
         n_neurons = f"{sum(layer.n_neurons for layer in result.layers):,}"
         chance = (null, effect_text(result.effect), _z(result.plain), _p(result.plain))
         rows.append((name, *ncuts, *chance, effective, n_neurons, *conventions[i : i + 1]))
-    return align(rows, left=[0])
+    return rows
 
 
 def conventions_column(settings: Sequence[Settings]) -> list[str]:
