@@ -32,14 +32,17 @@ if TYPE_CHECKING:
         plot_network,
         plot_null,
     )
+    from clusterability.report.scan import ClusterScan
     from clusterability.report.series import plot_series
     from clusterability.result import Clusterability
+    from clusterability.scanning import scan_clusters
     from clusterability.settings import Settings
     from clusterability.sources import neuron_graph
 
 
 _HOMES = {
     "Block": "graph",
+    "ClusterScan": "report.scan",
     "Clusterability": "result",
     "ClusterabilityError": "errors",
     "CrossClusterLoss": "promoting",
@@ -64,6 +67,7 @@ _HOMES = {
     "plot_network": "report.figures",
     "plot_null": "report.figures",
     "plot_series": "report.series",
+    "scan_clusters": "scanning",
     "validate_clusters": "promoting",
 }
 
@@ -71,6 +75,7 @@ _MODULES = ("toy",)
 
 __all__ = [
     "Block",
+    "ClusterScan",
     "Clusterability",
     "ClusterabilityError",
     "CrossClusterLoss",
@@ -96,6 +101,7 @@ __all__ = [
     "plot_network",
     "plot_null",
     "plot_series",
+    "scan_clusters",
     "toy",
     "validate_clusters",
 ]

@@ -220,6 +220,30 @@ def test_a_series_is_of_one_architecture(checkpoints, tmp_path, capsys):
     assert "--series has 1 networks that can be measured, expected two or more; of the" in error
 
 
+@pytest.mark.slow
+def test_several_numbers_of_clusters(network, tmp_path, capsys):
+    outputs = {"json": "out.json", "csv": "out.csv", "figure": "out.svg", "table": "table.csv"}
+    paths = {kind: tmp_path / name for kind, name in outputs.items()}
+    options = [text for kind, path in paths.items() for text in (f"--{kind}", str(path))]
+    arguments = [str(network), "--shuffles", "4", "--clusters", "2-3,5", "--seeds", "3"]
+    assert main(["measure", *arguments, *options]) == 0
+    assert "k is recommended" in capsys.readouterr().out
+    data = json.loads(paths["json"].read_text())
+    results = [Clusterability.from_json(json.dumps(each)) for each in data]
+    assert [result.settings.n_clusters for result in results] == [2, 3, 5]
+    rows = list(csv.DictReader(paths["table"].read_text().splitlines()))
+    assert [float(row["ncut"]) for row in rows] == [result.ncut for result in results]
+    assert all(-1 <= float(row["stability"]) <= 1 for row in rows)
+    labels = list(csv.DictReader(paths["csv"].read_text().splitlines()))
+    for result in results:
+        of_k = [row for row in labels if int(row["clusters"]) == result.settings.n_clusters]
+        assert [int(row["cluster"]) for row in of_k] == result.labels.tolist()
+        assert {row["share"] for row in of_k} <= {"1", "0.666667", "0.333333"}
+    assert paths["figure"].stat().st_size > 1000
+    assert main(["measure", str(network), "--seeds", "2", "--shuffles", "0"]) == 0
+    assert capsys.readouterr().out.splitlines()[3].split()[0] == "12"
+
+
 def test_quiet_prints_nothing(network, capsys):
     assert main(["measure", str(network), *FAST, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
@@ -254,7 +278,10 @@ def test_ascii_only_output(network):
         (["NETWORK", "--workers", "0"], "workers is 0"),
         (["NETWORK", "--starts", "0"], "n_init is 0"),
         (["NETWORK", "--seed", "-1"], "seed is -1"),
-        (["NETWORK", "--clusters", "twelve"], "n_clusters is 'twelve'"),
+        (
+            ["NETWORK", "--clusters", "twelve"],
+            "clusters is 'twelve', expected whole numbers",
+        ),
         (["NETWORK", "--clusters", "3.0"], "n_clusters is 3.0"),
         (["NETWORK", "--workers", "all"], "workers is 'all'"),
         (["NETWORK", "--null", "layers"], "did you mean 'layer'"),
@@ -273,6 +300,12 @@ def test_ascii_only_output(network):
         (["NETWORK", "--json", "no/such/folder/out.json"], "no/such/folder"),
         (["NETWORK", "--csv", "."], "folder"),
         (["NETWORK", "--table", "out.xls"], ".tex"),
+        (["NETWORK", "--clusters", "1-3"], "a number of clusters is 1, expected"),
+        (["NETWORK", "--clusters", "2-9000"], "at most 200, or 'auto'"),
+        (["NETWORK", "--clusters", "5,60"], "40 neurons with non-zero weights, fewer than n_cl"),
+        (["NETWORK", "--clusters", "4-2"], "clusters is '4-2', expected"),
+        (["NETWORK", "--seeds", "0"], "n_seeds is 0"),
+        (["NETWORK", "NETWORK", "--clusters", "2-3", "--series", "o.pdf"], "takes one number of"),
         (["NETWORK", "NETWORK", "--series", "out.csv"], ".pdf"),
         (["NETWORK", "NETWORK", "--figure", "out.png"], "--figure takes one network"),
     ],

@@ -69,9 +69,16 @@ def numbers(result: Clusterability) -> dict[str, Any]:
         **_columns(result.plain),
         **{f"refined_{name}": value for name, value in _columns(result.refined).items()},
         "lower_bound": result.lower_bound,
+        "gap": gap_after(result),
         "canonical_ncut": canonical and canonical.ncut,
         "canonical_refined_ncut": canonical and canonical.refined_ncut,
     }
+
+
+def gap_after(result: Clusterability) -> float | None:
+    """Return the gap between the k-th eigenvalue and the next; None if it is not known."""
+    k, values = result.settings.n_clusters, result.eigenvalues
+    return values[k] - values[k - 1] if len(values) > k else None
 
 
 def _columns(clustering: Clustering) -> dict[str, Any]:

@@ -33,11 +33,18 @@ def labels_csv(result: Clusterability | Sequence[Clusterability], refined: bool 
     writer.writerow((*["network"][:several], "layer", "neuron", "cluster"))
     for one in results:
         names = [harmless(one.network)][:several]
-        writer.writerows((*names, *row) for row in _rows(one, refined))
+        writer.writerows((*names, *row) for row in label_rows(one, refined))
     return text.getvalue()
 
 
-def _rows(result: Clusterability, refined: bool) -> Iterator[tuple[str, int, int | str]]:
+def label_rows(
+    result: Clusterability, refined: bool = False
+) -> Iterator[tuple[str, int, int | str]]:
+    """Yield layer, number in it, and cluster of each neuron; the last is empty for an isolated one.
+
+    Raises:
+        InputError: if the number of labels is not the number of neurons.
+    """
     labels = (result.refined if refined else result.plain).labels.tolist()
     n_neurons = sum(layer.n_neurons for layer in result.layers)
     if len(labels) != n_neurons:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from clusterability.errors import InputError
 from clusterability.files.writing import check_writable
-from clusterability.report.frames import numbers
+from clusterability.report.frames import Records, numbers
 from clusterability.report.labels import harmless
 from clusterability.report.text import comparison_rows
 from clusterability.result import Clusterability
@@ -27,10 +27,11 @@ _LATEX = {
 }
 
 
-def table_csv(results: Sequence[Clusterability]) -> str:
+def table_csv(results: Sequence[Clusterability], records: Records | None = None) -> str:
     """Return all numbers of the results in full precision; a field is empty where there is none.
 
-    If a spreadsheet would run a network's name as a formula, an apostrophe is put before it.
+    ``records`` are the rows of numbers, if there are more than those of a result by itself. If a
+    spreadsheet would run a network's name as a formula, an apostrophe is put before it.
 
     >>> from clusterability import measure, toy
     >>> result = measure(toy.path(), n_clusters=2, n_shuffles=0, name="=A1")
@@ -38,7 +39,7 @@ def table_csv(results: Sequence[Clusterability]) -> str:
     "'=A1,4,0,4,1"
     """
     text = io.StringIO()
-    rows = [numbers(result) for result in results]
+    rows = [numbers(result) for result in results] if records is None else records
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     for row in rows:
@@ -73,12 +74,7 @@ def table_latex(results: Sequence[Clusterability]) -> str:
     )
 
 
-WRITERS: dict[str, Callable[[Sequence[Clusterability]], str]] = {
-    ".csv": table_csv,
-    ".md": table_markdown,
-    ".tex": table_latex,
-}
-"""The function that writes a table, by the suffix of its file."""
+SUFFIXES = (".csv", ".md", ".tex")
 
 
 def check_table_path(path: str | Path) -> None:
@@ -88,17 +84,22 @@ def check_table_path(path: str | Path) -> None:
         InputError: if the suffix is not .csv, .md or .tex, or the path cannot be written.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in WRITERS:
+    if suffix not in SUFFIXES:
         raise InputError(
             f"cannot write a table to {show_path(path)}: its suffix is {suffix!r};"
-            f" use one of {', '.join(WRITERS)}"
+            f" use one of {', '.join(SUFFIXES)}"
         )
     check_writable(path)
 
 
-def table_file(results: Sequence[Clusterability], path: str | Path) -> bytes:
+def table_file(
+    results: Sequence[Clusterability], path: str | Path, records: Records | None = None
+) -> bytes:
     """Return the bytes of a table's file, in the format of the path's suffix."""
-    return WRITERS[Path(path).suffix.lower()](results).encode()
+    suffix = Path(path).suffix.lower()
+    if suffix == ".csv":
+        return table_csv(results, records).encode()
+    return (table_markdown(results) if suffix == ".md" else table_latex(results)).encode()
 
 
 def _in_markdown(cell: str) -> str:
