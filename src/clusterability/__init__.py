@@ -26,13 +26,23 @@ if TYPE_CHECKING:
         normalize_,
         validate_clusters,
     )
+    from clusterability.report.figures import (
+        plot_adjacency,
+        plot_eigenvalues,
+        plot_network,
+        plot_null,
+    )
+    from clusterability.report.scan import ClusterScan
+    from clusterability.report.series import plot_series
     from clusterability.result import Clusterability
+    from clusterability.scanning import scan_clusters
     from clusterability.settings import Settings
     from clusterability.sources import neuron_graph
 
 
 _HOMES = {
     "Block": "graph",
+    "ClusterScan": "report.scan",
     "Clusterability": "result",
     "ClusterabilityError": "errors",
     "CrossClusterLoss": "promoting",
@@ -52,6 +62,12 @@ _HOMES = {
     "neuron_graph": "sources",
     "normalize_": "promoting",
     "normalized_cut": "clustering",
+    "plot_adjacency": "report.figures",
+    "plot_eigenvalues": "report.figures",
+    "plot_network": "report.figures",
+    "plot_null": "report.figures",
+    "plot_series": "report.series",
+    "scan_clusters": "scanning",
     "validate_clusters": "promoting",
 }
 
@@ -59,6 +75,7 @@ _MODULES = ("toy",)
 
 __all__ = [
     "Block",
+    "ClusterScan",
     "Clusterability",
     "ClusterabilityError",
     "CrossClusterLoss",
@@ -79,6 +96,12 @@ __all__ = [
     "neuron_graph",
     "normalize_",
     "normalized_cut",
+    "plot_adjacency",
+    "plot_eigenvalues",
+    "plot_network",
+    "plot_null",
+    "plot_series",
+    "scan_clusters",
     "toy",
     "validate_clusters",
 ]

@@ -83,16 +83,42 @@ def evaluate(graph: NeuronGraph, settings: Settings, draw: Draw) -> Evaluation:
         settings: the choices, with ``n_init`` given and ``volume_offset`` in the graph's scale.
         draw: whether to shuffle first, and the random numbers.
     """
+    return evaluate_each(graph, [settings], draw)[0]
+
+
+def evaluate_each(graph: NeuronGraph, each: Sequence[Settings], draw: Draw) -> list[Evaluation]:
+    """Evaluate one graph for several numbers of clusters; it is shuffled and embedded once.
+
+    Args:
+        graph: as of :func:`evaluate`.
+        each: as its settings; they differ in ``n_clusters`` alone.
+        draw: as of :func:`evaluate`; each number of clusters has the same random numbers.
+    """
     timer = _Timer()
-    shuffle_rng, eigenvector_rng, kmeans_rng, weighted_rng = draw.generators()
-    drawn = _drawn(graph, settings, draw, shuffle_rng)
+    shuffle_rng, eigenvector_rng, *_ = draw.generators()
+    drawn = _drawn(graph, each[0], draw, shuffle_rng)
     timer.lap("shuffle")
-    embedding = spectral_embedding(drawn, settings.n_clusters - 1, [eigenvector_rng])
+    n_dimensions = max(settings.n_clusters for settings in each) - 1
+    embedding = spectral_embedding(drawn, n_dimensions, [eigenvector_rng])
     timer.lap("eigenvectors")
+    shared = timer.seconds
+    evaluations = []
+    for settings in each:
+        timer.seconds = dict(shared)
+        evaluations.append(_cluster(drawn, embedding, settings, draw, timer))
+    return evaluations
+
+
+def _cluster(
+    drawn: NeuronGraph, embedding: Embedding, settings: Settings, draw: Draw, timer: _Timer
+) -> Evaluation:
+    """Cluster and refine an embedded graph; a longer embedding's first eigenvectors count."""
+    *_, kmeans_rng, weighted_rng = draw.generators()
     alive = (embedding.degrees > 0).numpy()
     labels = np.full(drawn.n_neurons, -1, np.int32)
     weighted_labels = labels.copy()
-    points, degrees = embedding.vectors.numpy()[alive], embedding.degrees.numpy()
+    points = embedding.vectors[:, : settings.n_clusters - 1].numpy()[alive]
+    degrees = embedding.degrees.numpy()
     starts = draw_starts(kmeans_rng, _n_init(settings), settings.n_clusters)
     labels[alive] = kmeans(points, starts)
     timer.lap("kmeans")

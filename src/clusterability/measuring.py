@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from clusterability.arguments import find_device, whole
 from clusterability.caveats import caveats
 from clusterability.conventions import CONVENTIONS
 from clusterability.errors import InputError
-from clusterability.evaluation import Draw, Evaluation, evaluate, evaluate_batch
+from clusterability.evaluation import Draw, Evaluation, evaluate_batch, evaluate_each
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
 from clusterability.preparation import Prepared, prepare
@@ -96,22 +96,62 @@ def measure(
     >>> round(measure(toy.two_triangles(), n_clusters=2, n_shuffles=0).ncut, 4)
     0.2857
     """
-    started = time.perf_counter()
     settings = Settings.from_dict(
         {"n_clusters": n_clusters, "n_shuffles": n_shuffles, "seed": seed, **choices}
     )
-    machine = _machine(workers, device, progress)
+    how = {
+        "order": order,
+        "entry": entry,
+        "edge_weight": edge_weight,
+        "example_inputs": example_inputs,
+        "input_shape": input_shape,
+    }
+    machine = find_machine(workers, device, progress)
+    measured = measure_each(network, settings, lambda _: [n_clusters], machine, how, name)
+    return measured.results[0]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The results for several numbers of clusters, and what other seeds find.
+
+    Attributes:
+        results: one for each number of clusters.
+        labels, refined_labels: for each number of clusters, (n_neurons,) labels from each seed,
+            those of the result first.
+    """
+
+    results: tuple[Clusterability, ...]
+    labels: tuple[tuple[NDArray[np.int64], ...], ...]
+    refined_labels: tuple[tuple[NDArray[np.int64], ...], ...]
+
+
+def measure_each(
+    network: AnyNetwork,
+    settings: Settings,
+    counts: Callable[[int], Sequence[int]],
+    machine: Machine,
+    how: Mapping[str, Any],
+    name: str | None = None,
+    n_seeds: int = 1,
+) -> Measured:
+    """Measure a network for several numbers of clusters; on a CPU each graph is embedded once.
+
+    Args:
+        network: as of :func:`measure`.
+        settings: the choices; their ``n_clusters`` is what the network must have neurons for.
+        counts: returns the numbers of clusters, given the number of connected neurons.
+        machine: where to compute.
+        how: further arguments of :func:`clusterability.sources.trace`, which say how to read it.
+        name: as of :func:`measure`.
+        n_seeds: number of seeds from which the network itself is clustered, its own included.
+
+    Raises:
+        InputError: as :func:`measure`.
+    """
+    started = time.perf_counter()
     with single_threaded_libraries():  # small operations would wait for the other threads
-        traced = trace(
-            network,
-            kernel_norm=settings.kernel_norm,
-            include=settings.include,
-            order=order,
-            entry=entry,
-            edge_weight=edge_weight,
-            example_inputs=example_inputs,
-            input_shape=input_shape,
-        )
+        traced = trace(network, kernel_norm=settings.kernel_norm, include=settings.include, **how)
     _check_whole(settings, traced)
     notes, n_outputs, rescalable = traced.notes, traced.n_outputs, traced.rescalable
     name = name or traced.name
@@ -121,37 +161,73 @@ def measure(
         del traced  # memory would hold a large network's strengths twice
         n_init, n_init_policy = _starts(settings, prepared.n_live, n_outputs)
         offset = min(settings.volume_offset / prepared.scale, LARGEST_OFFSET)
-        applied = replace(settings, n_init=n_init, volume_offset=offset)
-        seconds = {"reading": time.perf_counter() - started}
-        found, evaluations, beside = _evaluate_all(prepared, rescaled, applied, machine)
-        for step in evaluations[0].seconds:
-            seconds[step] = sum(evaluation.seconds[step] for evaluation in evaluations)
-        n_components = count_components(pack(prepared.observed))
-        plain, refined = _clusterings(prepared, offset, evaluations)
-    seconds["total"] = time.perf_counter() - started
-    result = Clusterability(
-        network=name,
-        plain=plain,
-        refined=refined,
-        lower_bound=found.lower_bound(len(plain.clusters)),
-        eigenvalues=found.eigenvalues,
-        layers=_layers(prepared.graph, prepared.alive),
-        n_components=n_components,
-        warnings=notes,
-        settings=settings,
-        n_init=n_init,
-        n_init_policy=n_init_policy,
-        version=__version__,
-        device=_device_name(machine.device),
-        seconds=seconds,
-        graph=prepared.graph,
-        canonical=_canonical(rescaled, beside),
-    )
-    return replace(result, warnings=(*notes, *caveats(result, rescalable)))
+        each = [replace(settings, n_clusters=k) for k in counts(prepared.n_live)]
+        applied = [replace(one, n_init=n_init, volume_offset=offset) for one in each]
+        reading = time.perf_counter() - started
+        found, evaluations, beside = _evaluate_all(prepared, rescaled, applied, machine, n_seeds)
+        n_drawn = 1 + settings.n_shuffles
+        shuffles, others = evaluations[:n_drawn], evaluations[n_drawn:]
+        common: dict[str, Any] = {
+            "network": name,
+            "layers": _layers(prepared.graph, prepared.alive),
+            "n_components": count_components(pack(prepared.observed)),
+            "warnings": notes,
+            "n_init": n_init,
+            "n_init_policy": n_init_policy,
+            "version": __version__,
+            "device": _device_name(machine.device),
+            "graph": prepared.graph,
+        }
+        results = []
+        for i, one in enumerate(each):
+            of_one = [graph[i] for graph in shuffles]
+            plain, refined = _clusterings(prepared, offset, of_one)
+            result = Clusterability(
+                plain=plain,
+                refined=refined,
+                lower_bound=found.lower_bound(len(plain.clusters)),
+                eigenvalues=found.eigenvalues[: one.n_clusters + EXTRA_EIGENVALUES],
+                settings=one,
+                seconds={"reading": reading, **_seconds(of_one)},
+                canonical=_canonical(rescaled, beside[i] if beside else None),
+                **common,
+            )
+            results.append(replace(result, warnings=(*notes, *caveats(result, rescalable))))
+    total = time.perf_counter() - started
+    results = [replace(result, seconds={**result.seconds, "total": total}) for result in results]
+    return Measured(tuple(results), *_of_seeds(prepared, results, others))
+
+
+def _of_seeds(
+    prepared: Prepared, results: Sequence[Clusterability], others: Sequence[Sequence[Evaluation]]
+) -> tuple[tuple[tuple[NDArray[np.int64], ...], ...], ...]:
+    """Return, for each number of clusters, the labels from each seed, plain and refined."""
+    plain = [
+        (result.labels, *(_whole(prepared, graph[i].labels) for graph in others))
+        for i, result in enumerate(results)
+    ]
+    refined = [
+        (result.refined.labels, *(_whole(prepared, graph[i].refined.labels) for graph in others))
+        for i, result in enumerate(results)
+    ]
+    return tuple(plain), tuple(refined)
+
+
+def _whole(prepared: Prepared, found: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return labels of all neurons from those of a graph that may lack the isolated ones."""
+    labels = np.full(prepared.graph.n_neurons, -1, np.int64)
+    labels[prepared.alive] = found[found >= 0]
+    return labels
+
+
+def _seconds(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    """Return the seconds that each step took, added up over the network and its shuffles."""
+    steps = evaluations[0].seconds
+    return {step: sum(one.seconds[step] for one in evaluations) for step in steps}
 
 
 @dataclass(frozen=True)
-class _Machine:
+class Machine:
     """Device, number of threads, and progress bar: the results do not depend on them."""
 
     device: torch.device
@@ -159,9 +235,10 @@ class _Machine:
     progress: bool
 
 
-def _machine(workers: int | None, device: str, progress: bool) -> _Machine:
+def find_machine(workers: int | None, device: str, progress: bool) -> Machine:
+    """Return where to compute, from the arguments of :func:`measure`."""
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
-    return _Machine(find_device(device), n_workers, progress)
+    return Machine(find_device(device), n_workers, progress)
 
 
 def _check_whole(settings: Settings, traced: Traced) -> None:
@@ -201,16 +278,26 @@ def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int
 
 
 def _evaluate_all(
-    prepared: Prepared, rescaled: Prepared | None, settings: Settings, machine: _Machine
-) -> tuple[Spectrum, list[Evaluation], Evaluation | None]:
+    prepared: Prepared,
+    rescaled: Prepared | None,
+    each: Sequence[Settings],
+    machine: Machine,
+    n_seeds: int,
+) -> tuple[Spectrum, list[list[Evaluation]], list[Evaluation] | None]:
     """Return the spectrum of the network, and the evaluations of the network and its shuffles.
 
-    The last of these is that of the graph in canonical scaling, if it is given.
+    Those of the network from further seeds come last. A graph has an evaluation for each of the
+    settings. The last of the three is that of the graph in canonical scaling, if it is given.
     """
-    graph = prepared.working
+    graph, settings = prepared.working, max(each, key=lambda one: one.n_clusters)
     spectrum_seed, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.n_shuffles + 2)
     canonical_seed = np.random.SeedSequence(settings.seed, spawn_key=(CANONICAL_KEY,))
     draws = [Draw(seed, shuffled=i > 0) for i, seed in enumerate(seeds)]
+    # The network's own random numbers are those of the second child of its seed.
+    others = [
+        Draw(np.random.SeedSequence(settings.seed + i, spawn_key=(1,)), shuffled=False)
+        for i in range(1, n_seeds)
+    ]
     title = "graphs" if machine.progress else None
     n_workers = min(machine.n_workers, 2 + SPARE_MEMORY // (4 * graph.n_strengths))
 
@@ -219,17 +306,21 @@ def _evaluate_all(
         rng = np.random.default_rng(spectrum_seed)
         return spectrum(prepared.observed.to(machine.device), n_eigenvalues, rng)
 
-    def find_canonical() -> Evaluation | None:
+    def find_canonical() -> list[Evaluation] | None:
         if rescaled is None:
             return None
-        as_it_is = replace(settings, volume_offset=0.0)
-        return evaluate(rescaled.working, as_it_is, Draw(canonical_seed, shuffled=False))
+        as_it_is = [replace(one, volume_offset=0.0) for one in each]
+        return evaluate_each(rescaled.working, as_it_is, Draw(canonical_seed, shuffled=False))
 
     if machine.device.type != "cpu":
-        batch = evaluate_batch(graph, settings, draws, machine.device, n_workers, title)
-        return find_spectrum(), batch, find_canonical()
+        batches = [
+            evaluate_batch(graph, one, draws, machine.device, n_workers, title) for one in each
+        ]
+        evaluations = [*map(list, zip(*batches, strict=True))]
+        evaluations += [evaluate_each(graph, each, draw) for draw in others]
+        return find_spectrum(), evaluations, find_canonical()
     tasks: list[Callable[[], Any]] = [find_spectrum, find_canonical]
-    tasks += [partial(evaluate, graph, settings, draw) for draw in draws]
+    tasks += [partial(evaluate_each, graph, each, draw) for draw in (*draws, *others)]
     found, beside, *evaluations = parallel_map(lambda task: task(), tasks, n_workers, title)
     return found, evaluations, beside
 
@@ -251,8 +342,7 @@ def _clusterings(
     ]
     clusterings = []
     for found, ncut, null in pairs:
-        labels = np.full(prepared.graph.n_neurons, -1, np.int64)
-        labels[prepared.alive] = numbers[found[found >= 0]]
+        labels = _whole(prepared, np.where(found >= 0, numbers[found], -1))
         clusterings.append(summarize(prepared.graph, labels, ncut, null, volume_offset))
     return clusterings[0], clusterings[1]
 

@@ -35,6 +35,9 @@ class NullDistribution:
 
     values: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        return f"NullDistribution({len(self.values)} values, {self.mean:.4g} +- {self.std:.3g})"
+
     @property
     def mean(self) -> float:
         return float(np.mean(self.values))
@@ -88,6 +91,9 @@ class Clustering:
     effective_clusters: float
     labels: NDArray[np.int64]
     clusters: tuple[Cluster, ...]
+
+    def __repr__(self) -> str:
+        return f"Clustering({len(self.clusters)} clusters, ncut={self.ncut:.4g}, null={self.null})"
 
     @property
     def smallest_share(self) -> float:
@@ -208,6 +214,36 @@ class Clusterability:
         from clusterability.report.figures import sheet
 
         return sheet(self, path)
+
+    def table(self) -> Any:
+        """Return the result's numbers as a table of one row, with the columns of ``--table``.
+
+        It is a pandas frame where pandas is installed, else a list of one dictionary.
+        """
+        from clusterability.report.frames import frame, numbers
+
+        return frame([numbers(self)])
+
+    def neurons(self) -> Any:
+        """Return a row for each neuron: ``layer``, ``index`` in it, ``name``, ``cluster``,
+        ``refined_cluster``, ``degree``, and the shares ``inside`` and ``refined_inside`` of its
+        strength that stay in its cluster.
+
+        It is a pandas frame where pandas is installed, else a list of dictionaries.
+        """
+        from clusterability.report.frames import frame, neurons
+
+        return frame(neurons(self))
+
+    def __repr__(self) -> str:
+        from clusterability.report.text import summary
+
+        return summary(self)
+
+    def _repr_html_(self) -> str:
+        from clusterability.report.notebook import html
+
+        return html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form as plain Python objects; docs/json.md lists its fields."""

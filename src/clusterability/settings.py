@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from clusterability.arguments import number, some_of, whole
 from clusterability.conventions import CONVENTIONS, Conventions
 from clusterability.errors import InputError
-from clusterability.records import Record, choice, parse_names, parse_number
+from clusterability.records import Record, choice, parse_indices, parse_names, parse_number
 from clusterability.registries import (
     INCLUDABLE,
     ISOLATED,
@@ -20,6 +20,16 @@ from clusterability.registries import (
     SCALINGS,
     TIES,
 )
+from clusterability.shown import described
+
+DEFAULT_CLUSTERS = 12
+"""The paper's number."""
+
+AUTO = "auto"
+"""In place of numbers of clusters."""
+
+MOST = 200
+"""More numbers of clusters than this are taken for a mistake."""
 
 BY_CONVENTIONS = "by the conventions"
 
@@ -64,12 +74,13 @@ class Settings(Record):
     _title: ClassVar[str] = "settings"
 
     n_clusters: int = choice(
-        12,
+        DEFAULT_CLUSTERS,
         check=partial(whole, lowest=2, highest=10**9),
         flag="--clusters",
         parse=parse_number,
         metavar="K",
-        help="number of clusters",
+        help="number of clusters; measure takes several too, as 2-20 or 4,7,12, or auto, and says "
+        "which of them stands out",
     )
     n_shuffles: int = choice(
         50,
@@ -195,3 +206,23 @@ class Settings(Record):
 
 def _text(value: Any) -> str:
     return "+".join(value) if isinstance(value, tuple) else str(value)
+
+
+def numbers_of(clusters: str | Collection[int]) -> list[int]:
+    """Return the numbers of clusters that a text or a collection names, ascending, each once.
+
+    ``"auto"`` names none: they depend on the network.
+
+    Raises:
+        InputError: if it names none, one below 2, or more than 200.
+
+    >>> numbers_of("2-4,7,3")
+    [2, 3, 4, 7]
+    """
+    if isinstance(clusters, str) and clusters == AUTO:
+        return []
+    expected = f"expected whole numbers from 2 on, as '2-20' or '4,7,12', at most {MOST}, or 'auto'"
+    found = parse_indices(clusters) if isinstance(clusters, str) else clusters
+    if isinstance(found, str) or not isinstance(found, Collection) or not 0 < len(found) <= MOST:
+        raise InputError(f"clusters is {described(clusters)}, {expected}")
+    return sorted({whole("a number of clusters", k, 2, 10**9) for k in found})

@@ -8,6 +8,7 @@ import sys
 import termios
 from contextlib import suppress
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,6 +161,89 @@ def test_several_networks_give_a_list_and_one_table(network, capsys):
     assert len(json.loads(capsys.readouterr().out)) == 2
 
 
+@pytest.mark.slow
+def test_several_networks_as_tables_and_labels(network, tmp_path):
+    other = tmp_path / "=other.safetensors"
+    other.write_bytes(network.read_bytes())
+    names = [str(tmp_path / name) for name in ("out.json", "out.csv", "out.md", "labels.csv")]
+    for table in names[1:3]:
+        arguments = [str(network), str(other), *FAST, "--table", table]
+        assert main(["measure", *arguments, "--json", names[0], "--csv", names[3]]) == 0
+    results = json.loads(Path(names[0]).read_text())
+    rows = list(csv.DictReader(Path(names[1]).read_text().splitlines()))
+    assert [float(row["ncut"]) for row in rows] == [result["ncut"] for result in results]
+    assert [int(row["n_shuffles"]) for row in rows] == [4, 4]
+    assert Path(names[2]).read_text().startswith("| network | n-cut |")
+    labels = list(csv.DictReader(Path(names[3]).read_text().splitlines()))
+    assert {row["network"] for row in labels} == {str(network), str(other)}
+    found = [int(row["cluster"]) for row in labels]
+    assert found == results[0]["labels"] + results[1]["labels"]
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    paths = [tmp_path / f"ckpt_{step}.pt" for step in (100, 20, 3)]
+    for path in paths:
+        sizes = {"fc1.weight": (12, 20), "fc2.weight": (8, 12)}
+        torch.save({n: torch.randn(s, generator=generator) for n, s in sizes.items()}, path)
+    return paths
+
+
+@pytest.mark.slow
+def test_a_series_is_in_the_order_of_its_steps_without_what_cannot_be_read(
+    checkpoints, tmp_path, capsys
+):
+    broken = tmp_path / "ckpt_50.pt"
+    broken.write_bytes(checkpoints[0].read_bytes()[:400])
+    names = [str(tmp_path / "ckpt_[1-9]*.pt"), str(tmp_path / "ckpt_7.pt")]
+    outputs = ["--series", str(tmp_path / "s.svg"), "--json", str(tmp_path / "s.json")]
+    assert main(["measure", *names, *FAST, *outputs]) == 0
+    found = [each["network"] for each in json.loads((tmp_path / "s.json").read_text())]
+    assert found == [str(path) for path in reversed(checkpoints)]
+    complaints = capsys.readouterr().err.splitlines()
+    assert len(complaints) == 2
+    assert "ckpt_7.pt' is left out of the series: " in complaints[0]
+    assert "ckpt_50.pt' is left out of the series: " in complaints[1]
+    assert "step" in (tmp_path / "s.svg").read_text()
+
+
+@pytest.mark.slow
+def test_a_series_is_of_one_architecture(checkpoints, tmp_path, capsys):
+    torch.save({"fc1.weight": torch.ones(9, 20), "fc2.weight": torch.ones(8, 9)}, checkpoints[1])
+    figure = ["--series", str(tmp_path / "s.pdf")]
+    assert main(["measure", *map(str, checkpoints), *FAST, *figure]) == 2
+    assert "of 9 neurons, where the first has" in capsys.readouterr().err
+    assert not (tmp_path / "s.pdf").exists()
+    assert main(["measure", str(checkpoints[0]), str(tmp_path / "none"), *FAST, *figure]) == 2
+    error = capsys.readouterr().err
+    assert "--series has 1 networks that can be measured, expected two or more; of the" in error
+
+
+@pytest.mark.slow
+def test_several_numbers_of_clusters(network, tmp_path, capsys):
+    outputs = {"json": "out.json", "csv": "out.csv", "figure": "out.svg", "table": "table.csv"}
+    paths = {kind: tmp_path / name for kind, name in outputs.items()}
+    options = [text for kind, path in paths.items() for text in (f"--{kind}", str(path))]
+    arguments = [str(network), "--shuffles", "4", "--clusters", "2-3,5", "--seeds", "3"]
+    assert main(["measure", *arguments, *options]) == 0
+    assert "k is recommended" in capsys.readouterr().out
+    data = json.loads(paths["json"].read_text())
+    results = [Clusterability.from_json(json.dumps(each)) for each in data]
+    assert [result.settings.n_clusters for result in results] == [2, 3, 5]
+    rows = list(csv.DictReader(paths["table"].read_text().splitlines()))
+    assert [float(row["ncut"]) for row in rows] == [result.ncut for result in results]
+    assert all(-1 <= float(row["stability"]) <= 1 for row in rows)
+    labels = list(csv.DictReader(paths["csv"].read_text().splitlines()))
+    for result in results:
+        of_k = [row for row in labels if int(row["clusters"]) == result.settings.n_clusters]
+        assert [int(row["cluster"]) for row in of_k] == result.labels.tolist()
+        assert {row["share"] for row in of_k} <= {"1", "0.666667", "0.333333"}
+    assert paths["figure"].stat().st_size > 1000
+    assert main(["measure", str(network), "--seeds", "2", "--shuffles", "0"]) == 0
+    assert capsys.readouterr().out.splitlines()[3].split()[0] == "12"
+
+
 def test_quiet_prints_nothing(network, capsys):
     assert main(["measure", str(network), *FAST, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
@@ -194,7 +278,10 @@ def test_ascii_only_output(network):
         (["NETWORK", "--workers", "0"], "workers is 0"),
         (["NETWORK", "--starts", "0"], "n_init is 0"),
         (["NETWORK", "--seed", "-1"], "seed is -1"),
-        (["NETWORK", "--clusters", "twelve"], "n_clusters is 'twelve'"),
+        (
+            ["NETWORK", "--clusters", "twelve"],
+            "clusters is 'twelve', expected whole numbers",
+        ),
         (["NETWORK", "--clusters", "3.0"], "n_clusters is 3.0"),
         (["NETWORK", "--workers", "all"], "workers is 'all'"),
         (["NETWORK", "--null", "layers"], "did you mean 'layer'"),
@@ -212,7 +299,14 @@ def test_ascii_only_output(network):
         (["NETWORK", "--figure", "out.bmp"], ".png"),
         (["NETWORK", "--json", "no/such/folder/out.json"], "no/such/folder"),
         (["NETWORK", "--csv", "."], "folder"),
-        (["NETWORK", "NETWORK", "--csv", "out.csv"], "--csv takes one network"),
+        (["NETWORK", "--table", "out.xls"], ".tex"),
+        (["NETWORK", "--clusters", "1-3"], "a number of clusters is 1, expected"),
+        (["NETWORK", "--clusters", "2-9000"], "at most 200, or 'auto'"),
+        (["NETWORK", "--clusters", "5,60"], "40 neurons with non-zero weights, fewer than n_cl"),
+        (["NETWORK", "--clusters", "4-2"], "clusters is '4-2', expected"),
+        (["NETWORK", "--seeds", "0"], "n_seeds is 0"),
+        (["NETWORK", "NETWORK", "--clusters", "2-3", "--series", "o.pdf"], "takes one number of"),
+        (["NETWORK", "NETWORK", "--series", "out.csv"], ".pdf"),
         (["NETWORK", "NETWORK", "--figure", "out.png"], "--figure takes one network"),
     ],
 )
@@ -321,9 +415,10 @@ def test_a_missing_network_is_found_before_the_first_is_measured(tmp_path, monke
     assert "there is no file" in capsys.readouterr().err
 
 
-def test_csv_has_a_path(capsys):
-    assert main(["measure", "example:fashion-mnist-mlp", "--csv", "-"]) == 2
-    assert "--csv is '-', expected a path" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["csv", "table", "figure", "series"])
+def test_files_have_a_path(option, capsys):
+    assert main(["measure", "example:fashion-mnist-mlp", f"--{option}", "-"]) == 2
+    assert f"--{option} is '-', expected a path" in capsys.readouterr().err
 
 
 def test_a_model_that_prints_leaves_the_json_alone(tmp_path, monkeypatch, capsys):

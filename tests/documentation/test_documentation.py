@@ -118,6 +118,9 @@ def folder(tmp_path_factory):
     save_file(weights, folder / "model.safetensors")
     for name in ("a.pt", "b.pt"):
         torch.save(weights, folder / name)
+    for step in (100, 200, 300):
+        drawn = {name: torch.randn(size, generator=generator) for name, size in sizes.items()}
+        torch.save(drawn, folder / f"ckpt_{step}.pt")
     kernels = {"conv1.weight": (6, 1, 5, 5), "conv2.weight": (16, 6, 5, 5)}
     drawn = {name: torch.randn(size, generator=generator) for name, size in kernels.items()}
     torch.save(drawn, folder / "lenet.pt")

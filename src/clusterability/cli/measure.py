@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import io
 import json
 import os
 import sys
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clusterability.arguments import DEVICES
 from clusterability.cli.flags import add_flags, given_values
 from clusterability.errors import InputError
 from clusterability.records import parse_names, parse_number
-from clusterability.settings import Settings
+from clusterability.settings import DEFAULT_CLUSTERS, Settings, numbers_of
+from clusterability.shown import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from clusterability.report.scan import ClusterScan
     from clusterability.result import Clusterability
 
 EPILOG = """\
@@ -35,7 +43,9 @@ examples:
   clusterability measure model.safetensors --json result.json --figure result.pdf
   clusterability measure resnet50.onnx --conventions published
   clusterability measure models:build --input-shape 3,32,32
-  clusterability measure a.pt b.pt --shuffles 100
+  clusterability measure a.pt b.pt --shuffles 100 --table numbers.csv
+  clusterability measure model.safetensors --clusters 2-20 --seeds 5 --figure k.pdf
+  clusterability measure ckpt_*.pt --series series.pdf
 """
 
 
@@ -77,11 +87,25 @@ def add_parser(
         metavar="NAME",
         help="attribute of a graph's edges that is their weight (default weight)",
     )
+    add(
+        "--seeds",
+        type=parse_number,
+        metavar="N",
+        help="cluster the network from N seeds, and say how far they agree; --csv has the "
+        "consensus (default 1, no comparison)",
+    )
     add("--workers", type=parse_number, metavar="N", help="threads (default one a processor)")
     add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
     add("--json", metavar="PATH", help="write the result as JSON; - for standard output")
-    add("--csv", metavar="PATH", help="write layer, neuron, cluster; one network only")
+    add("--csv", metavar="PATH", help="write each neuron's layer and cluster")
+    add("--table", metavar="PATH", help="write the numbers, one row a network, .csv .md .tex")
     add("--figure", metavar="PATH", help="draw a sheet, .png .svg .pdf; one network only")
+    add(
+        "--series",
+        metavar="PATH",
+        help="draw the n-cuts of a training's checkpoints over its steps, .png .svg .pdf; the step "
+        "is the number in a name, and a file that cannot be read is named and left out",
+    )
     add("--quiet", action="store_true", help="print no table and show no progress")
     return parser
 
@@ -97,47 +121,115 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def run(args: argparse.Namespace, written: list[str]) -> None:
     """Measure the networks, and write the outputs that the flags name."""
-    settings = Settings(**given_values(args, Settings))
-    _check_outputs(args)
+    given = given_values(args, Settings)
+    is_scan = isinstance(args.n_clusters, str) or args.seeds is not None
+    clusters = given.pop("n_clusters", DEFAULT_CLUSTERS) if is_scan else DEFAULT_CLUSTERS
+    if isinstance(clusters, str):
+        numbers_of(clusters)
+    settings = Settings(**given)
+    args.networks = _expanded(args.networks)
+    _check_outputs(args, is_scan)
+    with redirect_stdout(sys.stderr):  # what models print would lie among the results
+        if is_scan:
+            scans = _scan(args, settings, clusters)
+        elif args.series is not None:
+            results = _measure_series(args, settings)
+        else:
+            networks = [(name, _network(name)) for name in args.networks]
+            results = [_measure(args, settings, name, network) for name, network in networks]
+    outputs = _of_scans(args, scans) if is_scan else _of_results(args, results)
+    _write(args, outputs, written)
+
+
+def _scan(args: argparse.Namespace, settings: Settings, clusters: str | int) -> list[ClusterScan]:
+    from clusterability.scanning import scan_clusters
+
+    networks = [(name, _network(name)) for name in args.networks]
+    counts = clusters if isinstance(clusters, str) else [clusters]
+    n_seeds = 1 if args.seeds is None else args.seeds
+    options = {"n_seeds": n_seeds, **_how(args), **settings.choices()}
+    return [scan_clusters(network, counts, name=name, **options) for name, network in networks]
+
+
+def _expanded(names: Sequence[str]) -> list[str]:
+    """Put files in the place of a pattern such as ``ckpt_*.pt``, as shells on Windows do not."""
+    return [path for name in names for path in (_matches(name) or [name])]
+
+
+def _matches(name: str) -> list[str]:
+    return [] if os.path.lexists(name) else sorted(glob.glob(name))  # noqa: PTH207
+
+
+def _network(name: str) -> nn.Module | Path:
+    """Return the network of a name, or its path if that can be read."""
     from clusterability.files.checks import check_readable
-    from clusterability.measuring import measure
     from clusterability.sources.names import network_from_name
 
-    networks = [network_from_name(name) for name in args.networks]
-    for network in networks:
-        if isinstance(network, Path):
-            check_readable(network)
-    with redirect_stdout(sys.stderr):  # what models print would lie among the results
-        results = [
-            measure(
-                network,
-                order=args.order,
-                entry=args.entry,
-                edge_weight=args.edge_weight,
-                input_shape=args.input_shape,
-                workers=args.workers,
-                device=args.device,
-                progress=not args.quiet,
-                name=name,
-                **settings.choices(),
+    network = network_from_name(name)
+    if isinstance(network, Path):
+        check_readable(network)
+    return network
+
+
+def _measure(
+    args: argparse.Namespace, settings: Settings, name: str, network: nn.Module | Path
+) -> Clusterability:
+    from clusterability.measuring import measure
+
+    return measure(network, name=name, **_how(args), **settings.choices())
+
+
+def _how(args: argparse.Namespace) -> dict[str, Any]:
+    """Return how to read a network and where to compute, as ``measure`` takes it."""
+    names = ("order", "entry", "edge_weight", "input_shape", "workers", "device")
+    return {"progress": not args.quiet, **{name: getattr(args, name) for name in names}}
+
+
+def _measure_series(args: argparse.Namespace, settings: Settings) -> list[Clusterability]:
+    """Measure the networks in the order of their steps; name those that cannot be read."""
+    from clusterability.report.series import check_same_layers, steps_of_names
+
+    steps = steps_of_names(args.networks) or range(len(args.networks))
+    results: list[Clusterability] = []
+    failures: list[InputError] = []
+    for _, name in sorted(zip(steps, args.networks, strict=True)):
+        try:
+            result = _measure(args, settings, name, _network(name))
+        except InputError as error:
+            failures.append(error)
+            print(
+                f"clusterability: {quoted(name)} is left out of the series: {error}",
+                file=sys.stderr,
             )
-            for name, network in zip(args.networks, networks, strict=True)
-        ]
-    _write(args, results, written)
+            continue
+        results.append(result)
+        check_same_layers(result, results[0])
+    if len(results) < 2:
+        reason = f"; of the first that failed: {failures[0]}" if failures else ""
+        raise InputError(
+            f"--series has {len(results)} networks that can be measured, expected two or more"
+            f"{reason}"
+        )
+    return results
 
 
-def _check_outputs(args: argparse.Namespace) -> None:
+def _check_outputs(args: argparse.Namespace, is_scan: bool) -> None:
     """Refuse output paths that cannot be written; called before the measurement."""
     from clusterability.files.writing import check_writable
 
-    for option, path in (("--csv", args.csv), ("--figure", args.figure)):
-        if path is not None and len(args.networks) > 1:
+    if args.figure is not None and len(args.networks) > 1:
+        raise InputError(
+            f"--figure takes one network, got {len(args.networks)}; run them one by one"
+        )
+    if is_scan and args.series is not None:
+        raise InputError("--series takes one number of clusters, as --clusters 12; leave one out")
+    for option in ("csv", "table", "figure", "series"):
+        if getattr(args, option) == "-":
             raise InputError(
-                f"{option} takes one network, got {len(args.networks)}; run them one by one"
+                f"--{option} is '-', expected a path; only --json writes to standard output"
             )
-    if args.csv == "-":
-        raise InputError("--csv is '-', expected a path; only --json writes to standard output")
-    outputs = [p for p in (args.json, args.csv, args.figure) if p is not None and p != "-"]
+    named = (args.json, args.csv, args.table, args.figure, args.series)
+    outputs = [path for path in named if path is not None and path != "-"]
     taken = [os.path.realpath(name) for name in args.networks]
     for path in outputs:
         check_writable(path)
@@ -146,38 +238,88 @@ def _check_outputs(args: argparse.Namespace) -> None:
                 f"{path!r} is named twice, as an output and as another file; name one apart"
             )
         taken.append(os.path.realpath(path))
-    if args.figure is not None:
-        from clusterability.display.figure_files import check_figure_path
+    if args.table is not None:
+        from clusterability.report.table_files import check_table_path
 
-        check_figure_path(args.figure)
+        check_table_path(args.table)
+    for path in (args.figure, args.series):
+        if path is not None:
+            from clusterability.display.figure_files import check_figure_path
+
+            check_figure_path(path)
 
 
-def _write(args: argparse.Namespace, results: list[Clusterability], written: list[str]) -> None:
-    """Compute every output first, then write them one by one."""
-    from clusterability.files.writing import write_whole
+@dataclass(frozen=True)
+class _Outputs:
+    """What is printed, the JSON, and the contents of files by their paths."""
+
+    text: str
+    json: str
+    files: dict[str, bytes]
+
+
+def _of_results(args: argparse.Namespace, results: list[Clusterability]) -> _Outputs:
     from clusterability.report.labels import labels_csv
     from clusterability.report.text import describe
 
-    outputs = {}
-    data = [result.to_dict() for result in results]
-    text = json.dumps(data if len(data) > 1 else data[0], indent=2, allow_nan=False) + "\n"
-    if args.json not in (None, "-"):
-        outputs[args.json] = text.encode()
+    files = {}
     if args.csv is not None:
-        outputs[args.csv] = labels_csv(results[0]).encode()
+        files[args.csv] = labels_csv(results if len(results) > 1 else results[0]).encode()
+    if args.table is not None:
+        from clusterability.report.table_files import table_file
+
+        files[args.table] = table_file(results, args.table)
     if args.figure is not None:
         from clusterability.display.figure_files import encoded
         from clusterability.report.figures import sheet
 
-        outputs[args.figure] = encoded(sheet(results[0]), args.figure)
-    for path, content in outputs.items():
+        files[args.figure] = encoded(sheet(results[0]), args.figure)
+    if args.series is not None:
+        from clusterability.display.figure_files import encoded
+        from clusterability.report.series import plot_series, steps_of_names
+
+        steps = steps_of_names([result.network for result in results])
+        files[args.series] = encoded(plot_series(results, steps), args.series)
+    return _Outputs(describe(results), _json(results), files)
+
+
+def _of_scans(args: argparse.Namespace, scans: list[ClusterScan]) -> _Outputs:
+    from clusterability.report.scan import scan_csv
+
+    results = [result for scan in scans for result in scan.results]
+    files = {}
+    if args.csv is not None:
+        files[args.csv] = scan_csv(scans).encode()
+    if args.table is not None:
+        from clusterability.report.table_files import table_file
+
+        records = [row for scan in scans for row in scan.records()]
+        files[args.table] = table_file(results, args.table, records)
+    if args.figure is not None:
+        from clusterability.display.figure_files import encoded
+
+        files[args.figure] = encoded(scans[0].plot(), args.figure)
+    return _Outputs("\n\n".join(scan.text() for scan in scans), _json(results), files)
+
+
+def _json(results: list[Clusterability]) -> str:
+    data = [result.to_dict() for result in results]
+    return json.dumps(data if len(data) > 1 else data[0], indent=2, allow_nan=False) + "\n"
+
+
+def _write(args: argparse.Namespace, outputs: _Outputs, written: list[str]) -> None:
+    """Write the outputs one by one, after all have been computed."""
+    from clusterability.files.writing import write_whole
+
+    files = {} if args.json in (None, "-") else {args.json: outputs.json.encode()}
+    for path, content in {**files, **outputs.files}.items():
         write_whole(path, content)
         written.append(path)
     if sys.stdout is None:
         return
     if args.json == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(outputs.json)
     elif not args.quiet:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
-        print(describe(results))
+        print(outputs.text)

@@ -108,7 +108,7 @@ def _load(
             raise InputError(f"data set {entry.name!r} has neither files nor make; give it one")
         train, test = entry.make(seed, bases)
     n_classes = None if entry.regression else entry.n_outputs
-    return Dataset(entry.name, train, test, n_classes, entry.reshuffled)
+    return Dataset(entry.name, train, test, n_classes, entry.reshuffled, entry.source)
 
 
 def _require_folder(

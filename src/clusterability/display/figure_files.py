@@ -38,12 +38,12 @@ def check_figure_path(path: str | Path) -> None:
     check_writable(path)
 
 
-def encoded(figure: Figure, path: str | Path) -> bytes:
+def encoded(figure: Figure, path: str | Path, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
     """Return the bytes of the figure's file, in the format of the path's suffix."""
     suffix = Path(path).suffix.lower()
     buffer = io.BytesIO()
     # Publishers accept fonts of type 42 only; the salt makes the identifiers in SVG repeatable.
     settings: dict[Any, Any] = {"svg.hashsalt": "clusterability", "pdf.fonttype": 42}
     with matplotlib.rc_context(settings):
-        figure.savefig(buffer, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=METADATA[suffix])
+        figure.savefig(buffer, format=suffix[1:], dpi=dots_per_inch, metadata=METADATA[suffix])
     return buffer.getvalue()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.shown import shown
+from clusterability.shown import quoted, shown
 
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -53,6 +53,11 @@ class Block:
     strengths: Tensor
     support: Tensor | None = None
     kernel: str | None = None
+
+    def __repr__(self) -> str:
+        kernel = f", kernel={quoted(self.kernel)}" if self.kernel is not None else ""
+        shape = tuple(self.strengths.shape)
+        return f"Block(source={self.source}, target={self.target}, strengths {shape}{kernel})"
 
     @property
     def n_strengths(self) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.graph.blocks import Block, Layer, above_diagonal, check_block, check_values
 from clusterability.graph.products import matmul, row_and_column_sums, transposed_matmul
+from clusterability.shown import listed
 
 if TYPE_CHECKING:
     import networkx
@@ -64,6 +65,14 @@ class NeuronGraph:
                 f"blocks have different leading axes, {listed}; a batch of graphs has the same "
                 "leading axes in all blocks"
             )
+
+    def __repr__(self) -> str:
+        layers = listed([f"{layer.name} ({layer.n_neurons})" for layer in self.layers])
+        batch = f", batch of {self.batch_shape}" if self.batch_shape else ""
+        return (
+            f"NeuronGraph({self.n_neurons:,} neurons, {len(self.blocks)} blocks of "
+            f"{self.n_strengths:,} strengths{batch}; layers {layers})"
+        )
 
     @classmethod
     def chain(cls, strengths: Sequence[Tensor], names: Sequence[str] | None = None) -> NeuronGraph:

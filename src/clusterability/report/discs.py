@@ -40,6 +40,8 @@ class Discs:
 def place_discs(graph: NeuronGraph, labels: NDArray[np.int64], n_clusters: int) -> Discs:
     """Return the discs of a graph with their positions.
 
+    Lanes lie in the order of their clusters' mean layer.
+
     In a network of up to 48 connected neurons each neuron has its own disc, and the discs of one
     cluster and layer are stacked. In larger ones each cluster has one disc a layer.
     """
@@ -58,9 +60,19 @@ def place_discs(graph: NeuronGraph, labels: NDArray[np.int64], n_clusters: int) 
     heights = np.zeros(n_clusters)
     np.maximum.at(heights, cluster, n_stacked * np.sqrt(size / max(size.max(initial=1), 1)))
     heights += LANE_GAP
-    lanes = np.cumsum(heights) - heights / 2
+    order = np.argsort(_mean_layers(layer, cluster, size, n_clusters), kind="stable")
+    lanes = np.empty(n_clusters)
+    lanes[order] = np.cumsum(heights[order]) - heights[order] / 2
     y = lanes[cluster] + rank - (n_stacked - 1) / 2
     return Discs(of_neuron, layer, cluster, size, y, lanes, float(heights.sum()))
+
+
+def _mean_layers(
+    layer: NDArray[np.int64], cluster: NDArray[np.int64], size: NDArray[np.int64], n_clusters: int
+) -> NDArray[np.float64]:
+    """Return the mean index of the layers of each cluster's neurons."""
+    totals = np.bincount(cluster, size * layer, n_clusters)
+    return totals / np.maximum(np.bincount(cluster, size, n_clusters), 1)
 
 
 def _stack(kinds: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -77,7 +89,8 @@ def _stack(kinds: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
 def joined_discs(graph: NeuronGraph, discs: Discs) -> Iterator[tuple[int, int, float]]:
     """Yield each pair of connected discs, with its share of the strength between the two layers.
 
-    For two discs of one layer, it is the share of the strength within that layer.
+    For two discs of one layer, it is the share of the strength within that layer; a disc whose own
+    neurons are connected makes a pair with itself.
     """
     totals: dict[tuple[int, int], NDArray[np.float64]] = {}
     first = np.searchsorted(discs.layer, np.arange(len(graph.layers) + 1))
@@ -97,6 +110,4 @@ def joined_discs(graph: NeuronGraph, discs: Discs) -> Iterator[tuple[int, int, f
     for (source, target), strengths in totals.items():
         shares = strengths / max(strengths.sum(), np.finfo(float).tiny)
         for i, j in np.argwhere(shares > 0).tolist():
-            if source == target and i == j:  # strength inside a disc
-                continue
             yield int(first[source]) + i, int(first[target]) + j, float(shares[i, j])

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
 from clusterability.display.figure_files import check_figure_path, encoded
-from clusterability.display.style import INK, TITLE_SIZE, drawable
+from clusterability.display.style import INK, LABEL_SIZE, TICK_SIZE, TITLE_SIZE, drawable
 from clusterability.display.tables import count_text
 from clusterability.files.writing import write_whole
 from clusterability.report.adjacency_drawing import plot_adjacency
@@ -38,6 +39,16 @@ __all__ = [
 ]
 
 
+SIZES: dict[Any, Any] = {
+    "font.size": LABEL_SIZE,
+    "axes.titlesize": TITLE_SIZE,
+    "axes.labelsize": LABEL_SIZE,
+    "xtick.labelsize": TICK_SIZE,
+    "ytick.labelsize": TICK_SIZE,
+}
+"""Sizes of the sheet's text, whose layout is fixed; the panels by themselves heed ``rcParams``."""
+
+
 def sheet(result: Clusterability, path: str | Path | None = None) -> Figure:
     """Draw the network, its adjacency matrix, the null distribution and the eigenvalues.
 
@@ -52,11 +63,12 @@ def sheet(result: Clusterability, path: str | Path | None = None) -> Figure:
     if path is not None:
         check_figure_path(path)
     figure, grid = _layout(drawn=result.graph is not None)
-    _headline(figure, result)
-    _with_graph(plot_network, "Network", result, figure.add_subplot(grid[0, 0]))
-    _with_graph(plot_adjacency, "Adjacency matrix", result, figure.add_subplot(grid[0, 1]))
-    plot_null(result, figure.add_subplot(grid[1, 0]))
-    plot_eigenvalues(result, figure.add_subplot(grid[1, 1]))
+    with rc_context(SIZES):
+        _headline(figure, result)
+        _with_graph(plot_network, "Network", result, figure.add_subplot(grid[0, 0]))
+        _with_graph(plot_adjacency, "Adjacency matrix", result, figure.add_subplot(grid[0, 1]))
+        plot_null(result, figure.add_subplot(grid[1, 0]))
+        plot_eigenvalues(result, figure.add_subplot(grid[1, 1]))
     if path is not None:
         write_whole(path, encoded(figure, path))
     return figure
@@ -81,12 +93,12 @@ def _layout(drawn: bool) -> tuple[Figure, GridSpec]:
 
 
 def _with_graph(
-    plot: Callable[[Clusterability, Axes], None], title: str, result: Clusterability, ax: Axes
+    plot: Callable[[Clusterability, Axes], Axes], title: str, result: Clusterability, ax: Axes
 ) -> None:
     if result.graph is not None:
         plot(result, ax)
         return
-    ax.set_title(title, fontsize=TITLE_SIZE, loc="left")
+    ax.set_title(title, loc="left")
     say(ax, "The graph is not part of the JSON:\nmeasure the network again to draw it.")
 
 

@@ -5,22 +5,42 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
+from collections.abc import Iterator, Sequence
 
 from clusterability.errors import InputError
 from clusterability.result import Clusterability
 from clusterability.shown import escaped
 
 
-def labels_csv(result: Clusterability, refined: bool = False) -> str:
+def labels_csv(result: Clusterability | Sequence[Clusterability], refined: bool = False) -> str:
     """Return a CSV table ``layer,neuron,cluster`` with one line a neuron.
 
-    ``neuron`` counts from 0 within the layer; ``cluster`` is empty for an isolated neuron. If a
-    spreadsheet would run a layer's name as a formula, an apostrophe is put before it. Control
-    characters are written as escapes.
+    For several results, a column ``network`` comes first. ``neuron`` counts from 0 within the
+    layer; ``cluster`` is empty for an isolated neuron. If a spreadsheet would run a name as a
+    formula, an apostrophe is put before it. Control characters are written as escapes.
 
     Args:
-        result: result of :func:`clusterability.measure`.
+        result: result of :func:`clusterability.measure`, or several.
         refined: whether to write the refined clusters instead of those of k-means.
+
+    Raises:
+        InputError: if the number of labels is not the number of neurons.
+    """
+    results = [result] if isinstance(result, Clusterability) else result
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    several = isinstance(result, Sequence)
+    writer.writerow((*["network"][:several], "layer", "neuron", "cluster"))
+    for one in results:
+        names = [harmless(one.network)][:several]
+        writer.writerows((*names, *row) for row in label_rows(one, refined))
+    return text.getvalue()
+
+
+def label_rows(
+    result: Clusterability, refined: bool = False
+) -> Iterator[tuple[str, int, int | str]]:
+    """Yield layer, number in it, and cluster of each neuron; the last is empty for an isolated one.
 
     Raises:
         InputError: if the number of labels is not the number of neurons.
@@ -31,16 +51,12 @@ def labels_csv(result: Clusterability, refined: bool = False) -> str:
         raise InputError(
             f"the result has {len(labels)} labels for {n_neurons} neurons; measure again"
         )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("layer", "neuron", "cluster"))
     each = iter(labels)
     for layer in result.layers:
         name = harmless(layer.name)
         for neuron in range(layer.n_neurons):
             label = next(each)
-            writer.writerow((name, neuron, "" if label < 0 else label))
-    return text.getvalue()
+            yield name, neuron, "" if label < 0 else label
 
 
 def harmless(name: str) -> str:

@@ -2,77 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
-from clusterability.display.style import (
-    GRAY,
-    INK,
-    LABEL_SIZE,
-    TICK_SIZE,
-    TITLE_SIZE,
-    cluster_color,
-    drawable,
-)
+from clusterability.display.style import GRAY, INK
 from clusterability.graph import NeuronGraph
 from clusterability.report.discs import Discs, joined_discs, place_discs
 from clusterability.report.grouping import require_graph
 from clusterability.report.numerals import share_text
-from clusterability.result import Clusterability
+from clusterability.report.panels import (
+    LETTER,
+    axes_or_new,
+    clustering_of,
+    distinct_names,
+    extent,
+    label_size,
+    palette,
+    tick_size,
+)
+from clusterability.result import Clusterability, Clustering
 
 WIDEST = 7.0
 FAINTEST = 0.15
 SMALLEST_AREA = 14.0
-KEY_WIDTH = 480
 ARC = 0.42
 """Width of the longest arc within a layer, in columns."""
 
 
-def plot_network(result: Clusterability, ax: Axes) -> None:
+def plot_network(
+    result: Clusterability,
+    ax: Axes | None = None,
+    *,
+    refined: bool = False,
+    colors: Sequence[str] | None = None,
+    title: str | None = None,
+    labels: bool = True,
+) -> Axes:
     """Draw the network from left to right, with each cluster in its own lane.
 
-    A disc stands for the neurons of one cluster in one layer, and its area for their number; in a
-    network of up to 48 neurons a disc is one neuron. A line connects two discs, or an arc two discs
-    of one layer; it is wider, the larger its share of the strength between the two layers or within
-    the one. A line within a cluster has the cluster's color, a line between clusters is gray.
-    Isolated neurons are left out. Modeled on figure 1 of Filan et al. (2021).
+    The lanes are in the order of the clusters' mean layer. A disc stands for the neurons of one
+    cluster in one layer, and its area for their number; in a network of up to 48 neurons a disc is
+    one neuron. A line connects two discs, or an arc two discs of one layer; it is wider, the larger
+    its share of the strength between the two layers or within the one. A line within a cluster has
+    the cluster's color, a line between clusters is gray. A ring around a disc is the strength among
+    its own neurons. Isolated neurons are left out. Modeled on figure 1 of Filan et al. (2021).
+
+    Args:
+        result: result of :func:`clusterability.measure`.
+        ax: axes to draw on; by default those of a new figure of pyplot.
+        refined: whether to show the refined clusters in place of those of k-means.
+        colors: colors of the clusters, which repeat after the last.
+        title: title in place of the default; empty for none.
+        labels: whether to label the axes and their ticks.
 
     Raises:
-        InputError: if the result has no graph.
+        InputError: if the result has no graph, a color is unknown, or the axes are too small for
+            their labels.
+
+    >>> from matplotlib.figure import Figure
+    >>> from clusterability import measure, toy
+    >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=0)
+    >>> plot_network(result, Figure().add_subplot()).get_title(loc="left")
+    'Network by cluster'
     """
-    graph = require_graph(result)
-    discs = place_discs(graph, result.labels, len(result.clusters))
+    graph, clustering = require_graph(result), clustering_of(result, refined)
+    ax, colors = axes_or_new(ax, labels), palette(colors)
+    discs = place_discs(graph, clustering.labels, len(clustering.clusters))
     ax.set_xlim(-0.5, len(graph.layers) - 0.5)
     ax.set_ylim(discs.height, 0)
-    extent = ax.get_window_extent()
-    points_per_pixel = 72 / ax.figure.dpi
-    unit = extent.height * points_per_pixel / discs.height
-    column = extent.width * points_per_pixel / len(graph.layers)
+    width, height = extent(ax)
+    unit, column = height / discs.height, width / len(graph.layers)
     diameter = min(unit, 0.5 * column, 40.0)
-    _draw_lines(ax, graph, discs, min(WIDEST, 0.5 * diameter), bend=min(0.6, diameter / unit))
+    of_disc = [colors[label % len(colors)] for label in discs.cluster.tolist()]
+    widest, bend = min(WIDEST, 0.5 * diameter), min(0.6, diameter / unit)
     sizes = diameter**2 * discs.size / max(int(discs.size.max(initial=1)), 1)
-    ax.scatter(
-        discs.layer,
-        discs.y,
-        s=np.maximum(sizes, SMALLEST_AREA),
-        c=[cluster_color(label) for label in discs.cluster.tolist()],
-        edgecolors="white",
-        linewidths=0.6,
-        zorder=3,
-    )
-    _label_layers(ax, result, column)
-    _label_lanes(ax, result, discs, unit)
+    sizes = np.maximum(sizes, min(SMALLEST_AREA, diameter**2))
+    _draw_lines(ax, graph, discs, of_disc, sizes, widest, bend)
+    style: dict[str, Any] = {"edgecolors": "white", "linewidths": min(0.6, diameter / 20)}
+    ax.scatter(discs.layer, discs.y, s=sizes, c=of_disc, zorder=3, **style)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    ax.set_title("Network by cluster", fontsize=TITLE_SIZE, loc="left")
-    if extent.width * points_per_pixel > KEY_WIDTH:
-        one = "a neuron" if discs.size.max(initial=1) == 1 else "neurons, by area"
-        key = f"disc: {one}; line: root of its share of the strength {_place(graph)}"
-        key = f"{key} (gray: between clusters)"
-        ax.set_title(key, fontsize=TICK_SIZE - 1, loc="right", color=INK)
+    ax.set_title("Network by cluster" if title is None else title, loc="left", parse_math=False)
+    if not labels:
+        ax.set(xticks=[], yticks=[])
+        return ax
+    _label_layers(ax, result, column)
+    _label_lanes(ax, clustering, discs, unit)
+    one = "a neuron" if discs.size.max(initial=1) == 1 else "neurons, by area"
+    key = f"disc: {one}; line: share of the strength {_place(graph)}"
+    key = f"{key} (gray: between clusters)"
+    if (len(key) + 24) * LETTER * (tick_size() - 1) < width:
+        ax.set_title(key, fontsize=tick_size() - 1, loc="right", color=INK)
+    return ax
 
 
 def _place(graph: NeuronGraph) -> str:
@@ -82,34 +109,67 @@ def _place(graph: NeuronGraph) -> str:
     return "between layers or in one" if within else "between two layers"
 
 
-def _draw_lines(ax: Axes, graph: NeuronGraph, discs: Discs, widest: float, bend: float) -> None:
+def _draw_lines(
+    ax: Axes,
+    graph: NeuronGraph,
+    discs: Discs,
+    colors: Sequence[str],
+    sizes: NDArray[np.float64],
+    widest: float,
+    bend: float,
+) -> None:
     joined = sorted(joined_discs(graph, discs), key=lambda one: one[2])
     if not joined:
         return
     largest = joined[-1][2]
     # The square root keeps weak connections visible; the faintest would only tint the background.
     widths = [(i, j, widest * (share / largest) ** 0.5) for i, j, share in joined]
+    _draw_rings(ax, discs, colors, sizes, [(i, width) for i, j, width in widths if i == j])
     for within in (False, True):
         chosen = [
             (i, j, width)
             for i, j, width in widths
-            if width > FAINTEST and (discs.cluster[i] == discs.cluster[j]) == within
+            if width > FAINTEST and i != j and (discs.cluster[i] == discs.cluster[j]) == within
         ]
-        colors = [
-            to_rgba(cluster_color(int(discs.cluster[i])), 0.75)
-            if within
-            else to_rgba(GRAY, 0.08 + 0.45 * width / widest)
+        shades = [
+            to_rgba(colors[i], 0.75) if within else to_rgba(GRAY, 0.08 + 0.45 * width / widest)
             for i, _, width in chosen
         ]
         ax.add_collection(
             LineCollection(
                 [connecting_curve(discs, i, j, bend) for i, j, _ in chosen],
                 linewidths=[width for _, _, width in chosen],
-                colors=colors,
+                colors=shades,
                 capstyle="butt",
                 zorder=2 if within else 1,
             )
         )
+
+
+def _draw_rings(
+    ax: Axes,
+    discs: Discs,
+    colors: Sequence[str],
+    sizes: NDArray[np.float64],
+    rings: Sequence[tuple[int, float]],
+) -> None:
+    """Draw the strength among a disc's own neurons as a ring around it, as wide as a line."""
+    shown = [(i, width) for i, width in rings if width > FAINTEST]
+    if not shown:
+        return
+    where, widths = (
+        [i for i, _ in shown],
+        np.array([min(width, np.sqrt(sizes[i]) / 4) for i, width in shown]),
+    )
+    areas = (np.sqrt(sizes[where]) + 2 + widths) ** 2
+    edges = [to_rgba(colors[i], 0.75) for i in where]
+    style: dict[str, Any] = {
+        "facecolors": "none",
+        "edgecolors": edges,
+        "linewidths": widths,
+        "zorder": 2,
+    }
+    ax.scatter(discs.layer[where], discs.y[where], s=areas, **style)
 
 
 def connecting_curve(discs: Discs, i: int, j: int, bend: float) -> NDArray[np.float64]:
@@ -129,12 +189,13 @@ def connecting_curve(discs: Discs, i: int, j: int, bend: float) -> NDArray[np.fl
 
 
 def _label_layers(ax: Axes, result: Clusterability, column: float) -> None:
-    names = [drawable(layer.name, 18) for layer in result.layers]
+    names = distinct_names([layer.name for layer in result.layers])
     sizes = [layer.n_neurons - layer.n_isolated for layer in result.layers]
     longest = max(max(map(len, names)), 5)
-    level = longest * 0.62 * TICK_SIZE < column
+    size = tick_size()
+    level = longest * 0.62 * size < column
     # Slanted text takes about twice its height along the axis.
-    step = 1 if level else max(1, int(np.ceil(2.2 * TICK_SIZE / column)))
+    step = 1 if level else max(1, int(np.ceil(2.2 * size / column)))
     texts = [
         f"{name}\n{n:,}" if level else f"{name} ({n:,})"
         for name, n in zip(names, sizes, strict=True)
@@ -142,7 +203,7 @@ def _label_layers(ax: Axes, result: Clusterability, column: float) -> None:
     ax.set_xticks(
         range(0, len(texts), step),
         texts[::step],
-        fontsize=TICK_SIZE,
+        fontsize=size,
         parse_math=False,
         rotation=0 if level else 30,
         ha="center" if level else "right",
@@ -150,12 +211,15 @@ def _label_layers(ax: Axes, result: Clusterability, column: float) -> None:
     )
 
 
-def _label_lanes(ax: Axes, result: Clusterability, discs: Discs, unit: float) -> None:
+def _label_lanes(ax: Axes, clustering: Clustering, discs: Discs, unit: float) -> None:
     ticks, texts, last = [], [], -np.inf
-    for label, (y, cluster) in enumerate(zip(discs.lanes.tolist(), result.clusters, strict=True)):
-        if (y - last) * unit >= TICK_SIZE + 1:
+    for label in np.argsort(discs.lanes).tolist():
+        y, share = float(discs.lanes[label]), clustering.clusters[label].volume_share
+        if (y - last) * unit >= tick_size() + 1:
             ticks.append(y)
-            texts.append(f"{label}   {share_text(cluster.volume_share)}")
+            texts.append(f"{label}   {share_text(share)}")
             last = y
-    ax.set_yticks(ticks, texts, fontsize=TICK_SIZE)
-    ax.set_ylabel("cluster and its share of the volume", fontsize=LABEL_SIZE)
+    ax.set_yticks(ticks, texts, fontsize=tick_size())
+    words = "cluster and its share of the volume"
+    long = len(words) * LETTER * label_size() > extent(ax)[1]
+    ax.set_ylabel("cluster, share" if long else words)

@@ -40,16 +40,24 @@ def describe(results: Sequence[Clusterability]) -> str:
     return "\n\n".join(paragraphs)
 
 
+def summary(result: Clusterability) -> str:
+    """Return a result in three lines: the network, its n-cuts, and the sentence."""
+    bound = f"{bound_name(result.settings)} {result.lower_bound:.3f}"
+    ncuts = f"n-cut {result.ncut:.3f}, refined {result.refined.ncut:.3f}, {bound}"
+    return "\n".join([heading(result), ncuts, sentence(result)])
+
+
 def table(results: Sequence[Clusterability]) -> str:
     """Return the numbers and clusters of one network, or one row for each of several."""
     if len(results) == 1:
         result = results[0]
-        parts = [_heading(result), _numbers(result), _clusters(result)]
+        parts = [heading(result), align(number_rows(result), left=[0]), _clusters(result)]
         return "\n\n".join(parts)
-    return _comparison(results)
+    return align(comparison_rows(results), left=[0])
 
 
-def _heading(result: Clusterability) -> str:
+def heading(result: Clusterability) -> str:
+    """Return the network's name and size, and into how many clusters it was divided."""
     asked, found = result.settings.n_clusters, len(result.clusters)
     sizes = [
         count_text(sum(layer.n_neurons for layer in result.layers), "neuron"),
@@ -61,9 +69,10 @@ def _heading(result: Clusterability) -> str:
     return f"{shown(result.network)}: {', '.join(sizes)}"
 
 
-def _numbers(result: Clusterability) -> str:
+def number_rows(result: Clusterability) -> list[tuple[str, ...]]:
+    """Return the numbers of a result, one a row: its name, of k-means, and refined."""
     plain, refined = result.plain, result.refined
-    rows = [
+    return [
         ("", "k-means", "refined"),
         ("n-cut", f"{plain.ncut:.3f}", f"{refined.ncut:.3f}"),
         (_shuffles(result), null_text(plain.null), null_text(refined.null)),
@@ -76,7 +85,6 @@ def _numbers(result: Clusterability) -> str:
         (bound_name(result.settings), f"{result.lower_bound:.3f}", ""),
         *_canonical(result),
     ]
-    return align(rows, left=[0])
 
 
 def _paths(result: Clusterability) -> list[tuple[str, str, str]]:
@@ -101,19 +109,28 @@ def _shuffles(result: Clusterability) -> str:
 
 
 def _clusters(result: Clusterability) -> str:
+    return "\n".join([align(cluster_rows(result)), *rest_of_clusters(result)])
+
+
+def cluster_rows(result: Clusterability) -> list[tuple[str, ...]]:
+    """Return the largest clusters, one a row, with the neurons in each layer if these are few."""
     clusters = result.clusters[:MANY_CLUSTERS]
-    rows = _wide_rows(result, clusters) if len(result.layers) <= MANY_LAYERS else []
-    text = align(rows)
-    if not rows or len(text.partition("\n")[0]) > WIDTH:
-        text = align(_narrow_rows(result, clusters))
+    if len(result.layers) <= MANY_LAYERS:
+        rows = _wide_rows(result, clusters)
+        if len(align(rows).partition("\n")[0]) <= WIDTH:
+            return rows
+    return _narrow_rows(result, clusters)
+
+
+def rest_of_clusters(result: Clusterability) -> list[str]:
+    """Return a line on the clusters that :func:`cluster_rows` leaves out, if there are any."""
     rest = result.clusters[MANY_CLUSTERS:]
     if rest:
         size = count_text(sum(cluster.size for cluster in rest), "neuron")
         share = share_text(sum(cluster.volume_share for cluster in rest))
-        text += (
-            f"\n... and {count_text(len(rest), 'smaller cluster')}: {size}, {share} of the volume"
-        )
-    return text
+        smaller = count_text(len(rest), "smaller cluster")
+        return [f"... and {smaller}: {size}, {share} of the volume"]
+    return []
 
 
 def _wide_rows(result: Clusterability, clusters: Sequence[Cluster]) -> list[tuple[str, ...]]:
@@ -144,7 +161,11 @@ def _cells(label: int, cluster: Cluster) -> tuple[str, str, str, str]:
     return str(label), f"{cluster.size:,}", share_text(cluster.volume_share), f"{cluster.cut:.3f}"
 
 
-def _comparison(results: Sequence[Clusterability]) -> str:
+def comparison_rows(results: Sequence[Clusterability]) -> list[tuple[str, ...]]:
+    """Return the numbers of several results, one a row, under a row of headings.
+
+    A column for the conventions is last if they differ.
+    """
     conventions = conventions_column([result.settings for result in results])
     bound = bound_name(*(result.settings for result in results)).removeprefix("lower ")
     rows: list[tuple[str, ...]] = [
@@ -161,7 +182,7 @@ def _comparison(results: Sequence[Clusterability]) -> str:
         n_neurons = f"{sum(layer.n_neurons for layer in result.layers):,}"
         chance = (null, effect_text(result.effect), _z(result.plain), _p(result.plain))
         rows.append((name, *ncuts, *chance, effective, n_neurons, *conventions[i : i + 1]))
-    return align(rows, left=[0])
+    return rows
 
 
 def conventions_column(settings: Sequence[Settings]) -> list[str]:
