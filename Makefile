@@ -65,6 +65,7 @@ docs: generate
 generate: $(VENV)/.installed-dev
 	$(BIN)/python docs/cli_reference.py
 	$(BIN)/python docs/structure.py
+	$(BIN)/python docs/pictures.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -116,8 +116,8 @@ def test_several_inputs_are_given_in_a_tuple():
 def test_inputs_are_not_for_what_has_no_forward_pass(model, tmp_path):
     torch.save(model.state_dict(), tmp_path / "net.pt")
     for network, what in (
-        (model.state_dict(), "weights alone, which are taken as a chain"),
-        (tmp_path / "net.pt", "weights alone, which are taken as a chain"),
+        (model.state_dict(), "weights alone, which are read as a chain of layers"),
+        (tmp_path / "net.pt", "weights alone, which are read as a chain of layers"),
         (NeuronGraph.chain([torch.ones(2, 3)]), "a graph"),
     ):
         with pytest.raises(InputError, match=f"an input shape says nothing about {what}; leave"):
@@ -241,7 +241,9 @@ def test_the_real_mlp(real):
         ("l1", 128),
         ("l2", 10),
     ]
-    assert traced.notes == ("taken as a chain in natural order of names: l1 -> l2 (784-128-10)",)
+    assert traced.notes == (
+        "read as a chain of layers in the order of their names: l1 -> l2 (784-128-10)",
+    )
 
 
 def test_the_real_cnn_saved_from_a_gpu(real):

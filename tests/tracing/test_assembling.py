@@ -44,12 +44,12 @@ def test_two_readers_of_one_tensor_are_two_layers():
         c=linear(4, 2),
     )
     layers, joins = described(model, POINTS)
-    assert layers == {"input": 3, "a into b": 4, "a into c": 4, "b": 1, "c": 2}
+    assert layers == {"input": 3, "a -> b": 4, "a -> c": 4, "b": 1, "c": 2}
     assert joins == [
-        ("input", "a into b"),
-        ("input", "a into c"),
-        ("a into b", "b"),
-        ("a into c", "c"),
+        ("input", "a -> b"),
+        ("input", "a -> c"),
+        ("a -> b", "b"),
+        ("a -> c", "c"),
     ]
 
 
@@ -62,12 +62,12 @@ def skip(self, x):
 def test_a_skip_repeats_a_block():
     model = Forward(skip, a=linear(3, 4), b=linear(4, 4), c=linear(4, 2))
     layers, joins = described(model, POINTS)
-    assert layers == {"input": 3, "a into b": 4, "into c": 4, "c": 2}
+    assert layers == {"input": 3, "a -> b": 4, "inputs of c": 4, "c": 2}
     assert joins == [
-        ("input", "a into b"),
-        ("input", "into c"),
-        ("a into b", "into c"),
-        ("into c", "c"),
+        ("input", "a -> b"),
+        ("input", "inputs of c"),
+        ("a -> b", "inputs of c"),
+        ("inputs of c", "c"),
     ]
 
 
@@ -111,21 +111,21 @@ DENSE_BLOCK = Forward(dense_block, a=conv(2, 3), b=conv(3, 2), c=conv(5, 4), d=c
 def test_a_concatenation_is_split_into_a_layer_a_segment():
     layers, joins = described(DENSE_BLOCK, IMAGE)
     assert layers == {
-        "a into b": 3,
-        "b into c": 2,
-        "a into c": 3,
-        "a into d": 3,
-        "b into d": 2,
+        "a -> b": 3,
+        "b -> c": 2,
+        "a -> c": 3,
+        "a -> d": 3,
+        "b -> d": 2,
         "c": 4,
         "d": 1,
     }
     assert joins == [
-        ("a into b", "b into c"),
-        ("a into b", "b into d"),
-        ("b into c", "c"),
-        ("a into c", "c"),
-        ("a into d", "d"),
-        ("b into d", "d"),
+        ("a -> b", "b -> c"),
+        ("a -> b", "b -> d"),
+        ("b -> c", "c"),
+        ("a -> c", "c"),
+        ("a -> d", "d"),
+        ("b -> d", "d"),
         ("c", "d"),
     ]
 
@@ -147,7 +147,7 @@ def test_groups_join_only_segments_of_the_same_group():
     model = Forward(forward, a=conv(2, 3), b=conv(2, 3), c=conv(6, 2, groups=2))
     layers, joins = described(model, IMAGE)
     # The outputs are separate, so each is a layer of its own; a's channels reach the first alone.
-    assert joins == [("a", "c into output"), ("b", "c into output (2)")]
+    assert joins == [("a", "c -> output"), ("b", "c -> output (2)")]
     assert set(layers.values()) == {1, 3}
 
 
@@ -190,8 +190,8 @@ def test_dense_layers_that_a_convolution_follows_are_no_head():
         d=conv(4, 3),
     )
     layers, joins = described(squeeze, IMAGE)
-    assert layers == {"a into b": 4, "b": 2, "into d": 4, "d": 3}
-    assert joins == [("a into b", "b"), ("b", "into d"), ("into d", "d")]
+    assert layers == {"a -> b": 4, "b": 2, "inputs of d": 4, "d": 3}
+    assert joins == [("a -> b", "b"), ("b", "inputs of d"), ("inputs of d", "d")]
 
 
 def pointwise(self, x):
@@ -243,9 +243,9 @@ def test_all_outputs_but_inputs_and_hidden_layers_are_layers():
 
     parts = {"a": linear(3, 4), "b": linear(4, 2), "c": linear(4, 1)}
     layers, joins = described(Forward(forward, **parts), POINTS)
-    assert layers == {"input": 3, "a into b": 4, "a into c": 4, "b": 2, "c": 1}
-    first = [("input", "a into b"), ("input", "a into c")]
-    assert joins == [*first, ("a into b", "b"), ("a into c", "c")]
+    assert layers == {"input": 3, "a -> b": 4, "a -> c": 4, "b": 2, "c": 1}
+    first = [("input", "a -> b"), ("input", "a -> c")]
+    assert joins == [*first, ("a -> b", "b"), ("a -> c", "c")]
 
 
 @pytest.mark.slow
@@ -266,8 +266,8 @@ def test_two_inputs_are_two_segments():
         b=linear(5, 2),
     )
     layers, joins = described(model, POINTS)
-    assert layers == {"input into a": 2, "a": 4, "input into b": 1, "b": 2}
-    assert joins == [("input into a", "a"), ("a", "b"), ("input into b", "b")]
+    assert layers == {"input -> a": 2, "a": 4, "input -> b": 1, "b": 2}
+    assert joins == [("input -> a", "a"), ("a", "b"), ("input -> b", "b")]
 
 
 def test_what_leads_nowhere_is_left_out():

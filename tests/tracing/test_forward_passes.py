@@ -185,14 +185,14 @@ def test_a_squeeze_and_excitation_block():
     sizes = {"a": (2, 4), "b": (4, 2), "c": (2, 4), "d": (4, 3)}
     model = randomized(Forward(forward, **{n: conv(*size) for n, size in sizes.items()}))
     graph = neuron_graph(model, include=ALL, example_inputs=IMAGE)
-    ends = {"a into b": ("input", "a"), "b": ("a into b", "b"), "d": ("into d", "d")}
+    ends = {"a -> b": ("input", "a"), "b": ("a -> b", "b"), "d": ("inputs of d", "d")}
     for target, (source, name) in ends.items():
         weight = getattr(model, name).weight.flatten(1).abs().T
         torch.testing.assert_close(block(graph, source, target).strengths, weight)
     # The gate and what it gates both reach the last convolution, each at its own weight.
     for source, name in (("input", "a"), ("b", "c")):
         weight = getattr(model, name).weight.flatten(1).abs().T
-        torch.testing.assert_close(block(graph, source, "into d").strengths, weight)
+        torch.testing.assert_close(block(graph, source, "inputs of d").strengths, weight)
     assert len(graph.blocks) == 5
     assert len({b.kernel for b in graph.blocks if b.kernel}) == 1
 
@@ -209,16 +209,16 @@ def test_a_residual_block_with_a_projection():
     model = randomized(Forward(residual, **parts))
     graph = neuron_graph(model, example_inputs=IMAGE)
     assert [(layer.name, layer.n_neurons) for layer in graph.layers] == [
-        ("stem into conv", 3),
-        ("stem into projection", 3),
-        ("into head", 5),
+        ("stem -> conv", 3),
+        ("stem -> projection", 3),
+        ("inputs of head", 5),
         ("head", 2),
     ]
     scale = model.bn.weight.abs() / (model.bn.running_var + model.bn.eps).sqrt()
     expected = model.conv.weight.flatten(1).abs().T * scale
-    torch.testing.assert_close(block(graph, "stem into conv", "into head").strengths, expected)
+    torch.testing.assert_close(block(graph, "stem -> conv", "inputs of head").strengths, expected)
     expected = model.projection.weight.flatten(1).abs().T
-    found = block(graph, "stem into projection", "into head").strengths
+    found = block(graph, "stem -> projection", "inputs of head").strengths
     torch.testing.assert_close(found, expected)
 
 
@@ -231,12 +231,12 @@ def test_a_shortcut_that_pads_channels_with_zeros():
     model = randomized(Forward(forward, a=conv(2, 3), b=conv(3, 6), c=conv(6, 1)))
     graph = neuron_graph(model, include=ALL, example_inputs=IMAGE)
     sizes = {layer.name: layer.n_neurons for layer in graph.layers}
-    assert sizes == {"input": 2, "a into b": 3, "into c": 3, "b into c": 3, "c": 1}
+    assert sizes == {"input": 2, "a -> b": 3, "inputs of c": 3, "b -> c": 3, "c": 1}
     weights = model.b.weight.flatten(1).abs().T
-    torch.testing.assert_close(block(graph, "a into b", "into c").strengths, weights[:, :3])
-    torch.testing.assert_close(block(graph, "a into b", "b into c").strengths, weights[:, 3:])
+    torch.testing.assert_close(block(graph, "a -> b", "inputs of c").strengths, weights[:, :3])
+    torch.testing.assert_close(block(graph, "a -> b", "b -> c").strengths, weights[:, 3:])
     expected = model.a.weight.flatten(1).abs().T
-    torch.testing.assert_close(block(graph, "input", "into c").strengths, expected)
+    torch.testing.assert_close(block(graph, "input", "inputs of c").strengths, expected)
 
 
 @pytest.mark.parametrize(
@@ -276,10 +276,10 @@ def test_split_halves_go_their_own_ways():
     model = randomized(Forward(forward, a=linear(3, 4), b=linear(2, 5)))
     graph = neuron_graph(model, example_inputs=POINTS)
     sizes = {layer.name: layer.n_neurons for layer in graph.layers}
-    assert sizes == {"input": 3, "a into b": 2, "b": 5, "a into output": 2}
+    assert sizes == {"input": 3, "a -> b": 2, "b": 5, "a -> output": 2}
     weights = model.a.weight.abs().T
-    torch.testing.assert_close(block(graph, "input", "a into b").strengths, weights[:, :2])
-    torch.testing.assert_close(block(graph, "input", "a into output").strengths, weights[:, 2:])
+    torch.testing.assert_close(block(graph, "input", "a -> b").strengths, weights[:, :2])
+    torch.testing.assert_close(block(graph, "input", "a -> output").strengths, weights[:, 2:])
 
 
 def test_depthwise_and_transposed_convolutions():

@@ -101,8 +101,8 @@ def test_an_output_with_new_neurons_is_a_layer():
     found = neuron_graph(model, example_inputs=POINTS)
     assert {layer.name: layer.n_neurons for layer in found.layers} == {
         "input": 8,
-        "a into b": 2,
-        "a into output": 5,
+        "a -> b": 2,
+        "a -> output": 5,
         "b": 3,
     }
     whole = neuron_graph(Autoencoder(lambda code, out: torch.cat([out, code], 1)))

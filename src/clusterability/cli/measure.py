@@ -40,12 +40,12 @@ Any weighted undirected graph can stand in its place: a SciPy sparse matrix (.np
 
 examples:
   clusterability measure example:fashion-mnist-mlp
-  clusterability measure model.safetensors --json result.json --figure result.pdf
+  clusterability measure model.safetensors --json result.json --csv labels.csv --figure sheet.pdf
   clusterability measure resnet50.onnx --conventions published
   clusterability measure models:build --input-shape 3,32,32
-  clusterability measure a.pt b.pt --shuffles 100 --table numbers.csv
-  clusterability measure model.safetensors --clusters 2-20 --seeds 5 --figure k.pdf
-  clusterability measure ckpt_*.pt --series series.pdf
+  clusterability measure a.pt b.pt --shuffles 100 --table numbers.tex
+  clusterability measure model.safetensors --clusters 2-8 --seeds 5 --figure k.pdf
+  clusterability measure "ckpt_*.pt" --series series.pdf
 """
 
 

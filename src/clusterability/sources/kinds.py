@@ -145,7 +145,7 @@ def check_applies(kind: Kind, arguments: Arguments) -> None:
             f"example_inputs are for a torch.nn.Module, but the network is {kind.name}; {remedy}"
         )
     if arguments.input_shape is not None and "input_shape" not in kind.takes:
-        weights = "weights alone, which are taken as a chain"
+        weights = "weights alone, which are read as a chain of layers"
         what = weights if "order" in kind.takes else kind.name
         raise InputError(f"an input shape says nothing about {what}; leave it out")
 

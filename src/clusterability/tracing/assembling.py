@@ -251,9 +251,9 @@ def _layer_names(
         if len(found) == 1:
             (producer,) = found
             name = "input" if producer == INPUT else names[producer]
-            labels.append(name if reached[producer] == 1 else f"{name} into {reader}")
+            labels.append(name if reached[producer] == 1 else f"{name} -> {reader}")
         else:
-            labels.append(f"into {reader}")
+            labels.append(f"inputs of {reader}")
     return _unique(labels)
 
 

@@ -30,7 +30,7 @@ def test_a_dense_chain_is_read_in_either_orientation(widths, swapped):
 def test_the_note_names_weights_and_sizes():
     operations, notes = chain_operations(weights(l1=(128, 784), l2=(10, 128)))
     assert [operation.name for operation in operations] == ["l1", "l2"]
-    assert notes == ["taken as a chain in natural order of names: l1 -> l2 (784-128-10)"]
+    assert notes == ["read as a chain of layers in the order of their names: l1 -> l2 (784-128-10)"]
 
 
 def test_long_chains_are_cut_in_the_note():
@@ -59,7 +59,7 @@ def test_an_equally_valid_orientation_is_noted():
 
 def test_an_order_that_was_given_is_not_questioned():
     _, notes = chain_operations(weights(b=(8, 8), a=(8, 8)), given=True)
-    assert notes[0] == "taken as a chain in the order given: b -> a (8-8-8)"
+    assert notes[0] == "read as a chain of layers in the order given: b -> a (8-8-8)"
     assert not any("other orders" in note for note in notes)
 
 

@@ -60,7 +60,7 @@ def test_arrays_in_either_orientation_give_the_same():
     traced = trace(arrays)
     assert same_graphs(traced.graph, neuron_graph(model))
     assert traced.notes == (
-        "taken as a chain in natural order of names: W1 -> W2 (5-4-3)",
+        "read as a chain of layers in the order of their names: W1 -> W2 (5-4-3)",
         "weights read as (in, out), not as PyTorch's (out, in)",
     )
 
@@ -88,7 +88,10 @@ def test_bfloat16_is_read():
 
 def test_notes():
     notes = trace(cnn().state_dict()).notes
-    assert notes[0] == "taken as a chain in natural order of names: 0 -> 3 -> 7 -> 9 (1-4-6-7-3)"
+    assert (
+        notes[0]
+        == "read as a chain of layers in the order of their names: 0 -> 3 -> 7 -> 9 (1-4-6-7-3)"
+    )
     assert "batch norms 1, 4, 8 taken with eps 1e-05: a state dict does not say" in notes
     assert notes[-1].startswith("left out, as in the paper")
 
@@ -121,7 +124,7 @@ class TestOrder:
             ("b", 3),
             ("a", 2),
         ]
-        assert traced.notes == ("taken as a chain in the order given: b -> a (4-3-2)",)
+        assert traced.notes == ("read as a chain of layers in the order given: b -> a (4-3-2)",)
 
     @pytest.mark.parametrize(
         ("order", "message"),

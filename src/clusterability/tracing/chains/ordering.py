@@ -97,14 +97,17 @@ def _first_break(operations: Sequence[Operation]) -> int | None:
 def _notes(operations: list[Operation], weights: Sequence[NamedShape], given: bool) -> list[str]:
     names = listed([operation.name for operation in operations], " -> ")
     sizes = listed([operations[0].n_in, *(o.n_out for o in operations)], "-")
-    order = "the order given" if given else "natural order of names"
-    notes = [f"taken as a chain in {order}: {names} ({sizes})"]
+    order = "the order given" if given else "the order of their names"
+    notes = [f"read as a chain of layers in {order}: {names} ({sizes})"]
     if operations[0].layout == "in-out":
         notes.append("weights read as (in, out), not as PyTorch's (out, in)")
     if _chains_both_ways(operations, weights):
         notes.append("the weights would also chain if their two axes were swapped")
     if not given and _has_other_order(operations):
-        notes.append("other orders of the weights fit their shapes too; name another with order")
+        notes.append(
+            "the shapes allow other orders too; if this is not the network's, give its own with "
+            "--order"
+        )
     return notes
 
 
