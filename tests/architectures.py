@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import hand_counts
 from clusterability.experiments import architectures as networks
+from clusterability.experiments.architectures.densenet import DenseNet
 from hand_counts import Operation
 
 Counts = tuple[int, int, int, int]
@@ -24,6 +25,7 @@ class Architecture:
     Attributes:
         bare: counts without the image and the dense part.
         whole: counts with both.
+        make_narrow: makes the narrow version, where that is of fewer layers too.
     """
 
     make: Callable[..., nn.Module]
@@ -32,9 +34,11 @@ class Architecture:
     narrow_shape: tuple[int, ...]
     bare: Counts
     whole: Counts
+    make_narrow: Callable[..., nn.Module] | None = None
 
     def narrow(self) -> nn.Module:
-        return networks.randomized(self.make(divisor=16, n_classes=7))
+        make = self.make_narrow or self.make
+        return networks.randomized(make(divisor=16, n_classes=7))
 
     def narrow_image(self) -> Tensor:
         return torch.zeros(1, *self.narrow_shape, dtype=torch.float64)
@@ -107,6 +111,7 @@ ARCHITECTURES = {
         SMALL,
         (655, 41760, 1911, 18_841_600),
         (657, 42763, 1935, 19_866_944),
+        partial(DenseNet, layers=(3, 5, 3, 2)),
     ),
     "U-Net": Architecture(
         networks.UNet,

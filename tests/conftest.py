@@ -1,7 +1,12 @@
 """Fixtures of several folders."""
 
 import gc
+import os
 import signal
+
+# Of the processes that tests start too: threads that wait for each other burn processors which
+# other tests need. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 
+import clusterability.training.drawing  # noqa: F401  (once, and not in every child)
 from clusterability.training import TrainingSpec, train
 from training_cases import few_digits
 
@@ -26,9 +27,17 @@ def train_in_child(spec, data, out):
     return child
 
 
-def main(out, *stack):
-    spec = TrainingSpec(**SPEC.to_dict() | {"stack": [int(seed) for seed in stack]})
-    data, rng, n_killed = few_digits(), random.Random(len(stack)), 0
+def main(out):
+    """Print, for one network and for a stack of two, the number of kills and the last exit code."""
+    for stack in ([], [0, 1]):
+        spec = TrainingSpec(**SPEC.to_dict() | {"stack": stack})
+        n_killed, code = kill_until_it_ends(spec, f"{out}{len(stack)}")
+        sys.stdout.write(f"{n_killed} {code}\n")
+
+
+def kill_until_it_ends(spec, out):
+    """Train in child after child; return how many were killed, and the last one's exit code."""
+    data, rng, n_killed = few_digits(), random.Random(len(spec.stack)), 0
     while True:
         child = train_in_child(spec, data, out)
         # Long enough, from time to time, to finish an epoch on a slow machine too.
@@ -36,8 +45,7 @@ def main(out, *stack):
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
-            sys.stdout.write(f"{n_killed} {os.waitstatus_to_exitcode(status)}")
-            return
+            return n_killed, os.waitstatus_to_exitcode(status)
         n_killed += 1
 
 

@@ -250,14 +250,7 @@ def test_quiet_prints_nothing(network, capsys):
 
 
 @pytest.mark.slow
-def test_no_progress_bar_in_a_pipe(network):
-    found = run("measure", network, *FAST)
-    assert found.returncode == 0
-    assert found.stderr == ""
-
-
-@pytest.mark.slow
-def test_ascii_only_output(network):
+def test_ascii_only_output_and_no_progress_bar_in_a_pipe(network):
     renamed = network.with_name("réseau.safetensors")
     network.rename(renamed)
     found = run("measure", renamed, *FAST, env={**os.environ, "PYTHONIOENCODING": "ascii"})

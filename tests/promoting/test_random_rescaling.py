@@ -1,5 +1,7 @@
 """Random networks are either refused, or compute the same after any rescaling."""
 
+from itertools import islice
+
 import pytest
 import torch
 
@@ -31,6 +33,6 @@ def rescaled_or_refused(network):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_function_stays(kind):
-    networks = each_drawn(4, kind)
-    n_rescaled = sum(rescaled_or_refused(network) for network in networks)
+    rescaled = (rescaled_or_refused(network) for network in each_drawn(4, kind))
+    n_rescaled = sum(islice(filter(None, rescaled), 2))  # two are enough
     assert n_rescaled or kind in REFUSED

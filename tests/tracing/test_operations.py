@@ -85,7 +85,7 @@ def rules_followed(group):
 
         return run
 
-    networks = each_drawn(2, group, (2, 5), TABLE)
+    networks = each_drawn(1, group, (2, 5), TABLE)
     with pytest.MonkeyPatch.context() as patch:
         for name, rule in RULES.items():
             patch.setitem(RULES, name, recorded(name, rule))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -45,14 +45,23 @@ def train_in_processes(
 
     def work(position: int, worker: Worker) -> None:
         while waiting:
-            with contextlib.suppress(IndexError):  # another thread took the last
+            with suppress(IndexError):  # another thread took the last
                 spec = waiting.popleft()
                 message = {"spec": spec.to_dict(), "position": position, **always}
                 if not worker.ask(message | {"max_epochs": _epochs_at_once(spec)})["finished"]:
                     waiting.append(spec)
 
-    with started_workers(MODULE, min(machine.workers, len(specs)), REMEDY) as workers:
-        _hand_out(dataset, digest, workers)
+    with ExitStack() as started:
+        with written_data(dataset) as path:
+            n_workers = min(machine.workers, len(specs))
+            workers = started.enter_context(started_workers(MODULE, n_workers, REMEDY))
+            message = {
+                "path": str(path),
+                "n_classes": dataset.n_classes,
+                "reshuffled": dataset.reshuffled,
+                "digest": digest,
+            }
+            work_in_all(lambda _, worker: worker.ask(message), workers)
         work_in_all(work, workers)
 
 
@@ -71,18 +80,13 @@ def affordable_workers(n_workers: int, dataset: Dataset) -> int:
     return n_workers if available is None else max(1, min(n_workers, available // needed))
 
 
-def _hand_out(dataset: Dataset, digest: str, workers: Sequence[Worker]) -> None:
-    """Give each worker the data, through a file that is deleted before the training begins."""
+@contextmanager
+def written_data(dataset: Dataset) -> Iterator[Path]:
+    """Write the data for the workers to a file, which is deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="clusterability-") as folder:
         path = Path(folder) / "data.npz"
         write_data(path, dataset)
-        message = {
-            "path": str(path),
-            "n_classes": dataset.n_classes,
-            "reshuffled": dataset.reshuffled,
-            "digest": digest,
-        }
-        work_in_all(lambda _, worker: worker.ask(message), workers)
+        yield path
 
 
 def write_data(path: Path, dataset: Dataset) -> None:
