@@ -4,6 +4,7 @@
 # make fuzz      damaged files of all formats, for SECONDS=600, drawn from SEED=0
 # make docs      the documentation as a site, in build/docs
 # make generate  write what is written into docs/: the command's reference, the structure's figures
+# make notebooks  run the notebooks in docs/, and keep what they print and draw
 # make format    format the code, and mend what the linter can
 # All make their own virtual environment first. PYTHON=python3.12 chooses another interpreter.
 
@@ -18,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Importing Keras takes seconds.
 KERAS := tests/reading/keras tests/tracing/test_same_network.py
 
-.PHONY: demo check test compiled quick-tests all-tests lint fuzz docs generate format clean
+.PHONY: demo check test compiled quick-tests all-tests lint fuzz docs notebooks generate format clean
 
 demo: $(VENV)/.installed
 	mkdir -p demo-output
@@ -61,6 +62,9 @@ fuzz: $(VENV)/.installed-dev
 docs: generate
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
 	@echo "Written: build/docs/index.html"
+
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/python docs/run_notebooks.py
 
 generate: $(VENV)/.installed-dev
 	$(BIN)/python docs/cli_reference.py

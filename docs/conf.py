@@ -24,9 +24,10 @@ project = "clusterability"
 author = "The clusterability developers"
 release = clusterability.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
-include_patterns = ["*.md", "docs/**.md"]
+include_patterns = ["*.md", "docs/**.md", "docs/notebooks/*.ipynb"]
+nb_execution_mode = "off"  # docs/run_notebooks.py runs them; their outputs lie in them
 myst_heading_anchors = 4
 nitpick_ignore_regex = [("myst", r"(\.\./)*[\w/]+")]  # folders have no page; a test checks them
 napoleon_use_ivar = True  # a class's attributes are described once, by its docstring
@@ -45,6 +46,14 @@ CONTENTS = """
 :glob:
 
 docs/*
+```
+
+```{toctree}
+:hidden:
+:caption: Notebooks
+
+docs/notebooks/first_measure
+docs/notebooks/own_graph
 ```
 
 ```{toctree}

@@ -21,8 +21,8 @@ from clusterability.evaluation import Draw, Evaluation, evaluate_batch, evaluate
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
 from clusterability.preparation import Prepared, prepare
-from clusterability.result import GIVEN, Canonical, Clusterability, Clustering, LayerSummary
-from clusterability.settings import Settings
+from clusterability.result import Canonical, Clusterability, Clustering, LayerSummary
+from clusterability.settings import GIVEN, Settings
 from clusterability.sources import Traced, trace
 from clusterability.sources.network import AnyNetwork
 from clusterability.spectral.bound import Spectrum, spectrum
@@ -350,7 +350,7 @@ def _clusterings(
 def _layers(graph: NeuronGraph, alive: NDArray[np.bool_]) -> tuple[LayerSummary, ...]:
     parts = np.split(~alive, graph.offsets[1:-1])
     return tuple(
-        LayerSummary(layer.name, layer.n_neurons, int(part.sum()))
+        LayerSummary(layer.name, layer.n_neurons, int(part.sum()), layer.neurons)
         for layer, part in zip(graph.layers, parts, strict=True)
     )
 

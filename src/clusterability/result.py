@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clusterability.arguments import whole
 from clusterability.errors import InputError
 from clusterability.records import check_types
-from clusterability.settings import Settings
+from clusterability.settings import Settings, settings_of_result
 from clusterability.shown import shown
 from clusterability.significance import effect
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from clusterability.graph import NeuronGraph
 
 SCHEMA_VERSION = 1
-
-GIVEN = "given"
-"""Value of ``n_init_policy`` if the user gave the number of starts of k-means."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +115,19 @@ class Clustering:
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """A layer's name, its number of neurons, and the number of those without a connection."""
+    """A layer's name, its number of neurons, and the number of those without a connection.
+
+    ``neurons`` are the neurons' names, as of a graph's nodes; None if they are only numbered.
+    """
 
     name: str
     n_neurons: int
     n_isolated: int
+    neurons: tuple[str, ...] | None = None
+
+    def neuron_name(self, index: int) -> str:
+        """Return the name of a neuron; by default the layer's, with the index in brackets."""
+        return f"{self.name}[{index}]" if self.neurons is None else self.neurons[index]
 
 
 @dataclass(frozen=True)
@@ -260,7 +265,7 @@ class Clusterability:
             **plain,
             "refined": _clustering_to_dict(self.refined),
             "canonical": self.canonical and asdict(self.canonical),
-            "layers": [asdict(layer) for layer in self.layers],
+            "layers": [_present(asdict(layer)) for layer in self.layers],
             "n_components": self.n_components,
             "warnings": list(self.warnings),
             "settings": {
@@ -302,7 +307,7 @@ class Clusterability:
 
     @classmethod
     def _from_dict(cls, data: dict[str, Any]) -> Clusterability:
-        layers = tuple(LayerSummary(**layer) for layer in data["layers"])
+        layers = tuple(map(_layer_from_dict, data["layers"]))
         result = cls(
             network=data["network"],
             plain=_clustering_from_dict(data),
@@ -312,7 +317,7 @@ class Clusterability:
             layers=layers,
             n_components=data["n_components"],
             warnings=tuple(data["warnings"]),
-            settings=_settings_from_dict(data["settings"]),
+            settings=settings_of_result(data["settings"]),
             n_init=whole("n_init", data["settings"]["n_init"], 1),
             n_init_policy=data["settings"]["n_init_policy"],
             version=data["version"],
@@ -329,21 +334,15 @@ class Clusterability:
         return result
 
 
-_BEFORE = {
-    "conventions": "default",
-    "ties": "independent",
-    "volume_offset": 0.0,
-    "scaling": "raw",
-    "layers": "all",
-}
-"""Settings missing from older results, with the values that then applied."""
+def _present(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None}
 
 
-def _settings_from_dict(data: Mapping[str, Any]) -> Settings:
-    given = {**_BEFORE, **data}
-    if given["n_init_policy"] != GIVEN:
-        given["n_init"] = None
-    return Settings.restore(given)
+def _layer_from_dict(data: dict[str, Any]) -> LayerSummary:
+    names = data.get("neurons")
+    if names is not None and not (isinstance(names, list) and len(names) == data["n_neurons"]):
+        raise InputError(f"the names of a layer are no list of {data['n_neurons']} strings")
+    return LayerSummary(**data | {"neurons": None if names is None else tuple(names)})
 
 
 def _check_clustering(clustering: Clustering, layers: tuple[LayerSummary, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -30,6 +30,9 @@ AUTO = "auto"
 
 MOST = 200
 """More numbers of clusters than this are taken for a mistake."""
+
+GIVEN = "given"
+"""Value of ``n_init_policy`` in a result if the user gave the number of starts of k-means."""
 
 BY_CONVENTIONS = "by the conventions"
 
@@ -226,3 +229,21 @@ def numbers_of(clusters: str | Collection[int]) -> list[int]:
     if isinstance(found, str) or not isinstance(found, Collection) or not 0 < len(found) <= MOST:
         raise InputError(f"clusters is {described(clusters)}, {expected}")
     return sorted({whole("a number of clusters", k, 2, 10**9) for k in found})
+
+
+def settings_of_result(data: Mapping[str, Any]) -> Settings:
+    """Return the settings in the JSON of a result, also of one that is older than some of them."""
+    given = {**_BEFORE, **data}
+    if given["n_init_policy"] != GIVEN:
+        given["n_init"] = None
+    return Settings.restore(given)
+
+
+_BEFORE = {
+    "conventions": "default",
+    "ties": "independent",
+    "volume_offset": 0.0,
+    "scaling": "raw",
+    "layers": "all",
+}
+"""Settings missing from older results, with the values that then applied."""

@@ -352,6 +352,12 @@ def test_awkward_graphs_pass_the_check(name):
     assert AWKWARD[name].check_strengths() is None
 
 
+def test_arrays_make_a_chain_as_tensors_do():
+    strengths = [torch.rand(3, 4, generator=torch.Generator().manual_seed(0)), torch.ones(4, 2)]
+    found = NeuronGraph.chain([block.numpy() for block in strengths])
+    assert torch.equal(found.degrees(), NeuronGraph.chain(strengths).degrees())
+
+
 def test_lists_and_graphs_without_blocks_are_refused():
     with pytest.raises(InputError, match=r"a block must be a tensor, got list; use torch\.as_t"):
         NeuronGraph.chain([[[1.0, 2.0]]])

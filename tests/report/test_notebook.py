@@ -37,6 +37,11 @@ def test_a_result_is_shown_with_its_numbers_sentence_and_sheet():
     assert base64.b64decode(content).startswith(b"\x89PNG")
 
 
+def test_a_figure_is_shown_without_pyplot():
+    figure = small_result(null=[0.5, 0.6]).plot()
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
 def test_markup_in_names_is_text():
     result = small_result(network=MARKUP, warnings=[MARKUP])
     layers = tuple(replace(layer, name=f"{i}{MARKUP}") for i, layer in enumerate(result.layers))

@@ -15,7 +15,7 @@ from clusterability.datasets.dataset import Dataset
 from clusterability.datasets.mosaic import enlarge, mosaic, to_colors
 from clusterability.datasets.plane_drawing import draw_plane
 from clusterability.datasets.registry import DATASETS
-from clusterability.display.figure_files import check_figure_path, encoded
+from clusterability.display.figure_files import ShownFigure, check_figure_path, encoded
 from clusterability.display.style import GRAY, INK, LABEL_SIZE, drawable
 from clusterability.display.tables import count_text
 from clusterability.errors import InputError
@@ -111,7 +111,7 @@ def _rows(dataset: Dataset, n: int, classes: Sequence[int] | None) -> dict[str, 
 
 
 def _plane(dataset: Dataset) -> Figure:
-    figure = Figure(figsize=(11.2, 5.2))
+    figure = ShownFigure(figsize=(11.2, 5.2))
     _headline(figure, dataset, 0.045)
     draw_plane(figure, dataset)
     return figure
@@ -121,7 +121,7 @@ def _figure_with_axes(dataset: Dataset, size: tuple[float, float]) -> tuple[Figu
     """Return a figure with a headline, and below it axes of the given size in inches."""
     left, right, top, bottom = 0.5, 0.25, 0.8, 0.25
     width, height = max(size[0] + left + right, LEAST_WIDTH), size[1] + top + bottom
-    figure = Figure(figsize=(width, height))
+    figure = ShownFigure(figsize=(width, height))
     ax = figure.add_axes((left / width, bottom / height, size[0] / width, size[1] / height))
     _headline(figure, dataset, left / width)
     return figure, ax

@@ -22,6 +22,9 @@ METADATA: dict[str, dict[str, Any]] = {
 
 DOTS_PER_INCH = 160
 
+NOTEBOOK_DOTS_PER_INCH = 90
+"""Enough for a screen, so that notebooks stay small."""
+
 
 def check_figure_path(path: str | Path) -> None:
     """Refuse a path that a figure cannot be written to; called before the computation.
@@ -47,3 +50,10 @@ def encoded(figure: Figure, path: str | Path, dots_per_inch: int = DOTS_PER_INCH
     with matplotlib.rc_context(settings):
         figure.savefig(buffer, format=suffix[1:], dpi=dots_per_inch, metadata=METADATA[suffix])
     return buffer.getvalue()
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows, also where pyplot, which sees to that, was not imported."""
+
+    def _repr_png_(self) -> bytes:
+        return encoded(self, "figure.png", NOTEBOOK_DOTS_PER_INCH)

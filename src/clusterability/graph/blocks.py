@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,6 +17,11 @@ _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 class Layer:
     """A named group of neurons. A channel of a convolution is one neuron.
 
+    Attributes:
+        name: of the layer.
+        n_neurons: number of its neurons.
+        neurons: a name for each neuron, as nodes of a graph have; None if they are only numbered.
+
     >>> from clusterability import toy
     >>> toy.star().layers[1]
     Layer(name='layer1', n_neurons=6)
@@ -24,6 +29,13 @@ class Layer:
 
     name: str
     n_neurons: int
+    neurons: tuple[str, ...] | None = field(default=None, repr=False)
+
+    def part(self, kept: Tensor) -> Layer:
+        """Return the layer with some of its neurons, where ``kept`` (n_neurons,) is True."""
+        chosen = kept.nonzero().flatten().tolist()
+        names = None if self.neurons is None else tuple(self.neurons[i] for i in chosen)
+        return Layer(self.name, len(chosen), names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,8 @@ def to_scipy(graph: NeuronGraph) -> scipy.sparse.csr_array:
 def to_networkx(graph: NeuronGraph) -> networkx.Graph:
     """Return a networkx graph: nodes 0..N-1 with ``layer``, a name, and edges with ``weight``.
 
+    Nodes have an attribute ``name`` too where the neurons of their layer have names.
+
     Raises:
         InputError: if networkx is not installed, or ``graph`` is a batch.
     """
@@ -52,6 +54,8 @@ def to_networkx(graph: NeuronGraph) -> networkx.Graph:
     drawn = networkx.Graph()
     for layer, start in zip(graph.layers, graph.offsets, strict=False):
         drawn.add_nodes_from(range(start, start + layer.n_neurons), layer=layer.name)
+        for node, name in enumerate(layer.neurons or (), start):
+            drawn.nodes[node]["name"] = name
     upper = _above_diagonal(graph).tocoo()
     rows, columns = upper.coords
     edges = zip(rows.tolist(), columns.tolist(), upper.data.tolist(), strict=True)

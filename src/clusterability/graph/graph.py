@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from clusterability.errors import InputError
@@ -75,12 +77,14 @@ class NeuronGraph:
         )
 
     @classmethod
-    def chain(cls, strengths: Sequence[Tensor], names: Sequence[str] | None = None) -> NeuronGraph:
+    def chain(
+        cls, strengths: Sequence[Tensor | NDArray[Any]], names: Sequence[str] | None = None
+    ) -> NeuronGraph:
         """Build a chain of layers, each joined to the next.
 
         Args:
-            strengths: one (..., n_source, n_target) tensor a block, in order; leading axes, the
-                same in all, make a batch of graphs.
+            strengths: one (..., n_source, n_target) tensor or NumPy array a block, in order;
+                leading axes, the same in all, make a batch of graphs.
             names: one name a layer; by default ``layer0``, ``layer1``, ...
 
         Raises:
@@ -88,20 +92,21 @@ class NeuronGraph:
         """
         if not strengths:
             raise InputError("a chain needs at least one block of strengths, got none")
-        for block in strengths:
+        tensors = [torch.as_tensor(b) if isinstance(b, np.ndarray) else b for b in strengths]
+        for block in tensors:
             if not hasattr(block, "ndim"):
                 kind = type(block).__name__
                 raise InputError(f"a block must be a tensor, got {kind}; use torch.as_tensor")
             if block.ndim < 2:
                 raise InputError(f"a block must be at least 2-D, got shape {tuple(block.shape)}")
-        sizes = [strengths[0].shape[-2], *(block.shape[-1] for block in strengths)]
+        sizes = [tensors[0].shape[-2], *(block.shape[-1] for block in tensors)]
         names = names if names is not None else [f"layer{i}" for i in range(len(sizes))]
         if len(names) != len(sizes):
             raise InputError(
                 f"{len(strengths)} blocks join {len(sizes)} layers, got {len(names)} names"
             )
         layers = tuple(Layer(name, size) for name, size in zip(names, sizes, strict=True))
-        blocks = tuple(Block(i, i + 1, block) for i, block in enumerate(strengths))
+        blocks = tuple(Block(i, i + 1, block) for i, block in enumerate(tensors))
         return cls(layers, blocks)
 
     @classmethod

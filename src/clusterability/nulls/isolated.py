@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from clusterability.graph import Layer, NeuronGraph
+from clusterability.graph import NeuronGraph
 
 
 def without_isolated(graph: NeuronGraph) -> NeuronGraph:
@@ -23,9 +23,7 @@ def without_isolated(graph: NeuronGraph) -> NeuronGraph:
     if bool(alive.all()):
         return graph
     kept = torch.split(alive, graph.layer_sizes)
-    layers = tuple(
-        Layer(layer.name, int(part.sum())) for layer, part in zip(graph.layers, kept, strict=True)
-    )
+    layers = tuple(layer.part(part) for layer, part in zip(graph.layers, kept, strict=True))
     blocks = tuple(
         replace(
             b,

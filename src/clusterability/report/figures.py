@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from clusterability.display.figure_files import check_figure_path, encoded
+from clusterability.display.figure_files import ShownFigure, check_figure_path, encoded
 from clusterability.display.style import INK, LABEL_SIZE, TICK_SIZE, TITLE_SIZE, drawable
 from clusterability.display.tables import count_text
 from clusterability.files.writing import write_whole
@@ -77,7 +77,7 @@ def sheet(result: Clusterability, path: str | Path | None = None) -> Figure:
 def _layout(drawn: bool) -> tuple[Figure, GridSpec]:
     """Return a figure and its grid; if the graph is not drawn, the upper row is low."""
     height, upper = (9.6, 1.75) if drawn else (6.2, 0.35)
-    figure = Figure(figsize=(14, height))
+    figure = ShownFigure(figsize=(14, height))
     grid = figure.add_gridspec(
         *(2, 2),
         width_ratios=(1.5, 1),

@@ -88,7 +88,8 @@ def _columns(clustering: Clustering) -> dict[str, Any]:
 def neurons(result: Clusterability) -> Records:
     """Return a record for each neuron, in layer order.
 
-    ``layer`` is the layer's name, ``index`` counts from 0 within it, and ``name`` joins the two.
+    ``layer`` is the layer's name, ``index`` counts from 0 within it, and ``name`` joins the two,
+    where the neuron has no name of its own, as nodes of a graph have.
     ``cluster`` and ``refined_cluster`` are None for an isolated neuron. ``degree`` is the sum of
     its strengths, and ``inside`` and ``refined_inside`` are the shares of it that go to neurons of
     its own cluster; these three are None if the result has no graph, as after reading it from JSON.
@@ -100,12 +101,12 @@ def neurons(result: Clusterability) -> Records:
     """
     plain, refined = result.plain.labels.tolist(), result.refined.labels.tolist()
     degrees, inside, refined_inside = _strengths(result)
-    places = [(layer.name, i) for layer in result.layers for i in range(layer.n_neurons)]
+    places = [(layer, i) for layer in result.layers for i in range(layer.n_neurons)]
     return [
         {
-            "layer": layer,
+            "layer": layer.name,
             "index": index,
-            "name": f"{layer}[{index}]",
+            "name": layer.neuron_name(index),
             "cluster": _cluster(plain[neuron]),
             "refined_cluster": _cluster(refined[neuron]),
             "degree": degrees[neuron],

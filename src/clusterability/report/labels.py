@@ -6,6 +6,7 @@ import csv
 import io
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 from clusterability.errors import InputError
 from clusterability.result import Clusterability
@@ -15,7 +16,8 @@ from clusterability.shown import escaped
 def labels_csv(result: Clusterability | Sequence[Clusterability], refined: bool = False) -> str:
     """Return a CSV table ``layer,neuron,cluster`` with one line a neuron.
 
-    For several results, a column ``network`` comes first. ``neuron`` counts from 0 within the
+    For several results, a column ``network`` comes first; where neurons have names, as nodes of a
+    graph have, a column ``name`` comes last. ``neuron`` counts from 0 within the
     layer; ``cluster`` is empty for an isolated neuron. If a spreadsheet would run a name as a
     formula, an apostrophe is put before it. Control characters are written as escapes.
 
@@ -30,10 +32,14 @@ def labels_csv(result: Clusterability | Sequence[Clusterability], refined: bool 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     several = isinstance(result, Sequence)
-    writer.writerow((*["network"][:several], "layer", "neuron", "cluster"))
+    named = any(map(has_names, results))
+    head = (*["network"][:several], "layer", "neuron", "cluster", *["name"][:named])
+    writer.writerow(head)
     for one in results:
-        names = [harmless(one.network)][:several]
-        writer.writerows((*names, *row) for row in label_rows(one, refined))
+        network = [harmless(one.network)][:several]
+        names = neuron_names(one) if named else repeat(())
+        for row, name in zip(label_rows(one, refined), names, strict=False):
+            writer.writerow((*network, *row, *name))
     return text.getvalue()
 
 
@@ -57,6 +63,18 @@ def label_rows(
         for neuron in range(layer.n_neurons):
             label = next(each)
             yield name, neuron, "" if label < 0 else label
+
+
+def has_names(result: Clusterability) -> bool:
+    """Return whether neurons have names of their own, as nodes of a graph have."""
+    return any(layer.neurons is not None for layer in result.layers)
+
+
+def neuron_names(result: Clusterability) -> Iterator[tuple[str]]:
+    """Yield each neuron's name, harmless in a spreadsheet."""
+    for layer in result.layers:
+        for neuron in range(layer.n_neurons):
+            yield (harmless(layer.neuron_name(neuron)),)
 
 
 def harmless(name: str) -> str:

@@ -6,15 +6,12 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from clusterability.display.figure_files import encoded
+from clusterability.display.figure_files import NOTEBOOK_DOTS_PER_INCH, encoded
 from clusterability.report.figures import sheet
 from clusterability.report.text import cluster_rows, heading, number_rows, rest_of_clusters
 from clusterability.report.verdict import sentence
 from clusterability.result import Clusterability
 from clusterability.shown import shown
-
-DOTS_PER_INCH = 90
-"""Enough for a screen, so that notebooks stay small."""
 
 
 def html(result: Clusterability) -> str:
@@ -24,7 +21,7 @@ def html(result: Clusterability) -> str:
     picture within the HTML, so that a saved notebook keeps it.
     """
     lines = [sentence(result), *(f"warning: {shown(text, 1000)}" for text in result.warnings)]
-    picture = base64.b64encode(encoded(sheet(result), "sheet.png", DOTS_PER_INCH)).decode()
+    picture = base64.b64encode(encoded(sheet(result), "sheet.png", NOTEBOOK_DOTS_PER_INCH)).decode()
     return "\n".join(
         [
             "<div>",

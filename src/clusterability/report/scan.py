@@ -6,13 +6,14 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clusterability.clustering.agreement import Agreement
 from clusterability.display.tables import align
 from clusterability.report.frames import Records, frame, gap_after, numbers
-from clusterability.report.labels import harmless, label_rows
+from clusterability.report.labels import harmless, has_names, label_rows, neuron_names
 from clusterability.report.numerals import (
     LEVEL,
     bound_name,
@@ -213,19 +214,23 @@ def scan_csv(scans: Sequence[ClusterScan]) -> str:
     """Return a CSV table with one line a neuron and k: where it is, its cluster, and the consensus.
 
     Columns are ``network``, ``clusters``, ``layer``, ``neuron``, ``cluster``, and, if seeds were
-    asked for, ``consensus`` and ``share``, the share of the seeds that have it there.
+    asked for, ``consensus`` and ``share``, the share of the seeds that have it there; where neurons
+    have names, ``name`` comes last.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     stable = ("consensus", "share") if scans[0].stability else ()
-    writer.writerow(("network", "clusters", "layer", "neuron", "cluster", *stable))
+    named = any(has_names(result) for scan in scans for result in scan.results)
+    head = ("network", "clusters", "layer", "neuron", "cluster", *stable, *["name"][:named])
+    writer.writerow(head)
     for scan in scans:
         for i, result in enumerate(scan.results):
             k, rows = result.settings.n_clusters, label_rows(result)
             found = scan.stability[i] if scan.stability else None
-            for neuron, row in enumerate(rows):
+            names = neuron_names(result) if named else repeat(())
+            for neuron, (row, name) in enumerate(zip(rows, names, strict=False)):
                 more = [] if found is None else _consensus(found, neuron)
-                writer.writerow((harmless(result.network), k, *row, *more))
+                writer.writerow((harmless(result.network), k, *row, *more, *name))
     return text.getvalue()
 
 

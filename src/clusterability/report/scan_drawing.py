@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from clusterability.display.figure_files import check_figure_path, encoded
+from clusterability.display.figure_files import ShownFigure, check_figure_path, encoded
 from clusterability.display.style import GRAY, INK, PLAIN, drawable
 from clusterability.files.writing import write_whole
 from clusterability.report.scan import ClusterScan
@@ -34,7 +34,7 @@ def plot_scan(scan: ClusterScan, path: str | Path | None = None) -> Figure:
     panels.append(_plot_gaps)
     if scan.stability:
         panels.append(_plot_stability)
-    figure = Figure(figsize=(3.6 * len(panels), 3.0), layout="constrained")
+    figure = ShownFigure(figsize=(3.6 * len(panels), 3.0), layout="constrained")
     for plot, ax in zip(panels, figure.subplots(1, len(panels)), strict=True):
         plot(scan, ax)
         ax.set_xlabel("clusters k")

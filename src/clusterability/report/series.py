@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from clusterability.display.figure_files import ShownFigure
 from clusterability.display.style import GRAY, INK, PLAIN, REFINED, drawable
 from clusterability.errors import InputError
 from clusterability.result import Clusterability, Clustering
@@ -105,7 +106,7 @@ def plot_series(
     panels = [_plot_ncuts]
     if any(result.plain.null for result in results):
         panels += [_plot_effects, _plot_z_scores]
-    figure = Figure(figsize=(3.6 * len(panels), 3.0), layout="constrained")
+    figure = ShownFigure(figsize=(3.6 * len(panels), 3.0), layout="constrained")
     for plot, ax in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
         plot(results, places, ax)
         ax.set_xlabel("checkpoint" if steps is None else "step")

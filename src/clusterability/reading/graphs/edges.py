@@ -35,7 +35,7 @@ class EdgeList:
     """A weighted undirected graph, each edge written once.
 
     Attributes:
-        nodes: the name of each node, for messages.
+        nodes: the name of each node; a range if they are only numbered.
         rows, columns: (n_edges,) int64, the two nodes that an edge joins, in either order. Edges
             that join the same nodes add up.
         weights: (n_edges,) float64.
@@ -69,7 +69,7 @@ def graph_of_edges(edges: EdgeList) -> NeuronGraph:
     n_edges, itemsize = len(edges.weights), _dtype(edges.weights).itemsize
     check_size(len(edges.nodes), n_edges, edges.layers is not None, itemsize)
     _check_edges(edges)
-    layers, numbers = _numbered(edges.layers, len(edges.nodes))
+    layers, numbers = _numbered(edges)
     ends = numbers[edges.rows], numbers[edges.columns]
     upper = _summed(np.minimum(*ends), np.maximum(*ends), edges.weights, len(edges.nodes))
     return NeuronGraph(layers, _blocks(layers, *upper))
@@ -140,21 +140,34 @@ def _check_edges(edges: EdgeList) -> None:
         raise InputError("the graph has no edges of positive weight, so there is nothing to cut")
 
 
-def _numbered(
-    layers: Sequence[str | int] | None, n_nodes: int
-) -> tuple[tuple[Layer, ...], NDArray[np.int64]]:
+def _numbered(edges: EdgeList) -> tuple[tuple[Layer, ...], NDArray[np.int64]]:
     """Return the layers, and each node's number when nodes are counted layer by layer."""
+    layers, n_nodes, node_names = edges.layers, len(edges.nodes), _names(edges.nodes)
     if layers is None:
-        return (Layer(SINGLE_LAYER, n_nodes),), np.arange(n_nodes)
+        return (Layer(SINGLE_LAYER, n_nodes, node_names),), np.arange(n_nodes)
     names = list(dict.fromkeys(layers))
     if all(isinstance(name, int) for name in names):
         names.sort(key=int)
     index = {name: i for i, name in enumerate(names)}
     layer_of = np.array([index[layer] for layer in layers], dtype=np.int64)
     numbers = np.empty(n_nodes, np.int64)
-    numbers[np.argsort(layer_of, kind="stable")] = np.arange(n_nodes)
+    order = np.argsort(layer_of, kind="stable")
+    numbers[order] = np.arange(n_nodes)
     sizes = np.bincount(layer_of, minlength=len(names)).tolist()
-    return tuple(Layer(str(name), size) for name, size in zip(names, sizes, strict=True)), numbers
+    found = []
+    for name, size, members in zip(
+        names, sizes, np.split(order, np.cumsum(sizes)[:-1]), strict=True
+    ):
+        of_layer = None if node_names is None else tuple(node_names[i] for i in members.tolist())
+        found.append(Layer(str(name), size, of_layer))
+    return tuple(found), numbers
+
+
+def _names(nodes: Sequence[object]) -> tuple[str, ...] | None:
+    """Return the nodes' names; None if they are their own numbers."""
+    if isinstance(nodes, range) or all(str(node) == str(i) for i, node in enumerate(nodes)):
+        return None
+    return tuple(node if isinstance(node, str) else str(node) for node in nodes)
 
 
 def _summed(
