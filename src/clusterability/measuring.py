@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +18,10 @@ from clusterability.arguments import find_device, whole
 from clusterability.caveats import caveats
 from clusterability.conventions import CONVENTIONS
 from clusterability.errors import InputError
-from clusterability.evaluation import Draw, Evaluation, evaluate_batch, evaluate_each
+from clusterability.evaluation import Draw, Evaluation, batch_size, evaluate_batch, evaluate_each
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
+from clusterability.journal import Journal, check_folder, opened_journal
 from clusterability.preparation import Prepared, prepare
 from clusterability.result import Canonical, Clusterability, Clustering, LayerSummary
 from clusterability.settings import GIVEN, Settings
@@ -56,6 +58,7 @@ def measure(
     workers: int | None = None,
     device: str = "auto",
     progress: bool = False,
+    resume: str | os.PathLike[str] | None = None,
     name: str | None = None,
     **choices: Any,
 ) -> Clusterability:
@@ -83,6 +86,8 @@ def measure(
         workers: number of threads; by default one a processor, fewer where memory is short.
         device: ``cpu``, ``cuda``, or ``auto``: a GPU if there is one.
         progress: show a progress bar if standard error is a terminal.
+        resume: a folder where finished graphs are kept, and from which a call that was interrupted
+            goes on; more shuffles of the same network begin with those that are there.
         name: name of the network in the result; by default the file's name or the type.
         choices: the other fields of :class:`clusterability.settings.Settings`: ``conventions``,
             ``null``, ``isolated``, ``ties``, ``kernel_norm``, ``include``, ``scaling``,
@@ -106,7 +111,7 @@ def measure(
         "example_inputs": example_inputs,
         "input_shape": input_shape,
     }
-    machine = find_machine(workers, device, progress)
+    machine = find_machine(workers, device, progress, resume)
     measured = measure_each(network, settings, lambda _: [n_clusters], machine, how, name)
     return measured.results[0]
 
@@ -228,17 +233,23 @@ def _seconds(evaluations: Sequence[Evaluation]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Machine:
-    """Device, number of threads, and progress bar: the results do not depend on them."""
+    """Device, threads, progress bar, and folder to resume from: no result depends on them."""
 
     device: torch.device
     n_workers: int
     progress: bool
+    resume: str | os.PathLike[str] | None
 
 
-def find_machine(workers: int | None, device: str, progress: bool) -> Machine:
+def find_machine(
+    workers: int | None, device: str, progress: bool, resume: str | os.PathLike[str] | None
+) -> Machine:
     """Return where to compute, from the arguments of :func:`measure`."""
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
-    return Machine(find_device(device), n_workers, progress)
+    found = find_device(device)
+    if resume is not None:
+        check_folder(resume)
+    return Machine(found, n_workers, progress, resume)
 
 
 def _check_whole(settings: Settings, traced: Traced) -> None:
@@ -312,17 +323,42 @@ def _evaluate_all(
         as_it_is = [replace(one, volume_offset=0.0) for one in each]
         return evaluate_each(rescaled.working, as_it_is, Draw(canonical_seed, shuffled=False))
 
-    if machine.device.type != "cpu":
-        batches = [
-            evaluate_batch(graph, one, draws, machine.device, n_workers, title) for one in each
-        ]
-        evaluations = [*map(list, zip(*batches, strict=True))]
-        evaluations += [evaluate_each(graph, each, draw) for draw in others]
-        return find_spectrum(), evaluations, find_canonical()
-    tasks: list[Callable[[], Any]] = [find_spectrum, find_canonical]
-    tasks += [partial(evaluate_each, graph, each, draw) for draw in (*draws, *others)]
-    found, beside, *evaluations = parallel_map(lambda task: task(), tasks, n_workers, title)
+    with opened_journal(machine.resume, graph, each) as journal:
+        if machine.device.type != "cpu":
+            _evaluate_in_batches(graph, each, draws, journal, machine.device, n_workers, title)
+        tasks: list[Callable[[], Any]] = [find_spectrum, find_canonical]
+        tasks += [partial(_evaluate, graph, each, draw, journal) for draw in (*draws, *others)]
+        found, beside, *evaluations = parallel_map(lambda task: task(), tasks, n_workers, title)
     return found, evaluations, beside
+
+
+def _evaluate(
+    graph: NeuronGraph, each: Sequence[Settings], draw: Draw, journal: Journal
+) -> list[Evaluation]:
+    """Evaluate a graph for each of the settings, unless the journal has it."""
+    found = journal.find(draw)
+    if found is None:
+        found = evaluate_each(graph, each, draw)
+        journal.add(draw, found)
+    return found
+
+
+def _evaluate_in_batches(
+    graph: NeuronGraph,
+    each: Sequence[Settings],
+    draws: Sequence[Draw],
+    journal: Journal,
+    device: torch.device,
+    n_workers: int,
+    title: str | None,
+) -> None:
+    """Evaluate the draws that the journal lacks on a device, as many as it holds at once."""
+    missing = [draw for draw in draws if journal.find(draw) is None]
+    size = batch_size(graph, max(1, len(missing)), device)
+    for part in (missing[i : i + size] for i in range(0, len(missing), size)):
+        batches = [evaluate_batch(graph, one, part, device, n_workers, title) for one in each]
+        for draw, *found in zip(part, *batches, strict=True):
+            journal.add(draw, found)
 
 
 def _clusterings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ def scan_clusters(
     workers: int | None = None,
     device: str = "auto",
     progress: bool = False,
+    resume: str | os.PathLike[str] | None = None,
     name: str | None = None,
     **choices: Any,
 ) -> ClusterScan:
@@ -71,7 +73,7 @@ def scan_clusters(
     def counts(n_connected: int) -> Sequence[int]:
         return wanted or range(2, max(2, min(LARGEST_AUTO, n_connected - 1)) + 1)
 
-    machine = find_machine(workers, device, progress)
+    machine = find_machine(workers, device, progress, resume)
     found = measure_each(network, settings, counts, machine, how, name, n_seeds)
     if n_seeds == 1:
         return ClusterScan(found.results)

@@ -338,6 +338,7 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
     weights = {f"{i}.weight": torch.randn(600, 600, generator=generator) for i in range(3)}
     save_file(weights, path)
     command = [sys.executable, "-m", "clusterability", "measure", str(path), "--shuffles", "5000"]
+    command += ["--resume", "kept"]
     terminal, end = pty.openpty()
     termios.tcsetwinsize(end, (24, 80))
     with subprocess.Popen(command, stderr=end, cwd=tmp_path) as process:
@@ -355,8 +356,9 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
         finally:
             process.kill()
             os.close(terminal)
-    assert shown.endswith(b"clusterability: interrupted; written: nothing\r\n")
-    assert [p.name for p in tmp_path.iterdir()] == ["wide.safetensors"]
+    kept = b"finished graphs in 'kept'; the same command goes on with them"
+    assert shown.endswith(b"clusterability: interrupted; written: " + kept + b"\r\n")
+    assert {p.name for p in tmp_path.iterdir()} == {"wide.safetensors", "kept"}
 
 
 def test_a_gpu_that_is_not_there(network, capsys):

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import sys
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from clusterability.settings import DEFAULT_CLUSTERS, Settings, numbers_of
 from clusterability.shown import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import nn
 
@@ -96,6 +96,12 @@ def add_parser(
     )
     add("--workers", type=parse_number, metavar="N", help="threads (default one a processor)")
     add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default auto)")
+    add(
+        "--resume",
+        metavar="FOLDER",
+        help="keep finished graphs there; after an interrupt the same command goes on with them, "
+        "as does one with more --shuffles",
+    )
     add("--json", metavar="PATH", help="write the result as JSON; - for standard output")
     add("--csv", metavar="PATH", help="write each neuron's layer and cluster")
     add("--table", metavar="PATH", help="write the numbers, one row a network, .csv .md .tex")
@@ -129,7 +135,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     settings = Settings(**given)
     args.networks = _expanded(args.networks)
     _check_outputs(args, is_scan)
-    with redirect_stdout(sys.stderr):  # what models print would lie among the results
+    with _told_how_to_resume(args, written), redirect_stdout(sys.stderr):  # models may print
         if is_scan:
             scans = _scan(args, settings, clusters)
         elif args.series is not None:
@@ -139,6 +145,18 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
             results = [_measure(args, settings, name, network) for name, network in networks]
     outputs = _of_scans(args, scans) if is_scan else _of_results(args, results)
     _write(args, outputs, written)
+
+
+@contextmanager
+def _told_how_to_resume(args: argparse.Namespace, written: list[str]) -> Iterator[None]:
+    """Say after an interrupt where finished graphs are kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if args.resume is not None:
+            kept = f"finished graphs in {quoted(args.resume)}; the same command goes on with them"
+            written.append(kept)
+        raise
 
 
 def _scan(args: argparse.Namespace, settings: Settings, clusters: str | int) -> list[ClusterScan]:
@@ -181,7 +199,7 @@ def _measure(
 
 def _how(args: argparse.Namespace) -> dict[str, Any]:
     """Return how to read a network and where to compute, as ``measure`` takes it."""
-    names = ("order", "entry", "edge_weight", "input_shape", "workers", "device")
+    names = ("order", "entry", "edge_weight", "input_shape", "workers", "device", "resume")
     return {"progress": not args.quiet, **{name: getattr(args, name) for name in names}}
 
 
