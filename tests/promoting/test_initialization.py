@@ -86,8 +86,8 @@ def test_groups_of_channels(transposed):
 
 def test_a_skip_connection_gives_one_tag():
     tags = clusterable_init_(toy.ResidualMLP(width=8), n_tags=4)
-    assert torch.equal(tags["stem -> falls.0"], tags["inputs of falls.1"])
-    assert torch.equal(tags["stem -> falls.0"], tags["inputs of head"])
+    assert torch.equal(tags["stem -> falls.0"], tags["to falls.1"])
+    assert torch.equal(tags["stem -> falls.0"], tags["to head"])
     assert not torch.equal(tags["falls.0"], tags["falls.1"])
 
 

@@ -67,8 +67,8 @@ def test_hidden_layers_of_a_cnn_and_its_dense_part():
 
 def test_a_skip_connection_gives_one_tag():
     tags = cluster_tags(toy.ResidualMLP(width=8), 4)
-    assert torch.equal(tags["stem -> falls.0"], tags["inputs of falls.1"])
-    assert torch.equal(tags["stem -> falls.0"], tags["inputs of head"])
+    assert torch.equal(tags["stem -> falls.0"], tags["to falls.1"])
+    assert torch.equal(tags["stem -> falls.0"], tags["to head"])
     assert not torch.equal(tags["falls.0"], tags["falls.1"])
     assert all(torch.bincount(found).tolist() == [2] * 4 for found in tags.values())
 
@@ -156,8 +156,8 @@ def test_a_file_of_another_network(line, tmp_path):
 def test_of_tied_neurons_with_different_tags_the_first_layers_counts():
     model = toy.ResidualMLP(width=8)
     tags = cluster_tags(model, 4)
-    changed = {**tags, "inputs of head": tags["inputs of head"].flip(0)}
-    assert not torch.equal(changed["inputs of head"], tags["inputs of head"])
+    changed = {**tags, "to head": tags["to head"].flip(0)}
+    assert not torch.equal(changed["to head"], tags["to head"])
     assert all(
         torch.equal(found, tags[name]) for name, found in cluster_tags(model, changed).items()
     )

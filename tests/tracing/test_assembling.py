@@ -62,12 +62,12 @@ def skip(self, x):
 def test_a_skip_repeats_a_block():
     model = Forward(skip, a=linear(3, 4), b=linear(4, 4), c=linear(4, 2))
     layers, joins = described(model, POINTS)
-    assert layers == {"input": 3, "a -> b": 4, "inputs of c": 4, "c": 2}
+    assert layers == {"input": 3, "a -> b": 4, "to c": 4, "c": 2}
     assert joins == [
         ("input", "a -> b"),
-        ("input", "inputs of c"),
-        ("a -> b", "inputs of c"),
-        ("inputs of c", "c"),
+        ("input", "to c"),
+        ("a -> b", "to c"),
+        ("to c", "c"),
     ]
 
 
@@ -190,8 +190,8 @@ def test_dense_layers_that_a_convolution_follows_are_no_head():
         d=conv(4, 3),
     )
     layers, joins = described(squeeze, IMAGE)
-    assert layers == {"a -> b": 4, "b": 2, "inputs of d": 4, "d": 3}
-    assert joins == [("a -> b", "b"), ("b", "inputs of d"), ("inputs of d", "d")]
+    assert layers == {"a -> b": 4, "b": 2, "to d": 4, "d": 3}
+    assert joins == [("a -> b", "b"), ("b", "to d"), ("to d", "d")]
 
 
 def pointwise(self, x):

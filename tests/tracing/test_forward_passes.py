@@ -185,14 +185,14 @@ def test_a_squeeze_and_excitation_block():
     sizes = {"a": (2, 4), "b": (4, 2), "c": (2, 4), "d": (4, 3)}
     model = randomized(Forward(forward, **{n: conv(*size) for n, size in sizes.items()}))
     graph = neuron_graph(model, include=ALL, example_inputs=IMAGE)
-    ends = {"a -> b": ("input", "a"), "b": ("a -> b", "b"), "d": ("inputs of d", "d")}
+    ends = {"a -> b": ("input", "a"), "b": ("a -> b", "b"), "d": ("to d", "d")}
     for target, (source, name) in ends.items():
         weight = getattr(model, name).weight.flatten(1).abs().T
         torch.testing.assert_close(block(graph, source, target).strengths, weight)
     # The gate and what it gates both reach the last convolution, each at its own weight.
     for source, name in (("input", "a"), ("b", "c")):
         weight = getattr(model, name).weight.flatten(1).abs().T
-        torch.testing.assert_close(block(graph, source, "inputs of d").strengths, weight)
+        torch.testing.assert_close(block(graph, source, "to d").strengths, weight)
     assert len(graph.blocks) == 5
     assert len({b.kernel for b in graph.blocks if b.kernel}) == 1
 
@@ -211,14 +211,14 @@ def test_a_residual_block_with_a_projection():
     assert [(layer.name, layer.n_neurons) for layer in graph.layers] == [
         ("stem -> conv", 3),
         ("stem -> projection", 3),
-        ("inputs of head", 5),
+        ("to head", 5),
         ("head", 2),
     ]
     scale = model.bn.weight.abs() / (model.bn.running_var + model.bn.eps).sqrt()
     expected = model.conv.weight.flatten(1).abs().T * scale
-    torch.testing.assert_close(block(graph, "stem -> conv", "inputs of head").strengths, expected)
+    torch.testing.assert_close(block(graph, "stem -> conv", "to head").strengths, expected)
     expected = model.projection.weight.flatten(1).abs().T
-    found = block(graph, "stem -> projection", "inputs of head").strengths
+    found = block(graph, "stem -> projection", "to head").strengths
     torch.testing.assert_close(found, expected)
 
 
@@ -231,12 +231,12 @@ def test_a_shortcut_that_pads_channels_with_zeros():
     model = randomized(Forward(forward, a=conv(2, 3), b=conv(3, 6), c=conv(6, 1)))
     graph = neuron_graph(model, include=ALL, example_inputs=IMAGE)
     sizes = {layer.name: layer.n_neurons for layer in graph.layers}
-    assert sizes == {"input": 2, "a -> b": 3, "inputs of c": 3, "b -> c": 3, "c": 1}
+    assert sizes == {"input": 2, "a -> b": 3, "to c": 3, "b -> c": 3, "c": 1}
     weights = model.b.weight.flatten(1).abs().T
-    torch.testing.assert_close(block(graph, "a -> b", "inputs of c").strengths, weights[:, :3])
+    torch.testing.assert_close(block(graph, "a -> b", "to c").strengths, weights[:, :3])
     torch.testing.assert_close(block(graph, "a -> b", "b -> c").strengths, weights[:, 3:])
     expected = model.a.weight.flatten(1).abs().T
-    torch.testing.assert_close(block(graph, "input", "inputs of c").strengths, expected)
+    torch.testing.assert_close(block(graph, "input", "to c").strengths, expected)
 
 
 @pytest.mark.parametrize(

@@ -200,9 +200,9 @@ def test_the_graph_counted_by_hand(model, graph):
         "stem -> first": 4,
         "first": 6,
         "stem -> projection": 4,
-        "inputs of branch": 6,
+        "to branch": 6,
         "branch": 2,
-        "inputs of depthwise": 6,
+        "to depthwise": 6,
         "depthwise": 8,
         "last": 5,
         "hidden": 7,
@@ -216,13 +216,13 @@ def test_the_graph_counted_by_hand(model, graph):
         for target in range(6):
             scale = norm.weight[target].abs() / (norm.running_var[target] + 1e-3).sqrt()
             expected = model.projection.weight[target, source].abs().sum() * scale
-            for reader in ("inputs of branch", "inputs of depthwise"):
+            for reader in ("to branch", "to depthwise"):
                 found = blocks["stem -> projection", reader].strengths[source, target]
                 torch.testing.assert_close(found, expected)
     norm, depthwise = model.depthwise_norm, model.depthwise.weight.abs().sum((1, 2, 3))
     scale = norm.weight.abs() / (norm.running_var + 1e-3).sqrt()
     torch.testing.assert_close(
-        blocks["inputs of depthwise", "depthwise"].strengths[:, 2:],
+        blocks["to depthwise", "depthwise"].strengths[:, 2:],
         torch.diag(depthwise * scale)[2:, 2:],
     )
     pixels = model.hidden.weight.abs().unflatten(1, (5, 4)).sum(2).T

@@ -54,8 +54,7 @@ def test_branches_of_zeros_are_told(include):
 def test_a_scale_of_zero_is_told_too():
     warnings = measured(scaled(0.0), (6,)).warnings
     assert any(
-        text.startswith("all strengths between '1.first' and 'inputs of 2' are")
-        for text in warnings
+        text.startswith("all strengths between '1.first' and 'to 2' are") for text in warnings
     )
     assert not any("are zero" in text for text in measured(scaled(1e-6), (6,)).warnings)
 

@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
-from clusterability.display.style import GRAY, INK
+from clusterability.display.style import GRAY, INK, drawable
 from clusterability.graph import NeuronGraph
 from clusterability.report.discs import Discs, joined_discs, place_discs
 from clusterability.report.grouping import require_graph
@@ -31,6 +31,8 @@ from clusterability.result import Clusterability, Clustering
 WIDEST = 7.0
 FAINTEST = 0.15
 SMALLEST_AREA = 14.0
+SHORTEST = 12
+"""Characters of a slanted label, at least."""
 ARC = 0.42
 """Width of the longest arc within a layer, in columns."""
 
@@ -189,10 +191,9 @@ def connecting_curve(discs: Discs, i: int, j: int, bend: float) -> NDArray[np.fl
 
 
 def _label_layers(ax: Axes, result: Clusterability, column: float) -> None:
-    names = distinct_names([layer.name for layer in result.layers])
+    names, size = distinct_names([layer.name for layer in result.layers]), tick_size()
     sizes = [layer.n_neurons - layer.n_isolated for layer in result.layers]
     longest = max(max(map(len, names)), 5)
-    size = tick_size()
     level = longest * 0.62 * size < column
     # Slanted text takes about twice its height along the axis.
     step = 1 if level else max(1, int(np.ceil(2.2 * size / column)))
@@ -200,6 +201,8 @@ def _label_layers(ax: Axes, result: Clusterability, column: float) -> None:
         f"{name}\n{n:,}" if level else f"{name} ({n:,})"
         for name, n in zip(names, sizes, strict=True)
     ]
+    if not level:
+        texts = _within_figure(ax, texts, size, column)
     ax.set_xticks(
         range(0, len(texts), step),
         texts[::step],
@@ -209,6 +212,16 @@ def _label_layers(ax: Axes, result: Clusterability, column: float) -> None:
         ha="center" if level else "right",
         rotation_mode="anchor" if not level else "default",
     )
+
+
+def _within_figure(ax: Axes, texts: Sequence[str], size: float, column: float) -> list[str]:
+    """Shorten the slanted labels of the first layers that would leave the figure on its left."""
+    figure = ax.get_figure(root=True)
+    if figure is None or figure.get_layout_engine() is not None:  # which makes room for labels
+        return list(texts)
+    room = ax.get_window_extent().x0 * 72 / figure.dpi
+    limits = [max(SHORTEST, int((room + i * column) / (0.5 * size))) for i in range(len(texts))]
+    return [drawable(text, limit) for text, limit in zip(texts, limits, strict=True)]
 
 
 def _label_lanes(ax: Axes, clustering: Clustering, discs: Discs, unit: float) -> None:

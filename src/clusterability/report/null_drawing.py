@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clusterability.display.style import GRAY, PLAIN, REFINED
 from clusterability.display.tables import count_text
 from clusterability.report.numerals import p_text, z_text
-from clusterability.report.panels import axes_or_new, fitting, label_size, palette
+from clusterability.report.panels import axes_or_new, extent, fitting, label_size, palette
 from clusterability.result import Clusterability, Clustering
 
 HEADROOM = 1.5
@@ -73,12 +73,19 @@ def plot_null(
     ax.axhline(0, color=GRAY, linewidth=0.8)
     ax.set_xlim(min(values) - 0.06 * span, max(values) + 0.06 * span)
     signs = [side[3] for side in sides]
-    ax.set_ylim(HEADROOM * highest * min(0, *signs), HEADROOM * highest * max(0, *signs))
+    top = highest * _headroom(ax)
+    ax.set_ylim(top * min(0, *signs), top * max(0, *signs))
     ax.spines[["top", "right"]].set_visible(False)
     _label_counts(ax, few)
     if labels:
         _label_axes(ax, len(_null(sides[0][1])), few)
     return ax
+
+
+def _headroom(ax: Axes) -> float:
+    """Return the height of a side over that of its bars, such that two lines of words fit above."""
+    words = 2.6 * label_size() / max(extent(ax)[1], 1.0) + 0.05
+    return max(HEADROOM, 0.5 / max(0.5 - words, 0.1))
 
 
 def say(ax: Axes, words: str) -> None:

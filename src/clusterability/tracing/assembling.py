@@ -253,7 +253,7 @@ def _layer_names(
             name = "input" if producer == INPUT else names[producer]
             labels.append(name if reached[producer] == 1 else f"{name} -> {reader}")
         else:
-            labels.append(f"inputs of {reader}")
+            labels.append(f"to {reader}")
     return _unique(labels)
 
 
