@@ -13,7 +13,7 @@ from torch import nn
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Keep random states as they are; grad mode and autocast are off inside.
+    """Keep random states as they are; autocast, which would round the graph, is off inside.
 
     A forward pass that is traced may draw random numbers of its own. The global generators of
     Python and NumPy are kept, and torch's on the CPU and on the GPUs on which the model lies.
@@ -23,7 +23,6 @@ def untouched(model: nn.Module) -> Iterator[None]:
     try:
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng([d for d in devices if d.type == "cuda"]))
-            stack.enter_context(torch.no_grad())
             for kind in {"cpu"} | ({"cuda"} if torch.cuda.is_available() else set()):
                 stack.enter_context(torch.autocast(kind, enabled=False))
             yield
