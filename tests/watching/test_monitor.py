@@ -57,6 +57,7 @@ def modes(model):
     return [(part.training, len(part._forward_hooks)) for part in model.modules()]
 
 
+@pytest.mark.slow
 def test_a_training_is_the_same_to_the_last_bit_with_and_without():
     plain, watched = (Forward(shifting, net=mlp()) for _ in range(2))
     calls = []
@@ -104,6 +105,7 @@ def test_a_result_is_that_of_measure_also_under_autocast():
     assert numbers(found) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("told", "measured"),
     [
@@ -122,6 +124,7 @@ def test_steps_that_are_due(told, measured):
     assert monitor.steps == tuple(returned) == measured
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_none_and_said_once():
     model = mlp()
     monitor = ClusterabilityMonitor(model, 1, **QUICK)
