@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from clusterability.scanning import scan_clusters
     from clusterability.settings import Settings
     from clusterability.sources import neuron_graph
+    from clusterability.watching import ClusterabilityMonitor
 
 
 _HOMES = {
@@ -45,6 +46,7 @@ _HOMES = {
     "ClusterScan": "report.scan",
     "Clusterability": "result",
     "ClusterabilityError": "errors",
+    "ClusterabilityMonitor": "watching",
     "CrossClusterLoss": "promoting",
     "EigenvaluePenalty": "promoting",
     "GroupLasso": "promoting",
@@ -78,6 +80,7 @@ __all__ = [
     "ClusterScan",
     "Clusterability",
     "ClusterabilityError",
+    "ClusterabilityMonitor",
     "CrossClusterLoss",
     "EigenvaluePenalty",
     "GroupLasso",
