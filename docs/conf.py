@@ -53,6 +53,7 @@ docs/*
 :caption: Notebooks
 
 docs/notebooks/first_measure
+docs/notebooks/watched_training
 docs/notebooks/own_graph
 ```
 
