@@ -156,8 +156,13 @@ def test_the_twin_computes_the_same(model, twin):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("include", [(), ("input",), ("dense",), ALL])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "include"),
+    [
+        *((form, include) for form in FORMS for include in ((), ALL)),
+        *(("keras", (part,)) for part in ALL),
+    ],
+)
 def test_every_form_gives_the_same_graph(graph, form, include):
     expected, found = graph("module", include), graph(form, include)
     assert found.layer_sizes == expected.layer_sizes
