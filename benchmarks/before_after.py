@@ -3,12 +3,12 @@
     git worktree add ../earlier COMMIT
     python benchmarks/before_after.py ../earlier [--repeats 5] [--json PATH]
 
-Three graphs are measured by both versions in turn, each time in a new process, with the same
+Five graphs are measured by both versions in turn, each time in a new process, with the same
 choices (isolated neurons dropped before the shuffles, no ties, the same number of starts): the
-network that the package ships, random strengths in the shape of VGG-16, and ResNet-50 with random
-kernels. The ratio is that of this version's seconds to the earlier one's, the best of each. The
-steps are added up over graphs and threads; ``refinement`` includes, here alone, the second search
-and the k-means that it starts from.
+network that the package ships, which is pruned, random strengths in its shape and in that of
+VGG-16, and ResNet-50 and Inception-V3 with random kernels. The ratio is that of this version's
+seconds to the earlier one's, the best of each. The steps are added up over graphs and threads;
+``refinement`` includes, here alone, the second search and the k-means that it starts from.
 """
 
 import argparse
@@ -24,13 +24,20 @@ import numpy as np
 import torch
 
 from clusterability import NeuronGraph, neuron_graph
-from clusterability.experiments.architectures.resnet import resnet50
+from clusterability.experiments.architectures import InceptionV3, resnet50
 from clusterability.experiments.environment import environment
 from clusterability.sources.names import network_from_name
 
 HERE = Path(__file__).resolve().parents[1]
 VGG16 = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
-STARTS_AND_SHUFFLES = {"MLP": (25, 50), "VGG-16": (100, 10), "ResNet-50": (100, 3)}
+MLP = (784, 256, 256, 256, 256, 10)
+STARTS_AND_SHUFFLES = {
+    "MLP, pruned": (25, 50),
+    "MLP": (25, 50),
+    "VGG-16": (100, 10),
+    "ResNet-50": (100, 3),
+    "Inception-V3": (100, 1),
+}
 
 CHILD = """
 import json, sys
@@ -83,12 +90,14 @@ def main() -> None:
 def build(network: str) -> NeuronGraph:
     """Return the graph of that name, random where the package ships none."""
     torch.manual_seed(0)
-    if network == "MLP":
+    if network == "MLP, pruned":
         return neuron_graph(network_from_name("example:fashion-mnist-mlp"))
     if network == "ResNet-50":
         return neuron_graph(resnet50().eval(), input_shape=(3, 224, 224))
-    rng = np.random.default_rng(0)
-    shapes = zip(VGG16[:-1], VGG16[1:], strict=True)
+    if network == "Inception-V3":
+        return neuron_graph(InceptionV3().eval(), input_shape=(3, 299, 299))
+    rng, sizes = np.random.default_rng(0), MLP if network == "MLP" else VGG16
+    shapes = zip(sizes[:-1], sizes[1:], strict=True)
     strengths = [np.abs(rng.normal(size=shape)).astype(np.float32) for shape in shapes]
     return NeuronGraph.chain([torch.from_numpy(s) for s in strengths])
 

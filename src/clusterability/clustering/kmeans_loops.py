@@ -1,10 +1,10 @@
 """Compiled loops of k-means: greedy seeding, and Lloyd's iteration from every start.
 
-Points lie in tiles, coordinate by coordinate, so that a loop over a tile's points fills vector
-registers. Differs from Lloyd's iteration as it is usually written: the scores of all points against
-all centers are kept, and only those of centers that moved are computed again, about half of them
-over a run. Differs from Elkan's and Hamerly's
-bounds, which leave out points one by one: here loops over a tile stay without branches.
+Points lie in tiles, coordinate by coordinate, so that one coordinate of several points is a vector.
+Differs from Lloyd's iteration as it is usually written: the scores of all points against all
+centers are kept, and only those of centers that moved are computed again, about half of them over a
+run. Differs from Elkan's and Hamerly's bounds, which leave out points one by one: here loops over a
+tile stay without branches.
 
 numba compiles every function once for weights and once for None, and drops the branches of the
 other case: without weights nothing is slower or rounded differently.
@@ -15,6 +15,16 @@ from __future__ import annotations
 import numpy as np
 
 from clusterability.compiling import compiled
+from clusterability.vectors import (
+    WIDTH,
+    in_float64,
+    load,
+    load_spread,
+    spread,
+    store,
+    total,
+    where_lower,
+)
 
 MAX_ITERATIONS = 1000
 
@@ -26,8 +36,6 @@ TILE = 128
 
 STEP = 4
 """Coordinates are padded to a multiple of it."""
-
-_TILE2, _TILE3 = 2 * TILE, 3 * TILE
 
 _GROUP = 32
 """Labels that are compared at a time, to pass over points that stay in their cluster."""
@@ -63,35 +71,33 @@ def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
     Squared distances are multiplied by the weights, and the first point is drawn by weight.
     """
     n_clusters, n_tries = uniforms.shape
-    n_tiles = tiles.shape[0]
     centers = np.zeros((n_clusters, rows.shape[1]), np.float32)
-    closest = np.full(rows.shape[0], np.float32(np.inf))
-    closest[n:] = np.float32(0.0)
-    trial, best = np.empty_like(closest), np.empty_like(closest)
-    sums, trial_sums, best_sums = np.empty(n_tiles), np.empty(n_tiles), np.empty(n_tiles)
+    # Distances to the nearest center so far stand in one row, those with a candidate in others.
+    distances = np.full((n_tries + 1, rows.shape[0]), np.float32(np.inf))
+    distances[0, n:] = np.float32(0.0)
+    sums = np.zeros((n_tries + 1, tiles.shape[0]))
     if weights is None:
         chosen = min(int(uniforms[0, 0] * n), n - 1)
     else:
-        sums[:] = 0.0
         for p in range(n):
-            sums[p // TILE] += weights[p]
-        chosen = _draw(weights, sums, uniforms[0, 0] * sums.sum(), n)
+            sums[0, p // TILE] += weights[p]
+        chosen = _draw(weights, sums[0], uniforms[0, 0] * sums[0].sum(), n)
     centers[0] = rows[chosen]
-    _lower_distances(tiles, weights, rows[chosen], closest, closest, sums)
+    _lower_distances(tiles, weights, centers[:1], distances, 0, sums)
+    current, candidates = 1, np.empty(n_tries, np.int64)
     for cluster in range(1, n_clusters):
-        total, lowest = sums.sum(), np.inf
+        total = sums[current].sum()
         for attempt in range(n_tries):
-            candidate = _draw(closest, sums, uniforms[cluster, attempt] * total, n)
-            potential = _lower_distances(
-                tiles, weights, rows[candidate], closest, trial, trial_sums
-            )
-            if potential < lowest:
-                lowest, chosen = potential, candidate
-                best, trial = trial, best
-                best_sums, trial_sums = trial_sums, best_sums
+            threshold = uniforms[cluster, attempt] * total
+            candidates[attempt] = _draw(distances[current], sums[current], threshold, n)
+        _lower_distances(tiles, weights, rows[candidates], distances, current, sums)
+        best = -1
+        for attempt in range(n_tries):
+            place = attempt + (attempt >= current)
+            if best < 0 or sums[place].sum() < sums[best].sum():
+                best, chosen = place, candidates[attempt]
         centers[cluster] = rows[chosen]
-        closest, best = best, closest
-        sums, best_sums = best_sums, sums
+        current = best
     return centers
 
 
@@ -109,32 +115,49 @@ def _draw(closest, sums, threshold, n):  # type: ignore[no-untyped-def]
     return point
 
 
-@compiled(reorder=True)
-def _lower_distances(tiles, weights, center, closest, out, sums):  # type: ignore[no-untyped-def]
-    """Set out = min(closest, weight x squared distance), and its sums by tile; return the total."""
-    total = 0.0
-    distance = np.empty(TILE, np.float32)
+@compiled()
+def _lower_distances(tiles, weights, candidates, distances, current, sums):  # type: ignore[no-untyped-def]
+    """Set min(current row, weight x squared distance) for each candidate, and its sums by tile.
+
+    ``distances`` is (n_candidates + 1, n_padded), ``sums`` (n_candidates + 1, n_tiles); candidates
+    take the rows before and after the current one. Two share a load of a point; an odd number of
+    candidates ends with one that is paired with itself.
+    """
+    points, centers, lowest = tiles.reshape(-1), candidates.reshape(-1), distances.reshape(-1)
+    last, n_coordinates = candidates.shape
+    last, n_padded = last - 1, distances.shape[1]
     for t in range(tiles.shape[0]):
-        distance[:] = np.float32(0.0)
-        for j in range(0, center.size, 4):
-            c0, c1, c2, c3 = center[j], center[j + 1], center[j + 2], center[j + 3]
-            x = tiles[t, j * TILE :]
-            for p in range(TILE):
-                x0, x1, x2, x3 = x[p], x[p + TILE], x[p + _TILE2], x[p + _TILE3]
-                y0, y1, y2, y3 = x0 - c0, x1 - c1, x2 - c2, x3 - c3
-                distance[p] += y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
-        if weights is not None:
-            for p in range(TILE):
-                distance[p] *= weights[t * TILE + p]
-        before, after = closest[t * TILE : (t + 1) * TILE], out[t * TILE : (t + 1) * TILE]
-        tile_sum = 0.0
-        for p in range(TILE):
-            value = min(before[p], distance[p])
-            after[p] = value
-            tile_sum += value
-        sums[t] = tile_sum
-        total += tile_sum
-    return total
+        for first in range(0, last + 1, 2):
+            second = min(first + 1, last)
+            c, d = first * n_coordinates, second * n_coordinates
+            place, next_place = first + (first >= current), second + (second >= current)
+            c_sum, d_sum = spread(0.0), spread(0.0)
+            for p in range(t * TILE, (t + 1) * TILE, WIDTH):
+                x = t * TILE * (n_coordinates - 1) + p
+                to_c, to_d = spread(np.float32(0.0)), spread(np.float32(0.0))
+                for j in range(0, n_coordinates, STEP):
+                    x0, x1 = load(points, x + j * TILE), load(points, x + (j + 1) * TILE)
+                    x2, x3 = load(points, x + (j + 2) * TILE), load(points, x + (j + 3) * TILE)
+                    to_c = to_c + _squared(x0, x1, x2, x3, centers, c + j)
+                    to_d = to_d + _squared(x0, x1, x2, x3, centers, d + j)
+                if weights is not None:
+                    weight = load(weights, p)
+                    to_c, to_d = to_c * weight, to_d * weight
+                before = load(lowest, current * n_padded + p)
+                to_c = where_lower(to_c, before, to_c, before)
+                to_d = where_lower(to_d, before, to_d, before)
+                store(lowest, place * n_padded + p, to_c)
+                store(lowest, next_place * n_padded + p, to_d)
+                c_sum, d_sum = c_sum + in_float64(to_c), d_sum + in_float64(to_d)
+            sums[place, t], sums[next_place, t] = total(c_sum), total(d_sum)
+
+
+@compiled()
+def _squared(x0, x1, x2, x3, centers, c):  # type: ignore[no-untyped-def]
+    """Return the part of a squared distance that four coordinates make."""
+    y0, y1 = x0 - load_spread(centers, c), x1 - load_spread(centers, c + 1)
+    y2, y3 = x2 - load_spread(centers, c + 2), x3 - load_spread(centers, c + 3)
+    return y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
 
 
 @compiled()
@@ -149,7 +172,6 @@ def _lloyd(rows, tiles, weights, n, centers, scores):  # type: ignore[no-untyped
     # The last center is infinitely far away: centers are taken in pairs, and it completes a pair.
     padded = np.zeros((n_clusters + 1, n_coordinates), np.float32)
     half_norms = np.full(n_clusters + 1, np.float32(np.inf))
-    scores[:, n_clusters] = np.float32(np.inf)
     changed = np.ones(n_clusters, np.bool_)  # clusters whose points are others than before
     for _ in range(MAX_ITERATIONS):
         for c in range(n_clusters):
@@ -178,75 +200,55 @@ def _in_pairs(changed):  # type: ignore[no-untyped-def]
     return np.append(chosen, changed.size)
 
 
-@compiled(reorder=True)
+@compiled()
 def _assign(tiles, centers, half_norms, chosen, scores, nearest):  # type: ignore[no-untyped-def]
     """Find each point's nearest center by its score, |c|^2 / 2 - x.c, once chosen ones are renewed.
 
-    Two centers share a load of a point. Scores are computed in an array of their own: the compiler
-    then knows that it does not overlap the points, and uses vector registers.
+    Two centers share a load of a point.
     """
-    lowest, where = np.empty(TILE, np.float32), np.empty(TILE, np.int32)
-    score = np.empty(2 * TILE, np.float32)
+    points, flat_centers = tiles.reshape(-1), centers.reshape(-1)
+    flat_scores, n_coordinates = scores.reshape(-1), centers.shape[1]
     for t in range(tiles.shape[0]):
+        of_tile = t * scores.shape[1]
         for a in range(0, chosen.size, 2):
             c, d = chosen[a], chosen[a + 1]
-            for p in range(TILE):
-                score[p], score[p + TILE] = half_norms[c], half_norms[d]
-            for j in range(0, centers.shape[1], 4):
-                c0, c1, c2, c3 = (
-                    centers[c, j],
-                    centers[c, j + 1],
-                    centers[c, j + 2],
-                    centers[c, j + 3],
-                )
-                d0, d1, d2, d3 = (
-                    centers[d, j],
-                    centers[d, j + 1],
-                    centers[d, j + 2],
-                    centers[d, j + 3],
-                )
-                x = tiles[t, j * TILE :]
-                for p in range(TILE):
-                    x0, x1, x2, x3 = x[p], x[p + TILE], x[p + _TILE2], x[p + _TILE3]
-                    score[p] -= c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
-                    score[p + TILE] -= d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
-            first, second = scores[t, c], scores[t, d]
-            for p in range(TILE):
-                first[p] = score[p]
-            for p in range(TILE):
-                second[p] = score[p + TILE]
-        _find_lowest(scores[t], lowest, where)
-        for p in range(TILE):
-            nearest[t * TILE + p] = where[p]
+            for p in range(0, TILE, WIDTH):
+                x = t * TILE * n_coordinates + p
+                c_score, d_score = load_spread(half_norms, c), load_spread(half_norms, d)
+                for j in range(0, n_coordinates, STEP):
+                    x0, x1 = load(points, x + j * TILE), load(points, x + (j + 1) * TILE)
+                    x2, x3 = load(points, x + (j + 2) * TILE), load(points, x + (j + 3) * TILE)
+                    of_c, of_d = c * n_coordinates + j, d * n_coordinates + j
+                    c_score = c_score - _product(x0, x1, x2, x3, flat_centers, of_c)
+                    d_score = d_score - _product(x0, x1, x2, x3, flat_centers, of_d)
+                store(flat_scores, (of_tile + c) * TILE + p, c_score)
+                store(flat_scores, (of_tile + d) * TILE + p, d_score)
+        for p in range(0, TILE, WIDTH):
+            lowest, where = spread(np.float32(np.inf)), spread(np.int32(0))
+            for c in range(centers.shape[0] - 1):
+                score = load(flat_scores, (of_tile + c) * TILE + p)
+                where = where_lower(score, lowest, spread(np.int32(c)), where)
+                lowest = where_lower(score, lowest, score, lowest)
+            store(nearest, t * TILE + p, where)
 
 
 @compiled()
-def _find_lowest(scores, lowest, where):  # type: ignore[no-untyped-def]
-    """Find the lowest score of each point of a tile; of equal ones the first counts."""
-    for p in range(TILE):
-        lowest[p], where[p] = np.float32(np.inf), np.int32(0)
-    for c in range(0, scores.shape[0] - 1, 2):
-        first, second = scores[c], scores[c + 1]
-        index, next_index = np.int32(c), np.int32(c + 1)
-        for p in range(TILE):
-            low, best = lowest[p], where[p]
-            lower = first[p] < low
-            low, best = (first[p] if lower else low), (index if lower else best)
-            lower = second[p] < low
-            lowest[p] = second[p] if lower else low
-            where[p] = next_index if lower else best
+def _product(x0, x1, x2, x3, centers, c):  # type: ignore[no-untyped-def]
+    """Return the part of a product of points with a center that four coordinates make."""
+    first = x0 * load_spread(centers, c) + x1 * load_spread(centers, c + 1)
+    return first + x2 * load_spread(centers, c + 2) + x3 * load_spread(centers, c + 3)
 
 
 @compiled()
 def _relabel(rows, n, nearest, labels, sums, sizes, changed):  # type: ignore[no-untyped-def]
     """Move points to their nearest centers' clusters, and mark the clusters that this changes."""
     for group in range(0, rows.shape[0], _GROUP):
-        if not _differ(labels[group : group + _GROUP], nearest[group : group + _GROUP]):
+        if not _differ(labels, nearest, group):
             continue
         for p in range(group, min(n, group + _GROUP)):
             old, new = labels[p], nearest[p]
             if old != new:
-                _move(rows[p], sums, sizes, old, new)
+                _move(rows, p, sums, sizes, old, new)
                 labels[p] = new
                 changed[new] = True
                 if old >= 0:
@@ -254,9 +256,9 @@ def _relabel(rows, n, nearest, labels, sums, sizes, changed):  # type: ignore[no
 
 
 @compiled()
-def _differ(labels, others):  # type: ignore[no-untyped-def]
+def _differ(labels, others, group):  # type: ignore[no-untyped-def]
     difference = np.int32(0)
-    for p in range(_GROUP):
+    for p in range(group, group + _GROUP):
         difference |= labels[p] ^ others[p]
     return difference != 0
 
@@ -288,14 +290,16 @@ def _weighted_sums(rows, weights, n, labels, changed):  # type: ignore[no-untype
 
 
 @compiled()
-def _move(row, sums, sizes, old, new):  # type: ignore[no-untyped-def]
+def _move(rows, point, sums, sizes, old, new):  # type: ignore[no-untyped-def]
+    """Move a point from the cluster ``old``, -1 for none, to ``new``. A view of its row would cost
+    more than the sums."""
     sizes[new] += 1
-    for j in range(row.size):
-        sums[new, j] += row[j]
+    for j in range(rows.shape[1]):
+        sums[new, j] += rows[point, j]
     if old >= 0:
         sizes[old] -= 1
-        for j in range(row.size):
-            sums[old, j] -= row[j]
+        for j in range(rows.shape[1]):
+            sums[old, j] -= rows[point, j]
 
 
 @compiled()
@@ -313,7 +317,7 @@ def _fill_empty(rows, weights, n, labels, centers, sums, sizes):  # type: ignore
                 if distance > SAME_PLACE and share > most:
                     most, where = share, p
         if where >= 0:
-            _move(rows[where], sums, sizes, labels[where], empty)
+            _move(rows, where, sums, sizes, labels[where], empty)
             labels[where] = empty
             centers[empty] = rows[where]
             filled = True

@@ -1,0 +1,193 @@
+"""Short vectors for compiled loops: WIDTH numbers that one instruction, or a few, handle at once.
+
+Numba leaves it to the compiler to find out which loops may use vector registers. In loops over a
+few coordinates or columns, or where arrays might overlap, it finds less than there is. Here the
+loops themselves name the vectors; every processor has instructions for a part of one at least.
+
+These functions can be called in compiled functions only. Arrays are flat and contiguous, and an
+index is not checked: the caller makes sure that WIDTH numbers lie behind it.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, models, overload, register_model
+
+WIDTH = 16
+"""Numbers in a vector: as many float32 as the widest registers hold."""
+
+_NUMBERS = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "int32": ir.IntType(32)}
+
+_FUSED = ("contract",)
+"""A product and the sum that follows may be rounded once."""
+
+
+# As numba writes its type, callers would have to pass the typing context.
+_instruction: Any = intrinsic
+
+
+class Vector(types.Type):
+    """Numba's type of a vector of WIDTH numbers."""
+
+    def __init__(self, number: str) -> None:
+        self.number = number
+        super().__init__(name=f"Vector({number})")
+
+    @property
+    def in_llvm(self) -> ir.VectorType:
+        return ir.VectorType(_NUMBERS[self.number], WIDTH)
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, vector: Vector) -> None:
+        super().__init__(manager, vector, vector.in_llvm)  # type: ignore[no-untyped-call]
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Return a pointer to the vector of numbers behind an index of an array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    vector = Vector(str(array_type.dtype)).in_llvm
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def _alignment(array_type: Any) -> int:
+    return int(array_type.dtype.bitwidth // 8)
+
+
+@_instruction
+def load(typing_context, array, index):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Return the numbers array[index : index + WIDTH]."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        pointer = _pointer(context, builder, signature.args[0], *arguments)
+        return builder.load(pointer, align=_alignment(signature.args[0]))
+
+    return Vector(str(array.dtype))(array, types.int64), generate
+
+
+@_instruction
+def store(typing_context, array, index, vector):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Set array[index : index + WIDTH]."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        pointer = _pointer(context, builder, signature.args[0], *arguments[:2])
+        builder.store(arguments[2], pointer, align=_alignment(signature.args[0]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), generate
+
+
+@_instruction
+def spread(typing_context, number):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Return the vector of WIDTH times the same number."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        return _spread(builder, arguments[0])
+
+    return Vector(str(number))(number), generate
+
+
+@_instruction
+def load_spread(typing_context, array, index):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Return the vector of WIDTH times the number array[index]."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return _spread(builder, builder.load(builder.gep(data, [arguments[1]])))
+
+    return Vector(str(array.dtype))(array, types.int64), generate
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    """Build the vector of WIDTH times the same number."""
+    vector, index = ir.VectorType(number.type, WIDTH), ir.IntType(32)
+    nothing = ir.Constant(vector, ir.Undefined)
+    single = builder.insert_element(nothing, number, ir.Constant(index, 0))
+    first = ir.Constant(ir.VectorType(index, WIDTH), [0] * WIDTH)
+    return builder.shuffle_vector(single, nothing, first)
+
+
+def _binary(instruction: str) -> Any:
+    @_instruction
+    def compute(typing_context, one, other):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]  # noqa: ARG001
+            return getattr(builder, instruction)(*arguments, flags=_FUSED)
+
+        return one(one, other), generate
+
+    return compute
+
+
+_add, _subtract, _multiply = _binary("fadd"), _binary("fsub"), _binary("fmul")
+
+
+@overload(operator.add)
+def _plus(one, other):  # type: ignore[no-untyped-def]
+    if isinstance(one, Vector) and one == other:
+        return lambda one, other: _add(one, other)
+    return None
+
+
+@overload(operator.sub)
+def _minus(one, other):  # type: ignore[no-untyped-def]
+    if isinstance(one, Vector) and one == other:
+        return lambda one, other: _subtract(one, other)
+    return None
+
+
+@overload(operator.mul)
+def _times(one, other):  # type: ignore[no-untyped-def]
+    if isinstance(one, Vector) and one == other:
+        return lambda one, other: _multiply(one, other)
+    return None
+
+
+@_instruction
+def where_lower(typing_context, one, other, if_lower, if_not):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Return, number by number, ``if_lower`` where one < other and else ``if_not``."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        lower = builder.fcmp_ordered("<", arguments[0], arguments[1])
+        return builder.select(lower, arguments[2], arguments[3])
+
+    return if_lower(one, other, if_lower, if_not), generate
+
+
+@_instruction
+def in_float64(typing_context, vector):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Return the numbers of a vector of float32 in float64."""
+    wide = Vector("float64")
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        return builder.fpext(arguments[0], wide.in_llvm)
+
+    return wide(vector), generate
+
+
+@_instruction
+def total(typing_context, vector):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Return the sum of the numbers of a vector, added in halves."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        (rest,), index = arguments, ir.IntType(32)
+        width = WIDTH
+        while width > 1:
+            width //= 2
+            places = ir.VectorType(index, width)
+            low, high = (
+                builder.shuffle_vector(
+                    rest,
+                    ir.Constant(rest.type, ir.Undefined),
+                    ir.Constant(places, list(range(first, first + width))),
+                )
+                for first in (0, width)
+            )
+            rest = builder.fadd(low, high)
+        return builder.extract_element(rest, ir.Constant(index, 0))
+
+    return getattr(types, vector.number)(vector), generate
