@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import glob
-import io
 import json
 import os
 import sys
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from clusterability.display.terminal import Page
     from clusterability.report.scan import ClusterScan
     from clusterability.result import Clusterability
 
@@ -271,14 +271,14 @@ def _check_outputs(args: argparse.Namespace, is_scan: bool) -> None:
 class _Outputs:
     """What is printed, the JSON, and the contents of files by their paths."""
 
-    text: str
+    page: Page
     json: str
     files: dict[str, bytes]
 
 
 def _of_results(args: argparse.Namespace, results: list[Clusterability]) -> _Outputs:
     from clusterability.report.labels import labels_csv
-    from clusterability.report.text import describe
+    from clusterability.report.text import page
 
     files = {}
     if args.csv is not None:
@@ -298,7 +298,7 @@ def _of_results(args: argparse.Namespace, results: list[Clusterability]) -> _Out
 
         steps = steps_of_names([result.network for result in results])
         files[args.series] = encoded(plot_series(results, steps), args.series)
-    return _Outputs(describe(results), _json(results), files)
+    return _Outputs(page(results), _json(results), files)
 
 
 def _of_scans(args: argparse.Namespace, scans: list[ClusterScan]) -> _Outputs:
@@ -317,7 +317,8 @@ def _of_scans(args: argparse.Namespace, scans: list[ClusterScan]) -> _Outputs:
         from clusterability.display.figure_files import encoded
 
         files[args.figure] = encoded(scans[0].plot(), args.figure)
-    return _Outputs("\n\n".join(scan.text() for scan in scans), _json(results), files)
+    page = [part for scan in scans for part in scan.page()]
+    return _Outputs(page, _json(results), files)
 
 
 def _json(results: list[Clusterability]) -> str:
@@ -338,6 +339,6 @@ def _write(args: argparse.Namespace, outputs: _Outputs, written: list[str]) -> N
     if args.json == "-":
         sys.stdout.write(outputs.json)
     elif not args.quiet:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")
-        print(outputs.text)
+        from clusterability.display.terminal import print_page
+
+        print_page(outputs.page)

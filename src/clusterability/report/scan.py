@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clusterability.clustering.agreement import Agreement
-from clusterability.display.tables import align
+from clusterability.display.terminal import Table, plain_text
 from clusterability.report.frames import Records, frame, gap_after, numbers
 from clusterability.report.labels import harmless, has_names, label_rows, neuron_names
 from clusterability.report.numerals import (
@@ -95,12 +95,16 @@ class ClusterScan:
         return plot_scan(self, path)
 
     def text(self) -> str:
+        """Return :meth:`page` as text."""
+        return plain_text(self.page())
+
+    def page(self) -> list[str | Table]:
         """Return the table for people, and what it speaks for."""
         first = self.results[0]
         network = heading(first).rpartition(",")[0]
         shared = [text for text in first.warnings if all(text in r.warnings for r in self.results)]
         lines = [recommendation(self), *(f"warning: {shown(text, 1000)}" for text in shared)]
-        return "\n\n".join([network, align(_rows(self)), "\n".join(lines)])
+        return [network, Table(_rows(self)), "\n".join(lines)]
 
     def __repr__(self) -> str:
         return self.text()

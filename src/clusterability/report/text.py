@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clusterability.display.tables import align, count_text
+from clusterability.display.terminal import Table, plain_text
 from clusterability.report.numerals import (
     bound_name,
     effect_text,
@@ -26,18 +27,23 @@ MANY_CLUSTERS = 16
 
 
 def describe(results: Sequence[Clusterability]) -> str:
+    """Return :func:`page` as text."""
+    return plain_text(page(results))
+
+
+def page(results: Sequence[Clusterability]) -> list[str | Table]:
     """Return the table, then for each network a sentence and its warnings, one a line.
 
     For several networks, each sentence and warning begins with the network's name. All text except
     names is ASCII; names are escaped and shortened.
     """
-    paragraphs = [table(results)]
+    paragraphs = _tables(results)
     for result in results:
         name = f"{shown(result.network, 60)}: " if len(results) > 1 else ""
         lines = [name + sentence(result)]
         lines += [f"warning: {name}{shown(warning, 1000)}" for warning in result.warnings]
         paragraphs.append("\n".join(lines))
-    return "\n\n".join(paragraphs)
+    return paragraphs
 
 
 def summary(result: Clusterability) -> str:
@@ -48,12 +54,16 @@ def summary(result: Clusterability) -> str:
 
 
 def table(results: Sequence[Clusterability]) -> str:
-    """Return the numbers and clusters of one network, or one row for each of several."""
-    if len(results) == 1:
-        result = results[0]
-        parts = [heading(result), align(number_rows(result), left=[0]), _clusters(result)]
-        return "\n\n".join(parts)
-    return align(comparison_rows(results), left=[0])
+    """Return the numbers and clusters of one network, or one row for each of several, as text."""
+    return plain_text(_tables(results))
+
+
+def _tables(results: Sequence[Clusterability]) -> list[str | Table]:
+    if len(results) > 1:
+        return [Table(comparison_rows(results), left=[0])]
+    (result,) = results
+    numbers, clusters = Table(number_rows(result), left=[0]), Table(cluster_rows(result))
+    return [heading(result), numbers, clusters, *rest_of_clusters(result)]
 
 
 def heading(result: Clusterability) -> str:
@@ -106,10 +116,6 @@ def _canonical(result: Clusterability) -> list[tuple[str, str, str]]:
 def _shuffles(result: Clusterability) -> str:
     null = result.plain.null
     return f"{count_text(len(null.values), 'shuffle')}, mean +- std" if null else "no shuffles"
-
-
-def _clusters(result: Clusterability) -> str:
-    return "\n".join([align(cluster_rows(result)), *rest_of_clusters(result)])
 
 
 def cluster_rows(result: Clusterability) -> list[tuple[str, ...]]:
