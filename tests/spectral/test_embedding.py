@@ -193,7 +193,7 @@ def factor_of(graph):
     ("name", "is_found"),
     [
         ("pruned", True),
-        ("communities", False),  # the first four are too far above the eleventh for float32
+        ("communities", True),  # whose first four are set aside, far above the eleventh
         ("one row dense", True),
         ("all strengths equal", True),
         ("large strengths", True),

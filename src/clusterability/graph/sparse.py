@@ -11,8 +11,10 @@ from clusterability.compiling import compiled
 from clusterability.graph.graph import NeuronGraph
 from clusterability.graph.packed import pack
 
-SPARSE = 0.25
-"""Graphs with at most this share of non-zero strengths count as sparse."""
+SPARSE = 0.2
+"""Graphs with at most this share of non-zero strengths count as sparse. On a processor with AVX2,
+random strengths of this density in the shapes of the paper's MLP and of VGG-16 took 0.86 and 0.61
+of the time that whole blocks take to be shuffled and embedded; at 0.3 it was 1.24 and 0.89."""
 
 
 @dataclass(frozen=True, eq=False)

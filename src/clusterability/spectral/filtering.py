@@ -4,8 +4,9 @@ A round multiplies a block of vectors by a Chebyshev polynomial of the matrix, w
 eigenvalues that are not wanted and grows fast beyond them, and solves the problem in their span
 (Zhou, Saad, Tiago and Chelikowsky 2006). Differs from block Lanczos (:mod:`.krylov`) in that no
 basis is kept: for a sparse matrix of a few hundred rows its products cost less than a basis does.
-Differs from the usual filter in that the known vector t is taken out of every product, and in that
-the degree is bounded by what float32 can tell apart: beyond it only the first vectors were left.
+Differs from the usual filter in that known vectors, t and those that are right already, are taken
+out of every product, and in that the degree is bounded by what float32 can tell apart: beyond it
+only the first vectors were left.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ RANGE = 1e5
 CLEAR_GAP = 1e-3
 """The last wanted eigenvalue and the smallest of the block differ by more than this share, or there
 may be more equal eigenvalues than the block has vectors."""
+
+FAR_ABOVE = 1.3
+"""Vectors that are right are set aside if their eigenvalue exceeds the last one wanted by this
+factor: the others then have a polynomial of higher degree."""
 
 Rows = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 
@@ -71,27 +76,60 @@ def largest_eigenvectors(
         (n, n_wanted); None where the iteration does not converge, or eigenvalues repeat at the end
         of the block, or there are fewer than wanted: another solver has to decide.
     """
+    found: list[NDArray[np.float32]] = []
+    known, weights = trivial[None], np.ones(1, np.float32)
     images = np.empty((factor.rows[0].size - 1) * start.shape[1], np.float32)
-    arrays = (*factor.rows, *factor.columns, trivial, images, start.shape[1])
-    block, products, edge = start - np.outer(trivial, trivial @ start), FIRST_PRODUCTS, 0.0
+    block, products, edge = start, FIRST_PRODUCTS, 0.0
+    rng = np.random.default_rng(0)
     for _ in range(MOST_ROUNDS):
-        block = _filter(arrays, block, products, edge)
-        lengths = np.sqrt(np.einsum("ij,ij->j", block, block))
-        if not (lengths.min() > 0 and lengths.max() < np.inf):
+        arrays = (*factor.rows, *factor.columns, known.reshape(-1), weights, images)
+        basis = _basis(_filter(arrays, _without(known, block), products, edge), known)
+        if basis is None:
             return None
-        block /= lengths
-        block -= np.outer(trivial, trivial @ block)
-        values, block, residuals = _rotate(arrays, np.linalg.qr(block)[0])
-        last, edge = float(values[-n_wanted]), max(float(values[0]), 1e-4)
-        if last < 2 * edge * CLEAR_GAP:
+        values, block, residuals = _rotate(arrays, basis)
+        n_left = n_wanted - len(found)
+        last, edge = float(values[-n_left]), max(float(values[0]), 1e-4)
+        if last < 2 * CLEAR_GAP * edge:
             return None
-        error = float(residuals[-n_wanted:].max() / values[-1])
-        if error <= TOLERANCE:
-            if values[0] > (1 - CLEAR_GAP) * last:
-                return None
-            return block[:, ::-1][:, :n_wanted]
+        errors = residuals.astype(np.float64) / max(
+            float(weights[1:].max(initial=0.0)), float(values[-1])
+        )
+        if errors[-n_left:].max() <= TOLERANCE:
+            is_clear = values[0] < (1 - CLEAR_GAP) * last
+            return np.column_stack([*found, block[:, ::-1][:, :n_left]]) if is_clear else None
+        n_done = _n_finished(values, errors, last, n_left)
+        if n_done:
+            done = block[:, block.shape[1] - n_done :].T[::-1]
+            found += [*done]
+            known = np.concatenate([known, done])
+            weights = np.append(weights, values[::-1][:n_done].astype(np.float32))
+            fresh = rng.standard_normal((len(block), n_done), dtype=np.float32)
+            block = np.column_stack([fresh / len(block) ** 0.5, block[:, :-n_done]])
+            values, errors = values[:-n_done], errors[:-n_done]
+        error = float(errors[n_done - n_left :].max()) if n_done < n_left else TOLERANCE
         products = _n_products(error, edge, last, float(values[-1]))
     return None
+
+
+def _n_finished(
+    values: NDArray[np.float64], errors: NDArray[np.float64], last: float, n_left: int
+) -> int:
+    """Return how many of the first vectors are right and far above the last one wanted."""
+    is_finished = (errors[::-1] <= TOLERANCE) & (values[::-1] > FAR_ABOVE * last)
+    return int(np.argmin(is_finished[: n_left - 1])) if n_left > 1 else 0
+
+
+def _without(known: NDArray[np.float32], block: NDArray[np.float32]) -> NDArray[np.float32]:
+    return block - known.T @ (known @ block)
+
+
+def _basis(block: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Return orthonormal columns of the span of a block; None if it is not finite or lost one."""
+    lengths = np.sqrt(np.einsum("ij,ij->j", block, block))
+    if not (lengths.min() > 0 and lengths.max() < np.inf):
+        return None
+    basis: NDArray[np.float32] = np.linalg.qr(_without(known, block / lengths))[0]
+    return basis
 
 
 def _n_products(error: float, edge: float, last: float, first: float) -> int:
@@ -110,7 +148,8 @@ def _filter(
 
     The block is overwritten.
     """
-    before, now = np.empty(block.size, np.float32), np.ascontiguousarray(block).reshape(-1)
+    block = np.ascontiguousarray(block)
+    before, now = np.empty(block.size, np.float32), block.reshape(-1)
     half = edge / 2
     for i in range(n_products):
         if edge == 0:
@@ -119,7 +158,7 @@ def _filter(
             factors = (1 / half, -1.0, 0.0)
         else:
             factors = (2 / half, -2.0, -1.0)
-        _step(*arrays, now, before, *map(np.float32, factors))
+        _step(*arrays, block.shape[1], now, before, *map(np.float32, factors))
         before, now = now, before
     return now.reshape(block.shape)
 
@@ -131,7 +170,7 @@ def _rotate(
     basis = np.ascontiguousarray(basis)
     image = np.empty_like(basis)
     one, zero = np.float32(1), np.float32(0)
-    _step(*arrays, basis.reshape(-1), image.reshape(-1), one, zero, zero)
+    _step(*arrays, basis.shape[1], basis.reshape(-1), image.reshape(-1), one, zero, zero)
     projected = (basis.T @ image).astype(np.float64)
     values, rotation = np.linalg.eigh((projected + projected.T) / 2)
     turn = rotation.astype(np.float32)
@@ -148,7 +187,8 @@ def _step(  # type: ignore[no-untyped-def]
     column_first,
     column_places,
     column_entries,
-    trivial,
+    known,
+    weights,
     images,
     width,
     now,
@@ -157,20 +197,28 @@ def _step(  # type: ignore[no-untyped-def]
     of_now,
     of_before,
 ):
-    """Set before = of_image (B'B - t t') now + of_now now + of_before before."""
+    """Set before = of_image (B'B - K) now + of_now now + of_before before.
+
+    K is the sum of weight x vector vector' over known vectors, which stand one after the other.
+    """
     _multiply(row_first, row_places, row_entries, now, images, width)
+    size = column_first.size - 1
     for c in range(0, width, WIDTH):
-        share = spread(np.float32(0.0))
-        for i in range(trivial.size):
-            share = share + load_spread(trivial, i) * load(now, i * width + c)
-        for i in range(trivial.size):
+        for i in range(size):
             image = _row_sum(column_first, column_places, column_entries, i, images, width, c)
-            image = image - load_spread(trivial, i) * share
             place = i * width + c
             combined = spread(of_image) * image + spread(of_now) * load(now, place)
             if of_before != 0:
                 combined = combined + spread(of_before) * load(before, place)
             store(before, place, combined)
+        for k in range(weights.size):
+            share, own = spread(np.float32(0.0)), k * size
+            for i in range(size):
+                share = share + load_spread(known, own + i) * load(now, i * width + c)
+            share = share * spread(-of_image * weights[k])
+            for i in range(size):
+                place = i * width + c
+                store(before, place, load(before, place) + load_spread(known, own + i) * share)
 
 
 @compiled()
