@@ -25,7 +25,8 @@ from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.graph.canonical import canonical, ties
 from clusterability.graph.ends import only_layers
-from clusterability.graph.packed import pack
+from clusterability.graph.packed import PackedGraph, pack
+from clusterability.graph.sparse import SparseGraph, without_zeros
 from clusterability.registries import NULLS
 from clusterability.settings import Settings
 from clusterability.spectral.embedding import Embedding, spectral_embedding
@@ -99,23 +100,29 @@ def evaluate_each(graph: NeuronGraph, each: Sequence[Settings], draw: Draw) -> l
     drawn = _drawn(graph, each[0], draw, shuffle_rng)
     timer.lap("shuffle")
     n_dimensions = max(settings.n_clusters for settings in each) - 1
-    embedding = spectral_embedding(drawn, n_dimensions, [eigenvector_rng])
+    sparse = without_zeros(drawn)
+    embedding = spectral_embedding(drawn, n_dimensions, [eigenvector_rng], sparse=sparse)
     timer.lap("eigenvectors")
+    packed = sparse or pack(drawn)
     shared = timer.seconds
     evaluations = []
     for settings in each:
         timer.seconds = dict(shared)
-        evaluations.append(_cluster(drawn, embedding, settings, draw, timer))
+        evaluations.append(_cluster(packed, embedding, settings, draw, timer))
     return evaluations
 
 
 def _cluster(
-    drawn: NeuronGraph, embedding: Embedding, settings: Settings, draw: Draw, timer: _Timer
+    packed: PackedGraph | SparseGraph,
+    embedding: Embedding,
+    settings: Settings,
+    draw: Draw,
+    timer: _Timer,
 ) -> Evaluation:
     """Cluster and refine an embedded graph; a longer embedding's first eigenvectors count."""
     *_, kmeans_rng, weighted_rng = draw.generators()
     alive = (embedding.degrees > 0).numpy()
-    labels = np.full(drawn.n_neurons, -1, np.int32)
+    labels = np.full(alive.size, -1, np.int32)
     weighted_labels = labels.copy()
     points = embedding.vectors[:, : settings.n_clusters - 1].numpy()[alive]
     degrees = embedding.degrees.numpy()
@@ -124,7 +131,7 @@ def _cluster(
     timer.lap("kmeans")
     starts = draw_starts(weighted_rng, N_WEIGHTED, settings.n_clusters)
     weighted_labels[alive] = kmeans(points, starts, degrees[alive])
-    refined = _refine(drawn, degrees, (labels, weighted_labels), settings)
+    refined = _refine(packed, degrees, (labels, weighted_labels), settings)
     timer.lap("refinement")
     return Evaluation(labels, refined, timer.seconds)
 
@@ -210,7 +217,12 @@ def _evaluate_together(
     )
     degrees = embedding.degrees.cpu().numpy()
     refined = parallel_map(
-        lambda i: _refine(drawn[i], degrees[i], (labels[i], weighted_labels[i]), settings),
+        lambda i: _refine(
+            without_zeros(drawn[i]) or pack(drawn[i]),
+            degrees[i],
+            (labels[i], weighted_labels[i]),
+            settings,
+        ),
         range(len(draws)),
         n_workers,
         progress,
@@ -238,13 +250,13 @@ def _cluster_together(
 
 
 def _refine(
-    graph: NeuronGraph,
+    packed: PackedGraph | SparseGraph,
     degrees: NDArray[np.float64],
     starts: Sequence[NDArray[np.int32]],
     settings: Settings,
 ) -> Refined:
     """Refine the first of the starts; an offset to the volumes changes n-cuts, but no labels."""
-    packed, n_clusters, offset = pack(graph), settings.n_clusters, settings.volume_offset
+    n_clusters, offset = settings.n_clusters, settings.volume_offset
     refined = refine_from(packed, degrees, starts, n_clusters)
     if not offset:
         return refined

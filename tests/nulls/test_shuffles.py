@@ -7,14 +7,16 @@ import scipy.stats
 import torch
 
 from clusterability.errors import InputError
+from clusterability.evaluation import Draw, evaluate
 from clusterability.experiments import plain_pipeline
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.nulls import permutation as module
 from clusterability.nulls.isolated import without_isolated
-from clusterability.nulls.permutation import permute
+from clusterability.nulls.permutation import permute, permute_sparse
 from clusterability.nulls.shuffles import shuffle_layer, shuffle_nonzero
 from clusterability.nulls.ties import untie
 from clusterability.registries import NULLS
+from clusterability.settings import Settings
 from graphs import (
     AWKWARD,
     TRIANGLE,
@@ -262,6 +264,43 @@ def test_all_orders_are_equally_likely(chunk, cached, monkeypatch):
     monkeypatch.setattr(module, "CACHED", cached)
     generator = rng(3)
     assert chi_square([order(4, generator) for _ in range(2400)], 4) > 1e-3
+
+
+@pytest.mark.parametrize("n_places", [5, 67])
+def test_all_places_and_orders_of_few_values_are_equally_likely(n_places):
+    values, generator = np.zeros(n_places, np.float32), rng(8)
+    values[[0, 3]] = 1, 2
+    n_orders = n_places * (n_places - 1)
+    counts, out = np.zeros((n_places, n_places)), np.full(n_places, np.nan, np.float32)
+    for _ in range(4 * n_orders):
+        permute_sparse(values, generator, out)
+        assert np.count_nonzero(out) == 2
+        counts[np.flatnonzero(out == 1)[0], np.flatnonzero(out == 2)[0]] += 1
+    assert not counts.diagonal().any()
+    assert scipy.stats.chisquare(counts[~np.eye(n_places, dtype=bool)]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("n_kept", [0, 1, 64, 129, 130])
+def test_a_sparse_block_keeps_its_values_whatever_their_number(n_kept):
+    values, out = np.zeros(130, np.float32), np.empty(130, np.float32)
+    values[:n_kept] = np.arange(1, n_kept + 1)
+    permute_sparse(values, rng(9), out)
+    assert np.array_equal(np.sort(out), np.sort(values))
+
+
+@pytest.mark.slow
+def test_n_cuts_of_sparse_and_dense_shuffles_have_one_distribution(monkeypatch):
+    graph = flat(random_chain([60, 40, 40, 10], 3, density=0.15))
+    settings, seeds = Settings(n_clusters=4, n_init=5), np.random.SeedSequence(0).spawn(240)
+
+    def ncuts(seeds):
+        return [evaluate(graph, settings, Draw(seed, shuffled=True)).refined.ncut for seed in seeds]
+
+    sparse = ncuts(seeds[:120])
+    monkeypatch.setattr("clusterability.nulls.shuffles.SPARSE", -1)
+    dense = ncuts(seeds[120:])
+    assert scipy.stats.mannwhitneyu(sparse, dense).pvalue > 0.01
+    assert scipy.stats.ks_2samp(sparse, dense).pvalue > 0.01
 
 
 def test_values_that_no_cache_holds_are_all_kept_and_spread():

@@ -7,8 +7,10 @@ import torch
 
 from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
-from clusterability.spectral.embedding import inverse_root, spectral_embedding
-from clusterability.spectral.solvers import dense, iterative
+from clusterability.graph.sparse import without_zeros
+from clusterability.spectral import filtering
+from clusterability.spectral.embedding import eigenproblem, inverse_root, spectral_embedding
+from clusterability.spectral.solvers import dense, filtered, iterative
 from clusterability.workers import single_threaded_libraries
 from graphs import (
     AWKWARD,
@@ -30,8 +32,8 @@ def _one_thread():
         yield
 
 
-def embed(graph, n_dimensions=11, seed=0, solver=None):
-    return spectral_embedding(graph, n_dimensions, [np.random.default_rng(seed)], solver)
+def embed(graph, n_dimensions=11, seed=0, solver=None, sparse=None):
+    return spectral_embedding(graph, n_dimensions, [np.random.default_rng(seed)], solver, sparse)
 
 
 def from_noise(problem, *arguments):
@@ -46,9 +48,9 @@ def naive_eigenvalues(graph, n_dimensions):
     return np.minimum(values[1 : n_dimensions + 1], 1)
 
 
-def check(graph, n_dimensions=11, solver=None):
+def check(graph, n_dimensions=11, solver=None, sparse=None):
     """Eigenvalues, scaling, residuals and subspaces against SciPy's dense solver."""
-    found = embed(graph, n_dimensions, solver=solver)
+    found = embed(graph, n_dimensions, solver=solver, sparse=sparse)
     values, vectors, degrees = (
         x.numpy() for x in (found.eigenvalues, found.vectors, found.degrees)
     )
@@ -142,6 +144,84 @@ def test_the_block_iteration_equals_scipy(name):
 )
 def test_the_block_iteration_from_noise_alone_equals_scipy(name):
     check(LARGER[name], solver=from_noise)
+
+
+def pruned(sizes, density, seed=0, equal=False):
+    graph = random_chain(sizes, seed, density)
+    strengths = graph.flat_strengths()
+    return graph.with_flat_strengths((strengths > 0).float() if equal else strengths)
+
+
+def one_row_dense():
+    graph = pruned([300, 210, 220, 10], 0.03)
+    graph.blocks[1].strengths[3] = 1.0
+    return graph
+
+
+def with_an_empty_block():
+    graph = pruned([300, 210, 220, 30, 300], 0.05)
+    graph.blocks[2].strengths[:] = 0
+    return graph
+
+
+EDGES = {
+    "pruned": pruned([300, 210, 220, 10], 0.05),
+    "communities": side_by_side(4, 60),
+    "one row dense": one_row_dense(),
+    "all strengths equal": pruned([300, 210, 220, 10], 0.05, equal=True),
+    "empty block": with_an_empty_block(),
+    "one component a neuron": chain_of(np.eye(230)),
+    "copies of pairs": chain_of(np.kron(np.diag(np.arange(1, 116)), np.ones((2, 2)))),
+    "large strengths": chain_of(1e30 * pruned([230, 220], 0.05).blocks[0].strengths.numpy()),
+    "small strengths": chain_of(1e-30 * pruned([230, 220], 0.05).blocks[0].strengths.numpy()),
+}
+
+
+@pytest.mark.parametrize("name", {**LARGER, **EDGES})
+def test_products_with_the_entries_alone_equal_scipy(name):
+    graph = {**LARGER, **EDGES}[name]
+    check(graph, sparse=without_zeros(graph, 1.0))
+
+
+def factor_of(graph):
+    degrees = graph.degrees(torch.float64)
+    problem = eigenproblem(graph, degrees, without_zeros(graph, 1.0))
+    return problem, problem.trivial.float().numpy()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_found"),
+    [
+        ("pruned", True),
+        ("communities", True),  # whose first four are set aside, far above the eleventh
+        ("one row dense", True),
+        ("all strengths equal", True),
+        ("large strengths", True),
+        ("one component a neuron", False),
+        ("copies of pairs", False),
+        ("rank three", False),
+        ("rank one", False),
+        ("mostly isolated", False),
+    ],
+)
+def test_another_solver_decides_where_eigenvalues_repeat_or_are_too_few(name, is_found):
+    problem, trivial = factor_of({**LARGER, **EDGES}[name])
+    start = np.random.default_rng(0).standard_normal((problem.size, 16), dtype=np.float32)
+    found = filtering.largest_eigenvectors(problem.factor, trivial, start, 11)
+    assert (found is not None) == is_found
+
+
+@pytest.mark.parametrize("n_wanted", [1, 11, 12, 30])
+def test_the_filter_finds_the_span_that_lapack_finds(n_wanted):
+    graph = EDGES["pruned"]
+    problem, _ = factor_of(graph)
+    rngs = [np.random.default_rng(0)]
+    ours, theirs = (
+        problem.finish(solve(problem, n_wanted, torch.float32, rngs)) for solve in (filtered, dense)
+    )
+    torch.testing.assert_close(ours[0], theirs[0], atol=1e-6, rtol=0)
+    signs = (ours[1] * theirs[1]).sum(0).sign()
+    torch.testing.assert_close(ours[1] * signs, theirs[1], atol=2e-4, rtol=0)
 
 
 def test_a_start_from_the_layers_saves_products_where_blocks_are_even():

@@ -82,23 +82,33 @@ def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
         for p in range(n):
             sums[0, p // TILE] += weights[p]
         chosen = _draw(weights, sums[0], uniforms[0, 0] * sums[0].sum(), n)
-    centers[0] = rows[chosen]
+    _copy(rows, chosen, centers, 0)
     _lower_distances(tiles, weights, centers[:1], distances, 0, sums)
     current, candidates = 1, np.empty(n_tries, np.int64)
+    drawn = np.empty((n_tries, rows.shape[1]), np.float32)
     for cluster in range(1, n_clusters):
         total = sums[current].sum()
         for attempt in range(n_tries):
             threshold = uniforms[cluster, attempt] * total
             candidates[attempt] = _draw(distances[current], sums[current], threshold, n)
-        _lower_distances(tiles, weights, rows[candidates], distances, current, sums)
+        for attempt in range(n_tries):
+            _copy(rows, candidates[attempt], drawn, attempt)
+        _lower_distances(tiles, weights, drawn, distances, current, sums)
         best = -1
         for attempt in range(n_tries):
             place = attempt + (attempt >= current)
             if best < 0 or sums[place].sum() < sums[best].sum():
                 best, chosen = place, candidates[attempt]
-        centers[cluster] = rows[chosen]
+        _copy(rows, chosen, centers, cluster)
         current = best
     return centers
+
+
+@compiled()
+def _copy(rows, row, others, other):  # type: ignore[no-untyped-def]
+    """Copy a row. Assigned as a whole it would take seconds longer to compile."""
+    for j in range(rows.shape[1]):
+        others[other, j] = rows[row, j]
 
 
 @compiled()
@@ -175,7 +185,7 @@ def _lloyd(rows, tiles, weights, n, centers, scores):  # type: ignore[no-untyped
     changed = np.ones(n_clusters, np.bool_)  # clusters whose points are others than before
     for _ in range(MAX_ITERATIONS):
         for c in range(n_clusters):
-            padded[c] = centers[c]
+            _copy(centers, c, padded, c)
             half_norms[c] = 0.5 * np.sum(centers[c] * centers[c])
         _assign(tiles, padded, half_norms, _in_pairs(changed), scores, nearest)
         changed[:] = False
@@ -194,10 +204,13 @@ def _lloyd(rows, tiles, weights, n, centers, scores):  # type: ignore[no-untyped
 @compiled()
 def _in_pairs(changed):  # type: ignore[no-untyped-def]
     """Return the changed clusters; behind an odd number of them the number of all clusters."""
-    chosen = np.flatnonzero(changed)
-    if chosen.size % 2 == 0:
-        return chosen
-    return np.append(chosen, changed.size)
+    chosen, n_chosen = np.empty(changed.size + 1, np.int64), 0
+    for c in range(changed.size):
+        if changed[c]:
+            chosen[n_chosen] = c
+            n_chosen += 1
+    chosen[n_chosen] = changed.size
+    return chosen[: n_chosen + n_chosen % 2]
 
 
 @compiled()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from clusterability.compiling import compiled
 from clusterability.graph.packed import PackedGraph, span
+from clusterability.graph.sparse import SparseGraph
 
 SMALLEST_GAIN = 1e-12
 """A move must lower the n-cut by more than this, which is above rounding."""
@@ -43,35 +44,69 @@ class Refined:
 
 
 def refine(
-    packed: PackedGraph, degrees: NDArray[np.float64], labels: NDArray[np.int32], n_clusters: int
+    packed: PackedGraph | SparseGraph,
+    degrees: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    n_clusters: int,
 ) -> Refined:
     """Lower the n-cut by single moves that never empty a cluster.
 
     A merge of two clusters always lowers the n-cut, so the search must not change their number.
 
     Args:
-        packed: the graph.
+        packed: the graph, with its zeros or without them.
         degrees: (n_neurons,).
         labels: (n_neurons,) in 0 .. n_clusters - 1, or -1 where isolated.
         n_clusters: upper bound of the labels; clusters without neurons are left out of the n-cut.
     """
-    graph = (packed.strengths, packed.table)
-    to_clusters = _strengths_to_clusters(*graph, labels, n_clusters)
+    to_clusters = _sum_to_clusters(packed, labels, n_clusters)
     volumes, inside = _volumes(to_clusters, degrees, labels)
     before = _ncut(volumes, inside, 0.0)
     moved = labels.copy()
     sizes = np.bincount(labels[labels >= 0], minlength=n_clusters)
     state = (degrees, moved, to_clusters, volumes, inside, sizes)
-    _search(*graph, packed.touching, packed.touching_offsets, packed.offsets, *state)
+    if isinstance(packed, SparseGraph):
+        _search_without_zeros(packed.first, packed.neighbors, packed.strengths, *state)
+    else:
+        ends = (packed.touching, packed.touching_offsets, packed.offsets)
+        _search(packed.strengths, packed.table, *ends, *state)
     # Recomputed, since the running sums have gathered rounding.
-    after = _ncut(*_inside(*graph, degrees, moved, n_clusters), 0.0)
+    after = _ncut(*_sums_of(packed, degrees, moved, n_clusters), 0.0)
     if after > before:
         return Refined(before, before, labels)
     return Refined(before, after, moved)
 
 
+def _sum_to_clusters(
+    packed: PackedGraph | SparseGraph, labels: NDArray[np.int32], n_clusters: int
+) -> NDArray[np.float64]:
+    """Return the sum of strengths from each neuron to each cluster, (n_clusters, n_neurons)."""
+    sums: NDArray[np.float64]
+    if isinstance(packed, SparseGraph):
+        rows = (packed.first, packed.neighbors, packed.strengths)
+        sums = _strengths_to_clusters_without_zeros(*rows, labels, n_clusters)
+    else:
+        sums = _strengths_to_clusters(packed.strengths, packed.table, labels, n_clusters)
+    return sums
+
+
+def _sums_of(
+    packed: PackedGraph | SparseGraph,
+    degrees: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    n_clusters: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each cluster's volume, and twice the strength inside it."""
+    sums: tuple[NDArray[np.float64], NDArray[np.float64]]
+    if isinstance(packed, SparseGraph):
+        sums = _volumes(_sum_to_clusters(packed, labels, n_clusters), degrees, labels)
+    else:
+        sums = _inside(packed.strengths, packed.table, degrees, labels, n_clusters)
+    return sums
+
+
 def refine_from(
-    packed: PackedGraph,
+    packed: PackedGraph | SparseGraph,
     degrees: NDArray[np.float64],
     starts: Sequence[NDArray[np.int32]],
     n_clusters: int,
@@ -116,7 +151,7 @@ def _renumber(
 
 
 def offset_ncut(
-    packed: PackedGraph,
+    packed: PackedGraph | SparseGraph,
     degrees: NDArray[np.float64],
     labels: NDArray[np.int32],
     n_clusters: int,
@@ -126,14 +161,14 @@ def offset_ncut(
 
     The published numbers had an offset of 1e-8; it makes the term of a far smaller volume near 0.
     """
-    volumes, inside = _inside(packed.strengths, packed.table, degrees, labels, n_clusters)
+    volumes, inside = _sums_of(packed, degrees, labels, n_clusters)
     ncut: float = _ncut(volumes, inside, volume_offset)
     return ncut
 
 
 @compiled()
 def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignore[no-untyped-def]
-    """Return the sum of strengths from each neuron to each cluster, (n_clusters, n_neurons)."""
+    """Return what :func:`_sum_to_clusters` does, from the blocks."""
     to_clusters = np.zeros((n_clusters, labels.size))
     sums = np.empty((2, n_clusters + 1))
     for block in range(table.shape[0]):
@@ -156,6 +191,19 @@ def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignor
                 into = to_clusters[labels[s], t_first : t_first + t_count]
                 for t in range(t_count):
                     into[t] += row[t]
+    return to_clusters
+
+
+@compiled()
+def _strengths_to_clusters_without_zeros(  # type: ignore[no-untyped-def]
+    first, neighbors, strengths, labels, n_clusters
+):
+    """Return the same as :func:`_strengths_to_clusters`, from rows without zeros."""
+    to_clusters = np.zeros((n_clusters, labels.size))
+    for i in range(labels.size):
+        for p in range(first[i], first[i + 1]):
+            if labels[neighbors[p]] >= 0:
+                to_clusters[labels[neighbors[p]], i] += strengths[p]
     return to_clusters
 
 
@@ -232,6 +280,29 @@ def _search(  # type: ignore[no-untyped-def]
                 labels[neuron] = new
                 for end in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
                     _tell_neighbors(strengths, table, end, neuron, old, new, to_clusters)
+        if not moved:
+            return
+
+
+@compiled()
+def _search_without_zeros(  # type: ignore[no-untyped-def]
+    first, neighbors, strengths, degrees, labels, to_clusters, volumes, inside, sizes
+):
+    for _ in range(MAX_SWEEPS):
+        moved = False
+        for neuron in range(labels.size):
+            old = labels[neuron]
+            if old < 0 or sizes[old] == 1:
+                continue
+            new = _best_move(neuron, old, degrees[neuron], to_clusters, volumes, inside)
+            if new == old:
+                continue
+            moved = True
+            _account(neuron, old, new, degrees[neuron], to_clusters, volumes, inside, sizes)
+            labels[neuron] = new
+            for p in range(first[neuron], first[neuron + 1]):
+                to_clusters[old, neighbors[p]] -= strengths[p]
+                to_clusters[new, neighbors[p]] += strengths[p]
         if not moved:
             return
 

@@ -33,7 +33,7 @@ from clusterability.shown import show_path, shown
 from clusterability.training.record import read_beside
 from clusterability.workers import available_workers
 
-NUMBERS_VERSION = 1
+NUMBERS_VERSION = 2
 """Grows when the same task gives other numbers, so that old and new ones are kept apart."""
 
 ABOUT = "reproduction.json"

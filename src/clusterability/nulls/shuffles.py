@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from clusterability.graph import NeuronGraph
 from clusterability.graph.blocks import Block
-from clusterability.nulls.permutation import permute
+from clusterability.graph.sparse import SPARSE
+from clusterability.nulls.permutation import permute, permute_sparse
 from clusterability.nulls.ties import block_generators, copies_by_kernel
 from clusterability.registries import NULLS as NULLS
 
@@ -30,6 +31,8 @@ NullModel = Callable[[NeuronGraph, np.random.Generator], NeuronGraph]
 
 def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
     """Permute all strengths of each block, zeros included (section 1.2 of Filan et al. 2021).
+
+    In a block of mostly zeros, places of the other strengths are drawn: the same distribution.
 
     Strengths stay inside the support of a block: a grouped convolution remains grouped.
 
@@ -44,13 +47,23 @@ def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
     before, after = (graph.with_flat_strengths(strengths).blocks for strengths in (source, flat))
     for old, new, generator in zip(before, after, block_generators(graph, rng), strict=True):
         values, out = (block.strengths.view(-1).numpy() for block in (old, new))
-        if old.support is None:
+        if old.kernel is None and old.support is None and _is_sparse(values):
+            permute_sparse(values, generator, out)
+        elif old.support is None:
             permute(values, generator, out)
         else:
             inside = old.support.view(-1).numpy()
             out.fill(0)
             out[inside] = permute(values[inside], generator)
     return graph.with_flat_strengths(flat)
+
+
+def _is_sparse(values: NDArray[np.float32]) -> bool:
+    """Whether it takes less time to draw places of the non-zero values than to permute all.
+
+    Copies of a kernel are always permuted, since one may have zeros where another has none.
+    """
+    return values.size < 2**32 and bool(np.count_nonzero(values) <= SPARSE * values.size)
 
 
 def shuffle_nonzero(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:

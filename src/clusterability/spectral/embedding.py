@@ -19,6 +19,7 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
+from clusterability.graph.sparse import SparseGraph
 from clusterability.spectral.problems import BipartiteProblem, Eigenproblem, GeneralProblem
 from clusterability.spectral.solvers import Solver, choose_solver
 from clusterability.spectral.weak_rows import recompute_weak_rows
@@ -61,6 +62,7 @@ def spectral_embedding(
     n_dimensions: int,
     rngs: Sequence[np.random.Generator],
     solver: Solver | None = None,
+    sparse: SparseGraph | None = None,
 ) -> Embedding:
     """Compute the leading non-trivial eigenvectors of L_norm.
 
@@ -70,6 +72,8 @@ def spectral_embedding(
         rngs: a generator for each graph; draws the block that the iteration starts from.
         solver: :func:`~clusterability.spectral.solvers.dense` or
             :func:`~clusterability.spectral.solvers.iterative`; by default chosen by size.
+        sparse: the same graph by its non-zero strengths, one on the CPU. If it is two-colorable,
+            its eigenvectors come from products with these.
 
     Raises:
         InputError: if the graph has more leading axes, or the generators are not one a graph.
@@ -80,7 +84,7 @@ def spectral_embedding(
     """
     degrees = graph.degrees(torch.float64)
     _check_axes(degrees, len(rngs))
-    problem = eigenproblem(graph, degrees)
+    problem = eigenproblem(graph, degrees, sparse)
     n_wanted = min(n_dimensions, problem.size - 1)
     if n_wanted <= 0:
         return Embedding(degrees[..., :0], degrees[..., None][..., :0], degrees)
@@ -104,13 +108,15 @@ def _check_axes(degrees: Tensor, n_generators: int) -> None:
         raise InputError(f"there are {n_generators} generators, expected {n_graphs}, one a graph")
 
 
-def eigenproblem(graph: NeuronGraph, degrees: Tensor) -> Eigenproblem:
+def eigenproblem(
+    graph: NeuronGraph, degrees: Tensor, sparse: SparseGraph | None = None
+) -> Eigenproblem:
     """Return the smallest symmetric eigenproblem that gives the leading eigenvalues of M."""
     colors = graph.two_coloring()
     scale, trivial = inverse_root(degrees), degrees.sqrt()
     if colors is None:
         return GeneralProblem(graph, scale, trivial)
-    return BipartiteProblem(graph, scale, trivial, colors)
+    return BipartiteProblem(graph, scale, trivial, colors, sparse)
 
 
 def inverse_root(degrees: Tensor) -> Tensor:
