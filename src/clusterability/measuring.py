@@ -28,7 +28,7 @@ from clusterability.settings import GIVEN, Settings
 from clusterability.sources import Traced, trace
 from clusterability.sources.network import AnyNetwork
 from clusterability.spectral.bound import Spectrum, spectrum
-from clusterability.summary import number_by_volume, summarize
+from clusterability.summary import effective_clusters, number_by_volume, summarize
 from clusterability.workers import available_workers, parallel_map, single_threaded_libraries
 
 EXTRA_EIGENVALUES = 8
@@ -183,8 +183,9 @@ def measure_each(
             "device": _device_name(machine.device),
             "graph": prepared.graph,
         }
-        results = []
-        for i, one in enumerate(each):
+
+        def result_of(i: int) -> Clusterability:
+            one = each[i]
             of_one = [graph[i] for graph in shuffles]
             plain, refined = _clusterings(prepared, offset, of_one)
             result = Clusterability(
@@ -197,7 +198,9 @@ def measure_each(
                 canonical=_canonical(rescaled, beside[i] if beside else None),
                 **common,
             )
-            results.append(replace(result, warnings=(*notes, *caveats(result, rescalable))))
+            return replace(result, warnings=(*notes, *caveats(result, rescalable)))
+
+        results = parallel_map(result_of, range(len(each)), machine.n_workers)
     total = time.perf_counter() - started
     results = [replace(result, seconds={**result.seconds, "total": total}) for result in results]
     return Measured(tuple(results), *_of_seeds(prepared, results, others))
@@ -276,8 +279,8 @@ def _prepare_canonical(traced: Traced, settings: Settings) -> Prepared | None:
 def _canonical(rescaled: Prepared | None, found: Evaluation | None) -> Canonical | None:
     if rescaled is None or found is None:
         return None
-    plain, refined = _clusterings(rescaled, 0.0, [found])
-    return Canonical(plain.ncut, refined.ncut, plain.effective_clusters)
+    refined, effective = found.refined, effective_clusters(rescaled.observed, found.labels)
+    return Canonical(refined.ncut, refined.refined_ncut, effective)
 
 
 def _starts(settings: Settings, n_live: int, n_outputs: int | None) -> tuple[int, str]:

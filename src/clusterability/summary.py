@@ -25,6 +25,17 @@ def number_by_volume(graph: NeuronGraph, labels: NDArray[np.int32]) -> NDArray[n
     return numbers
 
 
+def effective_clusters(graph: NeuronGraph, labels: NDArray[np.int32]) -> float:
+    """Return exp(entropy) of the clusters' shares of the volume; labels without gaps, or -1."""
+    degrees = graph.degrees(torch.float64).detach().cpu().numpy()
+    volumes = np.bincount(labels[labels >= 0], weights=degrees[labels >= 0])
+    return _effective(volumes / volumes.sum())
+
+
+def _effective(shares: NDArray[np.float64]) -> float:
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
 def summarize(
     graph: NeuronGraph,
     labels: NDArray[np.int64],
@@ -66,7 +77,7 @@ def summarize(
         p_value=p_value(ncut, null),
         z_score=z_score(ncut, null),
         null=NullDistribution(tuple(null)) if len(null) else None,
-        effective_clusters=float(np.exp(-np.sum(shares * np.log(shares)))),
+        effective_clusters=_effective(shares),
         labels=labels,
         clusters=clusters,
     )
