@@ -3,9 +3,6 @@
 import dataclasses
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -16,6 +13,7 @@ from safetensors.torch import save_file
 from clusterability import measure, measuring, scan_clusters, toy
 from clusterability.cli import main
 from clusterability.errors import InputError
+from forked import Forked
 
 CHOICES = {"n_clusters": 3, "n_shuffles": 6}
 
@@ -192,15 +190,15 @@ def test_a_killed_command_goes_on_and_another_waits(tmp_path, capsys):
     weights = {f"{i}.weight": torch.randn(150, 150, generator=generator) for i in range(3)}
     save_file(weights, path)
     command = ["measure", str(path), "--shuffles", "400", "--resume", str(folder)]
-    process = subprocess.Popen([sys.executable, "-m", "clusterability", *command, "--quiet"])
+    process = Forked([*command, "--quiet"])
     deadline = time.monotonic() + 60
     while not any(kept.stat().st_size for kept in folder.glob("*.jsonl")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert main(command) == 2
     assert "another process measures the same" in capsys.readouterr().err
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     n_kept = (next(folder.glob("*.jsonl"))).read_bytes().count(b"\n")
     assert 0 < n_kept < 401
     few = ["measure", str(path), "--shuffles", "4", "--json", "-"]

@@ -22,6 +22,7 @@ from clusterability.conventions import CONVENTIONS
 from clusterability.records import choice_of
 from clusterability.registries import INCLUDABLE, ISOLATED, KERNEL_NORMS, NULLS, TIES
 from clusterability.settings import Settings
+from forked import Forked
 
 FAST = ("--clusters", "3", "--shuffles", "4", "--starts", "2")
 
@@ -337,11 +338,10 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
     path = tmp_path / "wide.safetensors"
     weights = {f"{i}.weight": torch.randn(600, 600, generator=generator) for i in range(3)}
     save_file(weights, path)
-    command = [sys.executable, "-m", "clusterability", "measure", str(path), "--shuffles", "5000"]
-    command += ["--resume", "kept"]
+    command = ["measure", path, "--shuffles", "5000", "--resume", "kept"]
     terminal, end = pty.openpty()
     termios.tcsetwinsize(end, (24, 80))
-    with subprocess.Popen(command, stderr=end, cwd=tmp_path) as process:
+    with Forked(command, before=lambda: os.chdir(tmp_path), stderr=end) as process:
         os.close(end)
         try:
             shown = b""
@@ -354,7 +354,6 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
                     shown += part
             assert process.wait(60) == 130
         finally:
-            process.kill()
             os.close(terminal)
     kept = b"finished graphs in 'kept'; the same command goes on with them"
     assert shown.endswith(b"clusterability: interrupted; written: " + kept + b"\r\n")

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -18,6 +16,7 @@ from clusterability.datasets import load_dataset
 from clusterability.records import choice_of
 from clusterability.settings import Settings
 from clusterability.training import NETWORKS, TrainingSpec, measured, train
+from forked import Forked, on_one_processor
 from training_cases import change_checkpoint, make_infinite, stop_after, weights_of
 
 DIGITS = ("--network", "small-mlp", "--dataset", "digits")
@@ -215,14 +214,10 @@ def test_no_gpu(tmp_path, capsys, monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins a process")
 def test_an_interrupt_is_prompt_and_the_run_goes_on(tmp_path):
     # On one processor, and so in one thread: how many there are changes the rounding.
-    code = "import os, sys; from clusterability.cli import main\n"
-    code += "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nsys.exit(main())"
     options = [*DIGITS, "--epochs", "15", "--no-prune", "--batch-size", "32"]
-    arguments = [sys.executable, "-c", code, "train", *options, "--out", tmp_path / "a"]
     spec = TrainingSpec("small-mlp", "digits", epochs=15, pruning_epochs=0, batch_size=32)
     checkpoint = tmp_path / "a" / spec.name / "checkpoint.safetensors"
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True)
+    process = Forked(["train", *options, "--out", tmp_path / "a"], before=on_one_processor)
     deadline = time.monotonic() + 60
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.01)

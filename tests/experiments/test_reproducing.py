@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -18,6 +16,7 @@ from clusterability.experiments.architectures import randomized, resnet18
 from clusterability.experiments.records import Condition, Figure, Line, Table
 from clusterability.experiments.reproducing import overview, reproduce
 from clusterability.training import TrainingSpec
+from forked import Forked
 from reproduced import small_figure, small_table, use_small
 
 
@@ -58,22 +57,16 @@ def test_a_table_and_a_figure_from_nothing_to_their_files(tmp_path):
 
 def test_numbers_do_not_depend_on_workers_or_kills(tmp_path):
     alone = tmp_path / "alone"
-    reproduce(["table-x1"], out=alone, workers=2)
+    reproduce(["table-x1"], out=alone, workers=1)
     out = tmp_path / "killed"
-    code = (
-        "import sys; sys.path[:0] = sys.argv[2:]; from reproduced import use_small;"
-        "use_small(); from clusterability.cli import main;"
-        "sys.exit(main(['reproduce', 'table-x1', '--workers', '2', '--out', sys.argv[1]]))"
-    )
-    command = [sys.executable, "-c", code, str(out), *(p for p in sys.path if p.endswith("tests"))]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = Forked(["reproduce", "table-x1", "--workers", "1", "--out", out])
     deadline = time.monotonic() + 120
     while not list(out.glob("runs/*/checkpoint*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert not (out / "published").exists()
-    reproduce(["table-x1"], out=out, workers=1)
+    reproduce(["table-x1"], out=out, workers=2)
     names = ("table-x1.csv", "table-x1-networks.csv", "table-x1.md", "table-x1.tex")
     for name in names:
         assert (alone / "published" / name).read_bytes() == (out / "published" / name).read_bytes()

@@ -3,9 +3,10 @@ import dataclasses
 import io
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from clusterability.training.curves import curves_csv, curves_figure, curves_png
-from clusterability.training.record import EpochScores
+from clusterability.training.curves import curves_figure, curves_png
+from clusterability.training.record import EpochScores, curves_csv
 
 ROWS = [
     EpochScores(phase, epoch, 1 / (i + 1), 0.5, 2 / (i + 1), 0.25, 0.125, 0.9, 1.5)
@@ -50,6 +51,20 @@ def test_figure_of_a_regression_without_test_or_pruning():
     (axes,) = curves_figure(rows, "").axes
     assert list(lines(axes)) == ["train"]
     assert len(axes.lines) == 1
+
+
+@pytest.mark.parametrize("factor", [0.9, 0.1, 1e-3])
+def test_losses_of_any_range_have_labels_inside_the_figure(factor):
+    rows = [dataclasses.replace(ROWS[0], epoch=i, train_loss=factor**i) for i in range(12)]
+    figure = curves_figure(rows, "a title")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axis, (lowest, highest) = figure.axes[0].yaxis, figure.axes[0].get_ylim()
+    labels = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+    shown = [label for place, label in labels if lowest <= place <= highest]
+    assert len([label for label in shown if label.get_text()]) >= 2
+    for label in (*shown, axis.label):
+        assert label.get_window_extent(canvas.get_renderer()).x0 >= 0
 
 
 @pytest.mark.slow

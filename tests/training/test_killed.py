@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from clusterability.training import TrainingSpec, train
+from forked import Forked, on_one_processor
 from killed_training import SPEC
 from training_cases import few_digits, weights_of
 
@@ -49,12 +50,9 @@ def assert_same_bytes(out, stack, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins a process")
 def test_two_processes_start_the_same_run(tmp_path):
     # On one processor, and so in one thread: how many there are changes the rounding.
-    code = "import os, sys; from clusterability.cli import main\n"
-    code += "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nsys.exit(main())"
     fields = ["--network", "small-mlp", "--dataset", "digits", "--epochs", "6", "--no-prune"]
-    command = [sys.executable, "-c", code, "train", *fields, "--out", tmp_path / "a"]
-    pipe = subprocess.PIPE
-    both = [subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    command = ["train", *fields, "--out", tmp_path / "a"]
+    both = [Forked(command, before=on_one_processor) for _ in range(2)]
     for process in both:
         _, err = process.communicate(timeout=120)
         # Refused, or late enough to find it finished.

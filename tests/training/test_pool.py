@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 
@@ -15,17 +13,14 @@ from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError, RunError
 from clusterability.training import pool, running, train_many
 from clusterability.training.pool import affordable_workers
+from forked import Forked
 from training_cases import few_digits, small_spec, weights_of
 
 # Epochs enough to be stopped in the middle, on a machine of any speed.
-PARENT = """
-import sys
-from clusterability.cli import main
-from clusterability.training import running
-running.is_worth_processes = lambda *_: True
-sys.exit(main([*"train --network small-mlp --dataset digits --runs 2 --workers 2".split(),
-    *"--epochs 4000 --no-prune --quiet --out".split(), sys.argv[1]]))
-"""
+TRAINING = [
+    *("train", "--network", "small-mlp", "--dataset", "digits", "--runs", "2", "--workers", "2"),
+    *("--epochs", "4000", "--no-prune", "--quiet", "--out"),
+]
 
 
 @pytest.fixture
@@ -35,8 +30,7 @@ def in_processes(monkeypatch):
 
 def parent_and_children(out):
     """A command that trains in two processes, past the first epoch of each."""
-    command = [sys.executable, "-c", PARENT, str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Forked([*TRAINING, out])
     deadline = time.monotonic() + 90
     while len(list(out.glob("*/checkpoint.safetensors"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -46,6 +40,7 @@ def parent_and_children(out):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_processes")
 def test_an_interrupt_ends_all_of_them(tmp_path):
     process, children = parent_and_children(tmp_path)
     process.send_signal(signal.SIGINT)
@@ -58,6 +53,7 @@ def test_an_interrupt_ends_all_of_them(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_processes")
 def test_they_end_with_a_parent_that_is_killed(tmp_path):
     process, children = parent_and_children(tmp_path)
     process.kill()
@@ -104,7 +100,7 @@ def test_what_a_child_cannot_do_is_said_once(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_processes")
-def test_the_data_leave_the_disk_before_the_training(tmp_path, monkeypatch):
+def test_threads_of_their_own_and_the_data_leave_the_disk(tmp_path, monkeypatch):
     def ask(worker, message):
         lying.append(("spec" in message, len(list((tmp_path / "temporary").iterdir()))))
         return question(worker, message)
@@ -113,7 +109,9 @@ def test_the_data_leave_the_disk_before_the_training(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     lying, question = [], pool.Worker.ask
     monkeypatch.setattr(pool.Worker, "ask", ask)
-    train_many(small_spec(), 2, data=few_digits(), out=tmp_path / "out", workers=2)
+    spec, data = small_spec(), few_digits()
+    runs = train_many(spec, 2, data=data, out=tmp_path / "out", threads=2, workers=2)
+    assert [run.machine["threads"] for run in runs] == [2, 2]
     assert set(lying) == {(False, 1), (True, 0)}
 
 

@@ -156,7 +156,7 @@ class Eigenvalues:
     ) -> None:
         self.kernel_names, self.weight = tuple(kernel_names), weight
         self.mean, self.every = MeanEigenvalue(eigenvalues), every
-        self._strengths: list[Tensor] = []
+        self._kept: tuple[NeuronGraph, list[Tensor]] | None = None
         self._n_steps = 0
 
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:
@@ -200,17 +200,22 @@ class Eigenvalues:
         return slope.mean
 
     def _graph_and_degrees(self, kernels: Sequence[Tensor]) -> tuple[NeuronGraph, Tensor]:
-        """Return the graph, its strengths in memory that is kept, made in one pass."""
-        if [k.shape for k in kernels] != [s.shape for s in self._strengths]:
-            self._strengths = [torch.empty_like(kernel) for kernel in kernels]
-        graph = _chain([strengths.mT for strengths in self._strengths])
+        """Return the graph, one object while the shapes stay, its strengths made in one pass."""
+        if self._kept is None or any(map(_differ, kernels, self._kept[1])):
+            kept = [torch.empty_like(kernel) for kernel in kernels]
+            self._kept = _chain([strengths.mT for strengths in kept]), kept
+        graph, kept = self._kept
         degrees = kernels[0].new_zeros(len(kernels[0]), graph.n_neurons)
-        for i, pair in enumerate(zip(kernels, self._strengths, strict=True)):
+        for i, pair in enumerate(zip(kernels, kept, strict=True)):
             add_sums(*pair, degrees, int(graph.offsets[i + 1]), int(graph.offsets[i]))
         return graph, degrees
 
     def _graph(self, parameters: Mapping[str, Tensor]) -> NeuronGraph:
         return _chain([parameters[name].abs().mT for name in self.kernel_names])
+
+
+def _differ(first: Tensor, second: Tensor) -> bool:
+    return first.shape != second.shape or first.dtype != second.dtype
 
 
 def _chain(strengths: Sequence[Tensor]) -> NeuronGraph:

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -92,6 +93,7 @@ class Follower:
         self.n_smallest, self.dense_side = n_smallest, dense_side
         self.start: Start | None = None
         self._halves: _Halves | None = None
+        self._laid: WeakKeyDictionary[NeuronGraph, _Laid] = WeakKeyDictionary()
 
     @torch.no_grad()
     def __call__(self, graph: NeuronGraph, degrees: Tensor | None = None) -> Eigenpairs:
@@ -120,7 +122,7 @@ class Follower:
                 f"eigenvalue {self.n_smallest} is asked for, but the graph has "
                 f"{graph.n_neurons} neurons; ask for eigenvalues up to {graph.n_neurons}"
             )
-        if graph.n_neurons <= self.dense_side:
+        if graph.n_neurons <= self.dense_side or graph in self._laid:
             return
         if self._halves is None or not self._halves.fit(graph):
             self._halves = _Halves(graph)
@@ -138,7 +140,10 @@ class Follower:
         assert halves is not None
         n_vectors = max(LEAST_VECTORS, 4 * -(-(n_wanted + GUARDS) // 4))
         n_vectors = min(n_vectors, min(halves.sizes) - 1)
-        step = self._iterate(_NormalizedMatrix(graph, degrees, halves), n_wanted, n_vectors)
+        if graph not in self._laid:
+            self._laid[graph] = _laid_blocks(graph, halves)
+        matrix = _NormalizedMatrix(graph, degrees, halves, self._laid[graph])
+        step = self._iterate(matrix, n_wanted, n_vectors)
         rows = [half[..., :n_wanted, :] for half in step.rows]
         return Eigenpairs(1 - step.values[..., :n_wanted], halves.joined(rows))
 
@@ -173,6 +178,10 @@ class Start(NamedTuple):
     half: int
     rows: Tensor
     values: Tensor
+
+
+_Laid: TypeAlias = list[tuple[Any, int, int, bool]]
+"""Blocks as :func:`fused_step` takes them."""
 
 
 class _Halves:
@@ -229,11 +238,11 @@ class _Step(NamedTuple):
 class _NormalizedMatrix:
     """M = D^-1/2 A D^-1/2 between two halves, [[0, B], [B', 0]], or within one."""
 
-    def __init__(self, graph: NeuronGraph, degrees: Tensor, halves: _Halves) -> None:
+    def __init__(self, graph: NeuronGraph, degrees: Tensor, halves: _Halves, laid: _Laid) -> None:
         self._graph, self._halves, self._last = graph, halves, len(halves.sizes) - 1
         roots = halves.split(degrees.sqrt()[..., None, :], graph.layer_sizes)
         self._roots = roots
-        self._laid = _laid_blocks(graph, halves)
+        self._laid = laid
 
     @cached_property
     def _scales(self) -> list[Tensor]:
@@ -249,7 +258,7 @@ class _NormalizedMatrix:
             return False
         has_strength = self._roots[start.half][..., 0, :] > 0
         is_reached = start.rows.any(-2).to(has_strength.device)
-        return not bool((has_strength & ~is_reached).any())
+        return bool((is_reached >= has_strength).all())
 
     def random_start(self, n_vectors: int) -> Start:
         """Return a start in the first half, the same for each graph of a batch and each device."""
@@ -317,7 +326,7 @@ class _NormalizedMatrix:
         return _Step(values, halves, Start(1 - here, halves[1 - here], values))
 
 
-def _laid_blocks(graph: NeuronGraph, halves: _Halves) -> list[tuple[Any, int, int, bool]]:
+def _laid_blocks(graph: NeuronGraph, halves: _Halves) -> _Laid:
     """Return the blocks for :func:`fused_step`; none where it cannot take them."""
     if not halves.are_two or len(graph.batch_shape) > 1:
         return []

@@ -1,29 +1,16 @@
-"""Curves of training: loss, accuracy and sparsity by epoch, as CSV and as a figure."""
+"""The figure of a training: loss and accuracy by epoch."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from clusterability.display.figure_files import encoded
 from clusterability.display.style import GRAY, INK, LABEL_SIZE, PLAIN, REFINED, TITLE_SIZE, drawable
 from clusterability.training.record import EpochScores
-
-
-def curves_csv(rows: Sequence[EpochScores]) -> str:
-    """Return a line for each epoch; a field is empty where there is no number."""
-    text = io.StringIO()
-    names = [field.name for field in dataclasses.fields(EpochScores)]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow([getattr(row, name) for name in names])
-    return text.getvalue()
 
 
 def curves_png(rows: Sequence[EpochScores], title: str) -> bytes:
@@ -32,14 +19,24 @@ def curves_png(rows: Sequence[EpochScores], title: str) -> bytes:
 
 
 def curves_figure(rows: Sequence[EpochScores], title: str) -> Figure:
-    """Plot the losses, and the accuracies of a classification, over the epochs of both phases."""
+    """Plot the losses, and the accuracies of a classification, over the epochs of both phases.
+
+    The margins are fixed: to fit them, matplotlib would draw everything twice.
+    """
     has_accuracy = any(row.train_accuracy is not None for row in rows)
-    figure = Figure(figsize=(9.0 if has_accuracy else 5.0, 3.4), layout="constrained")
+    width = 9.0 if has_accuracy else 5.0
+    figure = Figure(figsize=(width, 3.4))
+    figure.subplots_adjust(0.85 / width, 0.14, 1 - 0.15 / width, 0.85, wspace=0.2)
     panels = figure.subplots(1, 2 if has_accuracy else 1, squeeze=False)[0]
     figure.suptitle(drawable(title, 90), fontsize=TITLE_SIZE, color=INK)
     _plot(panels[0], rows, "loss")
     if any((row.train_loss or 0) > 0 for row in rows):
         panels[0].set_yscale("log")
+        lowest, highest = panels[0].get_ylim()
+        shown = (1.0, 2.0, 5.0) if highest < 1e4 * lowest else (1.0,)
+        panels[0].yaxis.set_major_locator(LogLocator(subs=shown))
+        panels[0].yaxis.set_major_formatter("{x:g}")
+        panels[0].yaxis.set_minor_formatter(NullFormatter())
     if has_accuracy:
         _plot(panels[1], rows, "accuracy")
     panels[-1].legend(fontsize=LABEL_SIZE, frameon=False)
@@ -65,6 +62,7 @@ def _plot(axes: Axes, rows: Sequence[EpochScores], quantity: str) -> None:
             fontsize=LABEL_SIZE,
             color=GRAY,
         )
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_xlabel("epoch", fontsize=LABEL_SIZE)
     axes.set_ylabel(quantity, fontsize=LABEL_SIZE)
     axes.spines[["top", "right"]].set_visible(False)

@@ -22,6 +22,7 @@ from clusterability.training.checkpoint import Checkpoint
 from clusterability.training.record import (
     EpochScores,
     TrainedRun,
+    curves_csv,
     measurement_path,
     validation_path,
 )
@@ -122,10 +123,13 @@ class RunFolder:
         write_whole(self.path / f"{name}.safetensors", safetensors.torch.save(weights))
 
     def write_curves(self, rows: Sequence[EpochScores]) -> None:
-        """Write the curves as CSV and as a figure."""
-        from clusterability.training.curves import curves_csv, curves_png  # imports matplotlib
-
+        """Write the curves as CSV."""
         write_whole(self.path / "curves.csv", curves_csv(rows).encode())
+
+    def draw_curves(self, rows: Sequence[EpochScores]) -> None:
+        """Draw the curves, which takes longer than an epoch of a small network."""
+        from clusterability.training.curves import curves_png  # imports matplotlib
+
         write_whole(self.path / "curves.png", curves_png(rows, self.path.name))
 
     def write_record(self, run: TrainedRun) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -84,6 +86,17 @@ class EpochScores:
     penalty: float
     sparsity: float
     seconds: float
+
+
+def curves_csv(rows: Sequence[EpochScores]) -> str:
+    """Return a line for each epoch; a field is empty where there is no number."""
+    text = io.StringIO()
+    names = [field.name for field in dataclasses.fields(EpochScores)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([getattr(row, name) for name in names])
+    return text.getvalue()
 
 
 @dataclass(frozen=True)

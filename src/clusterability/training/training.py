@@ -224,6 +224,7 @@ class Training:
         self.folders[run].write_weights("last-good", self.last_good[run])
         if self.progress.curves[run]:
             self.folders[run].write_curves(self.progress.curves[run])
+            self.folders[run].draw_curves(self.progress.curves[run])
         for parameter in self.networks.parameters.values():
             parameter[run].zero_()
 
@@ -264,7 +265,9 @@ class Training:
         return ncut if ncut < self.spec.retrain_below else None
 
     def _finish(self) -> list[TrainedRun]:
-        """Write the records, which say that the runs are finished, and remove the checkpoint."""
+        """Write the curves' figures and the records, which say that the runs are finished."""
+        for i in self.progress.learning:
+            self.folders[i].draw_curves(self.progress.curves[i])
         runs = [self._record(run) for run in range(len(self.specs))]
         for run, folder in zip(runs, self.folders, strict=True):
             folder.write_record(run)
