@@ -27,6 +27,8 @@ release = clusterability.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
 include_patterns = ["*.md", "docs/**.md", "docs/notebooks/*.ipynb"]
+# Folders that hold no page, or another's: they need not be searched.
+exclude_patterns = [".*", "benchmarks", "build", "demo-output", "examples", "src", "tests"]
 nb_execution_mode = "off"  # docs/run_notebooks.py runs them; their outputs lie in them
 myst_heading_anchors = 4
 nitpick_ignore_regex = [("myst", r"(\.\./)*[\w/]+")]  # folders have no page; a test checks them

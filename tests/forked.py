@@ -1,15 +1,18 @@
-"""Commands in processes forked from the tests' own, which need not import torch once more.
+"""What runs in processes forked from the tests' own, which need not import torch once more.
 
 How a process of its own begins is tested where that is the point. torch must have one thread in a
 forked process, since its other threads are not there.
 """
 
 import os
+import runpy
 import signal
 import sys
 import tempfile
 import threading
 import time
+import traceback
+import warnings
 from contextlib import suppress
 
 import torch
@@ -23,11 +26,28 @@ def on_one_processor():
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
+def run_script(path, folder):
+    """Run a script in a folder, warnings as errors; return what it printed, and what it warned."""
+
+    def run():
+        os.chdir(folder)
+        sys.argv = [str(path)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            runpy.run_path(str(path), run_name="__main__")
+        return 0
+
+    process = Forked(run)
+    out, err = process.communicate(300)
+    assert process.returncode == 0, err
+    return out, err
+
+
 class Forked:
-    """A command that runs in a forked process; has what tests need of ``subprocess.Popen``.
+    """A call in a forked process; has what tests need of ``subprocess.Popen``.
 
     Args:
-        arguments: of ``clusterability``.
+        arguments: of ``clusterability``, or a function that is called instead and returns the code.
         before: called in the process, before the command.
         stderr: file descriptor; by default a file, which :meth:`communicate` returns.
     """
@@ -54,7 +74,9 @@ class Forked:
             tqdm.set_lock(threading.RLock())  # the parent's would stay locked when this is killed
             if before is not None:
                 before()
-            code = main([str(argument) for argument in arguments])
+            code = arguments() if callable(arguments) else main([str(a) for a in arguments])
+        except BaseException:
+            traceback.print_exc()
         finally:
             with suppress(OSError):
                 sys.stdout.flush()

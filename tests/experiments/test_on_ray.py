@@ -31,9 +31,10 @@ def small(monkeypatch):
 def cluster():
     from ray.cluster_utils import Cluster
 
-    found = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
-    )
+    # A node that is gone is missed sooner.
+    checks = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": checks}
+    found = Cluster(initialize_head=True, head_node_args=head)
     yield found
     found.shutdown()
 

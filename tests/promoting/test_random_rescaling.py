@@ -34,5 +34,5 @@ def rescaled_or_refused(network):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_function_stays(kind):
     rescaled = (rescaled_or_refused(network) for network in each_drawn(4, kind))
-    n_rescaled = sum(islice(filter(None, rescaled), 2))  # two are enough
+    n_rescaled = sum(islice(filter(None, rescaled), 1))  # one is enough
     assert n_rescaled or kind in REFUSED
