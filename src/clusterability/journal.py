@@ -23,7 +23,7 @@ from clusterability.files.checks import check_regular
 from clusterability.files.memory import check_fits
 from clusterability.graph import NeuronGraph
 from clusterability.settings import Settings
-from clusterability.shown import show_path
+from clusterability.shown import described, show_path
 
 NO_LABELS = np.zeros(0, np.int32)
 """Of a shuffle that is read back: nothing of it but its n-cuts is asked for."""
@@ -35,7 +35,8 @@ class Journal:
     """Finished evaluations of one graph, a line of JSON each, to which more are added.
 
     Lines are added by many threads, one at a time. A line that a killed process left without its
-    end is forgotten.
+    end is forgotten. Each begins with a checksum of itself and the file's name, so that no line
+    counts that has changed, or is of another graph.
 
     Args:
         path: of the file; None to keep nothing.
@@ -67,7 +68,7 @@ class Journal:
         if self._file is None or self._path is None:
             return
         line = {"draw": _key(draw), "found": [_to_dict(e, draw.shuffled) for e in evaluations]}
-        content = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        content = signed(self._path, json.dumps(line, separators=(",", ":")).encode()) + b"\n"
         with self._lock:
             if self._file.closed:  # after an interrupt or a failure, other threads come to an end
                 return
@@ -102,7 +103,7 @@ class Journal:
         found = {}
         for number, line in enumerate(lines[:-1], 1):
             try:
-                key, evaluations = self._parse(json.loads(line))
+                key, evaluations = self._parse(json.loads(_verified(path, line)))
             except _DAMAGE:
                 raise InputError(
                     f"line {number} of {show_path(path)} is damaged; remove the file, and what it "
@@ -141,7 +142,10 @@ class Journal:
 
 @contextmanager
 def opened_journal(
-    folder: str | os.PathLike[str] | None, graph: NeuronGraph, each: Sequence[Settings]
+    folder: str | os.PathLike[str] | None,
+    graph: NeuronGraph,
+    each: Sequence[Settings],
+    device: str,
 ) -> Iterator[Journal]:
     """Open the journal of a graph and settings, whose file is named by a hash of both.
 
@@ -152,6 +156,8 @@ def opened_journal(
         folder: holds the files; None to keep nothing.
         graph: what is evaluated, as it is or shuffled.
         each: the settings, which differ in ``n_clusters`` alone.
+        device: kind of device that evaluates. Others round differently, and a network is compared
+            with shuffles that were made as it was.
 
     Raises:
         InputError: if the file is damaged, cannot be read or written, or another process has it.
@@ -160,7 +166,7 @@ def opened_journal(
         yield Journal(None, graph.n_neurons, each)
         return
     check_folder(folder)
-    name = _digest(graph, each)
+    name = _digest(graph, each, device)
     lock = FileLock(Path(folder) / f".{name}.lock")
     try:
         lock.acquire(timeout=0)
@@ -187,12 +193,15 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
     Raises:
         InputError: if it cannot be made or written.
     """
-    path = Path(folder)
+    given = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
+    if not isinstance(given, str) or not given:
+        raise InputError(f"resume is {described(folder)}, expected the path of a folder")
+    path = Path(given)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(13, "the folder is read-only")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for characters that no path has
         raise _refusal(path, error) from None
 
 
@@ -209,6 +218,19 @@ def _appended(path: Path) -> IO[bytes]:
         return path.open("ab")
     except OSError as error:
         raise _refusal(path, error) from None
+
+
+def signed(path: Path, content: bytes) -> bytes:
+    """Return the content of a line after its checksum, which the name of the file is part of."""
+    found = hashlib.sha256(path.name.encode() + content).hexdigest()[:16]
+    return found.encode() + b" " + content
+
+
+def _verified(path: Path, line: bytes) -> bytes:
+    content = line.partition(b" ")[2]
+    if signed(path, content) != line:
+        raise ValueError
+    return content
 
 
 def _truncate(path: Path, n_bytes: int) -> None:
@@ -242,13 +264,13 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _digest(graph: NeuronGraph, each: Sequence[Settings]) -> str:
+def _digest(graph: NeuronGraph, each: Sequence[Settings], device: str) -> str:
     """Return a hash of all on which evaluations depend but their random numbers."""
     choices = [
         {n: v for n, v in one.to_dict().items() if n not in ("n_shuffles", "seed")} for one in each
     ]
     places = [(block.source, block.target, block.kernel) for block in graph.blocks]
-    head = [__version__, choices, graph.layer_sizes, places]
+    head = [__version__, device, choices, graph.layer_sizes, places]
     found = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for block in graph.blocks:
         strengths = block.strengths.detach()

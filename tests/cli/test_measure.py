@@ -319,7 +319,12 @@ def test_mistakes_get_one_sentence(network, arguments, words, capsys, monkeypatc
 
 def test_outputs_are_files_apart(network, tmp_path, capsys):
     same, content = str(tmp_path / "same"), network.read_bytes()
-    for outputs in (["--json", same, "--csv", same], ["--json", str(network)]):
+    folder = str(tmp_path / "kept")
+    for outputs in (
+        ["--json", same, "--csv", same],
+        ["--json", str(network)],
+        ["--resume", folder, "--json", folder],
+    ):
         assert main(["measure", str(network), *FAST, *outputs]) == 2
         assert "named twice" in capsys.readouterr().err
     assert network.read_bytes() == content
@@ -347,6 +352,8 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
             shown = b""
             while b"graphs" not in shown:  # the progress bar: shuffles are being evaluated
                 shown += os.read(terminal, 2**16)
+            while not any(kept.stat().st_size for kept in tmp_path.glob("kept/*.jsonl")):
+                os.read(terminal, 2**16)
             process.send_signal(signal.SIGINT)
             shown = b""
             with suppress(OSError):  # the terminal's other end is closed
@@ -359,6 +366,20 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
     kept = b"finished graphs in 'kept'; the same command goes on with them"
     assert shown.endswith(b"clusterability: interrupted; written: " + kept + b"\r\n")
     assert {p.name for p in tmp_path.iterdir()} == {"wide.safetensors", "kept"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"kept"])
+def test_only_what_is_kept_is_said_to_be(network, tmp_path, capsys, monkeypatch, content):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clusterability.measuring.measure", stop)
+    folder = tmp_path / "kept"
+    if content is not None:
+        folder.mkdir()
+        (folder / "0.jsonl").write_bytes(content)
+    assert main(["measure", str(network), *FAST, "--resume", str(folder)]) == 130
+    assert ("finished graphs in" in capsys.readouterr().err) == bool(content)
 
 
 def test_a_gpu_that_is_not_there(network, capsys):

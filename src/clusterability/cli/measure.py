@@ -153,7 +153,8 @@ def _told_how_to_resume(args: argparse.Namespace, written: list[str]) -> Iterato
     try:
         yield
     except KeyboardInterrupt:
-        if args.resume is not None:
+        kept_files = [] if args.resume is None else Path(args.resume).glob("*.jsonl")
+        if any(path.stat().st_size for path in kept_files):
             kept = f"finished graphs in {quoted(args.resume)}; the same command goes on with them"
             written.append(kept)
         raise
@@ -248,7 +249,8 @@ def _check_outputs(args: argparse.Namespace, is_scan: bool) -> None:
             )
     named = (args.json, args.csv, args.table, args.figure, args.series)
     outputs = [path for path in named if path is not None and path != "-"]
-    taken = [os.path.realpath(name) for name in args.networks]
+    folders = [] if args.resume is None else [args.resume]
+    taken = [os.path.realpath(name) for name in (*args.networks, *folders)]
     for path in outputs:
         check_writable(path)
         if os.path.realpath(path) in taken:
