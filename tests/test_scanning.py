@@ -145,3 +145,10 @@ def test_the_figure_has_the_numbers(graph, tmp_path):
     assert len(plot_scan(scan_clusters(graph, "2-3", n_shuffles=0)).axes) == 2
     rows = scan.records()
     assert [row["gap"] for row in rows] == list(scan.gaps)
+
+
+def test_of_one_k_the_stability_is_said_once():
+    one = recommendation(scan_clusters(toy.planted_mlp(), [2], n_shuffles=0, n_seeds=2))
+    assert one.endswith("index of 1.00 (1 is the same, 0 is chance).")
+    two = recommendation(scan_clusters(toy.planted_mlp(), [2, 3], n_shuffles=0, n_seeds=2))
+    assert "; lowest, at k = " in two

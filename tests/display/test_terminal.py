@@ -69,9 +69,9 @@ def test_numbers_stay_whole_on_a_narrow_terminal(printed, width):
     assert (n_parts > 1) == (width < 60)
 
 
-@pytest.mark.parametrize("width", [1, 5, 12])
-def test_a_terminal_of_a_few_characters_is_no_failure(printed, width):
-    assert printed(width)
+@pytest.mark.parametrize("width", [0, 1, 12, 19])
+def test_a_terminal_of_a_few_characters_or_none_gets_plain_text(printed, width):
+    assert printed(width) == plain_text(PAGE) + "\n"
 
 
 def test_color_unless_it_is_unwanted(printed):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WARNING = "warning: "
 """Lines that begin so are shown in another color."""
 
+NARROWEST = 20
+"""On terminals narrower than this, or of no known width, text is not wrapped."""
+
 LEAST_NAME = 12
 """Columns of names may become as narrow as this, though names break then."""
 
@@ -73,6 +76,9 @@ def _print_wrapped(page: Page, file: IO[str]) -> None:
     from rich.text import Text
 
     console = Console(file=file, highlight=False, soft_wrap=False)
+    if console.width < NARROWEST:
+        print(plain_text(page), file=file)
+        return
     for number, part in enumerate(page):
         if number:
             console.print()
