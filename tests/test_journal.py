@@ -17,6 +17,7 @@ from clusterability import journal, measure, measuring, scan_clusters, toy
 from clusterability.cli import main
 from clusterability.errors import InputError
 from clusterability.settings import Settings
+from graphs import random_chain
 
 CHOICES = {"n_clusters": 3, "n_shuffles": 6}
 
@@ -83,6 +84,28 @@ def test_more_shuffles_and_other_seeds_find_what_is_there(tmp_path, monkeypatch)
     other = measure(network, 3, n_shuffles=6, seed=1, resume=tmp_path)
     assert len(draws) == 7
     assert numbers(other) == numbers(measure(network, 3, n_shuffles=6, seed=1))
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"scaling": "canonical"},
+        {"scaling": "canonical", "layers": "hidden"},
+        {"scaling": "canonical", "layers": "hidden+outputs", "isolated": "drop-first"},
+        {"layers": "hidden"},
+        {"conventions": "published"},
+        {"null": "nonzero", "volume_offset": 0.1},
+    ],
+)
+def test_any_choices_go_on(tmp_path, monkeypatch, choices):
+    network = random_chain([8, 10, 9, 5])
+    network.blocks[0].strengths[:, 3] = network.blocks[1].strengths[3] = 0  # one is isolated
+    expected = measure(network, 3, 4, **choices)
+    measure(network, 3, 2, **choices, resume=tmp_path)
+    draws = counted(monkeypatch)
+    found = measure(network, 3, 4, **choices, resume=tmp_path)
+    assert numbers(found) == numbers(expected)
+    assert sum(draw.shuffled for draw in draws) == 2
 
 
 def test_other_networks_and_choices_are_kept_apart(tmp_path, monkeypatch):
@@ -181,7 +204,7 @@ def test_a_file_of_another_network_is_damage(tmp_path):
 def test_devices_are_kept_apart(tmp_path):
     given = toy.path(), [Settings(n_clusters=2)]
     for device in ("cpu", "cuda", "cpu"):
-        with journal.opened_journal(tmp_path, *given, device):
+        with journal.opened_journal(tmp_path, *given, device, 4):
             pass
     assert len(list(tmp_path.glob("*.jsonl"))) == 2
 

@@ -40,12 +40,12 @@ class Journal:
 
     Args:
         path: of the file; None to keep nothing.
-        n_neurons: number of neurons of the graph.
+        n_labels: number of neurons that are clustered.
         each: the settings with which each graph is evaluated.
     """
 
-    def __init__(self, path: Path | None, n_neurons: int, each: Sequence[Settings]) -> None:
-        self._n_neurons, self._each = n_neurons, each
+    def __init__(self, path: Path | None, n_labels: int, each: Sequence[Settings]) -> None:
+        self._n_labels, self._each = n_labels, each
         self._lock = threading.Lock()
         self._path = path
         self._file: IO[bytes] | None = None
@@ -133,7 +133,7 @@ class Journal:
 
     def _labels(self, data: Any, n_clusters: int) -> NDArray[np.int32]:
         labels = np.array(data)
-        if labels.shape != (self._n_neurons,) or labels.dtype != np.int64:
+        if labels.shape != (self._n_labels,) or labels.dtype != np.int64:
             raise ValueError
         if labels.min() < -1 or labels.max() >= n_clusters:
             raise ValueError
@@ -146,6 +146,7 @@ def opened_journal(
     graph: NeuronGraph,
     each: Sequence[Settings],
     device: str,
+    n_labels: int,
 ) -> Iterator[Journal]:
     """Open the journal of a graph and settings, whose file is named by a hash of both.
 
@@ -158,12 +159,14 @@ def opened_journal(
         each: the settings, which differ in ``n_clusters`` alone.
         device: kind of device that evaluates. Others round differently, and a network is compared
             with shuffles that were made as it was.
+        n_labels: number of neurons that are clustered, fewer than the graph's where layers are left
+            out of a scaled graph.
 
     Raises:
         InputError: if the file is damaged, cannot be read or written, or another process has it.
     """
     if folder is None:
-        yield Journal(None, graph.n_neurons, each)
+        yield Journal(None, n_labels, each)
         return
     check_folder(folder)
     name = _digest(graph, each, device)
@@ -178,7 +181,7 @@ def opened_journal(
     except (OSError, NotImplementedError) as error:  # the latter where files have no locks
         raise _refusal(Path(folder), error) from None
     try:
-        journal = Journal(Path(folder) / f"{name}.jsonl", graph.n_neurons, each)
+        journal = Journal(Path(folder) / f"{name}.jsonl", n_labels, each)
         try:
             yield journal
         finally:

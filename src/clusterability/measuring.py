@@ -326,7 +326,8 @@ def _evaluate_all(
         as_it_is = [replace(one, volume_offset=0.0) for one in each]
         return evaluate_each(rescaled.working, as_it_is, Draw(canonical_seed, shuffled=False))
 
-    with opened_journal(machine.resume, graph, each, machine.device.type) as journal:
+    kind, n_labels = machine.device.type, prepared.observed.n_neurons
+    with opened_journal(machine.resume, graph, each, kind, n_labels) as journal:
         if machine.device.type != "cpu":
             _evaluate_in_batches(graph, each, draws, journal, machine.device, n_workers, title)
         tasks: list[Callable[[], Any]] = [find_spectrum, find_canonical]
