@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from clusterability import Clusterability, measure, measuring
 from clusterability.arguments import DEVICES
 from clusterability.cli import command_parser, main
+from clusterability.cli import measure as measure_command
 from clusterability.conventions import CONVENTIONS
 from clusterability.records import choice_of
 from clusterability.registries import INCLUDABLE, ISOLATED, KERNEL_NORMS, NULLS, TIES
@@ -369,17 +370,18 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"kept"])
-def test_only_what_is_kept_is_said_to_be(network, tmp_path, capsys, monkeypatch, content):
-    def stop(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("clusterability.measuring.measure", stop)
+def test_only_what_is_kept_is_said_to_be(tmp_path, content):
     folder = tmp_path / "kept"
     if content is not None:
         folder.mkdir()
         (folder / "0.jsonl").write_bytes(content)
-    assert main(["measure", str(network), *FAST, "--resume", str(folder)]) == 130
-    assert ("finished graphs in" in capsys.readouterr().err) == bool(content)
+    written = []
+    with (
+        pytest.raises(KeyboardInterrupt),
+        measure_command.told_how_to_resume(str(folder), written),
+    ):
+        raise KeyboardInterrupt
+    assert [text.startswith("finished graphs in") for text in written] == [True][: bool(content)]
 
 
 def test_a_gpu_that_is_not_there(network, capsys):

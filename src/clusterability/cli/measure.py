@@ -135,7 +135,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     settings = Settings(**given)
     args.networks = _expanded(args.networks)
     _check_outputs(args, is_scan)
-    with _told_how_to_resume(args, written), redirect_stdout(sys.stderr):  # models may print
+    with told_how_to_resume(args.resume, written), redirect_stdout(sys.stderr):  # models may print
         if is_scan:
             scans = _scan(args, settings, clusters)
         elif args.series is not None:
@@ -148,14 +148,14 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
 
 
 @contextmanager
-def _told_how_to_resume(args: argparse.Namespace, written: list[str]) -> Iterator[None]:
+def told_how_to_resume(folder: str | None, written: list[str]) -> Iterator[None]:
     """Say after an interrupt where finished graphs are kept."""
     try:
         yield
     except KeyboardInterrupt:
-        kept_files = [] if args.resume is None else Path(args.resume).glob("*.jsonl")
+        kept_files = [] if folder is None else Path(folder).glob("*.jsonl")
         if any(path.stat().st_size for path in kept_files):
-            kept = f"finished graphs in {quoted(args.resume)}; the same command goes on with them"
+            kept = f"finished graphs in {quoted(folder)}; the same command goes on with them"
             written.append(kept)
         raise
 
