@@ -10,10 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clusterability import measure, measuring, scan_clusters, toy
+from clusterability import journal, measure, measuring, scan_clusters, toy
 from clusterability.cli import main
 from clusterability.errors import InputError
+from clusterability.settings import Settings
 from forked import Forked
+from graphs import random_chain
 
 CHOICES = {"n_clusters": 3, "n_shuffles": 6}
 
@@ -82,6 +84,28 @@ def test_more_shuffles_and_other_seeds_find_what_is_there(tmp_path, monkeypatch)
     assert numbers(other) == numbers(measure(network, 3, n_shuffles=6, seed=1))
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"scaling": "canonical"},
+        {"scaling": "canonical", "layers": "hidden"},
+        {"scaling": "canonical", "layers": "hidden+outputs", "isolated": "drop-first"},
+        {"layers": "hidden"},
+        {"conventions": "published"},
+        {"null": "nonzero", "volume_offset": 0.1},
+    ],
+)
+def test_any_choices_go_on(tmp_path, monkeypatch, choices):
+    network = random_chain([8, 10, 9, 5])
+    network.blocks[0].strengths[:, 3] = network.blocks[1].strengths[3] = 0  # one is isolated
+    expected = measure(network, 3, 4, **choices)
+    measure(network, 3, 2, **choices, resume=tmp_path)
+    draws = counted(monkeypatch)
+    found = measure(network, 3, 4, **choices, resume=tmp_path)
+    assert numbers(found) == numbers(expected)
+    assert sum(draw.shuffled for draw in draws) == 2
+
+
 def test_other_networks_and_choices_are_kept_apart(tmp_path, monkeypatch):
     network = toy.planted_mlp()
     measure(network, **CHOICES, resume=tmp_path)
@@ -125,13 +149,13 @@ def test_a_line_without_its_end_is_forgotten(tmp_path, monkeypatch):
     draws = counted(monkeypatch)
     assert numbers(measure(network, **CHOICES, resume=tmp_path)) == numbers(expected)
     assert len(draws) == 1
-    assert sorted(path.read_bytes().splitlines())[0] == sorted(whole.splitlines())[0]
+    assert path.read_bytes().splitlines()[:-1] == whole.splitlines()[:-1]
 
 
-def damaged(content):
+def damaged(path, content):
     """The file with one thing changed in its first line, each in turn."""
     first, *others = content.splitlines()
-    line = json.loads(first)
+    line = json.loads(first.partition(b" ")[2])
     one = line["found"][0]
     changes = [
         {**line, "draw": 5},
@@ -149,7 +173,9 @@ def damaged(content):
             {**line, "found": [{**one, "refined_labels": "none"}]},
         ]
     for changed in [*map(json.dumps, changes), "[" * 10**5, "1" * 5000, "\0", ""]:
-        yield b"\n".join([changed.encode(), *others]) + b"\n"
+        yield b"\n".join([journal.signed(path, changed.encode()), *others]) + b"\n"
+    for changed in (first[17:], first[:-1] + b" ", first.replace(b"0.", b"1.", 1), b""):
+        yield b"\n".join([changed, *others]) + b"\n"
 
 
 def test_damage_is_one_sentence(tmp_path):
@@ -157,10 +183,34 @@ def test_damage_is_one_sentence(tmp_path):
     measure(network, 3, 1, resume=tmp_path, workers=1)
     (path,) = tmp_path.glob("*.jsonl")
     lines = sorted(path.read_bytes().splitlines(), key=lambda line: b"labels" not in line)
-    for content in damaged(b"\n".join(lines)):
+    for content in damaged(path, b"\n".join(lines)):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"^line 1 of .* is damaged; remove the file, and"):
             measure(network, 3, 1, resume=tmp_path)
+
+
+def test_a_file_of_another_network_is_damage(tmp_path):
+    measure(toy.planted_mlp(), 3, 1, resume=tmp_path)
+    (path,) = tmp_path.glob("*.jsonl")
+    measure(toy.planted_mlp(between=0.5), 3, 1, resume=tmp_path)
+    (other,) = {*tmp_path.glob("*.jsonl")} - {path}
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match=r"^line 1 of .* is damaged; remove the file, and"):
+        measure(toy.planted_mlp(), 3, 1, resume=tmp_path)
+
+
+def test_devices_are_kept_apart(tmp_path):
+    given = toy.path(), [Settings(n_clusters=2)]
+    for device in ("cpu", "cuda", "cpu"):
+        with journal.opened_journal(tmp_path, *given, device, 4):
+            pass
+    assert len(list(tmp_path.glob("*.jsonl"))) == 2
+
+
+@pytest.mark.parametrize("folder", [5, True, b"kept", "", "a\0b", "\ud800", ("kept",), object()])
+def test_what_is_no_folder(folder):
+    with pytest.raises(InputError, match=r"expected the path of a folder|name another folder"):
+        measure(toy.path(), 2, 0, resume=folder)
 
 
 def test_a_folder_that_cannot_be_used(tmp_path):

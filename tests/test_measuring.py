@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from clusterability import Settings, measure
+from clusterability import Settings, measure, toy
 from clusterability import measuring as module
 from clusterability.clustering.cut import normalized_cut
 from clusterability.errors import InputError
@@ -343,3 +343,9 @@ def test_the_result_is_a_record_of_the_network():
     assert [layer.name for layer in result.layers] == ["input", "output"]
     assert run(graph, 2, n_shuffles=0, name="mine").network == "mine"
     check(result)
+
+
+@pytest.mark.parametrize("name", [1.5, True, b"net", ["net"]])
+def test_a_name_is_a_string(name):
+    with pytest.raises(InputError, match=r"name is .*, expected a string"):
+        measure(toy.path(), 2, 0, name=name)

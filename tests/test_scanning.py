@@ -9,6 +9,7 @@ from clusterability.clustering.agreement import agreement
 from clusterability.graph import NeuronGraph
 from clusterability.report.scan import ClusterScan, recommendation, scan_csv
 from clusterability.report.scan_drawing import plot_scan
+from clusterability.settings import numbers_of
 from results import planted, result_of, small_result
 
 
@@ -72,12 +73,20 @@ def test_auto_is_2_to_20_or_what_the_network_allows():
         (4, "clusters is 4, expected"),
         ([2, 1], "a number of clusters is 1"),
         ([2.5], "a number of clusters is 2.5"),
+        (b"2-3", "clusters is b'2-3', expected"),
+        (np.array(3), r"clusters is array\(3\), expected"),
+        (np.array([[2, 3]]), r"a number of clusters is \[2, 3\]"),
         ("2-30", "14 neurons with non-zero weights, fewer than n_clusters=30"),
     ],
 )
 def test_numbers_of_clusters_that_cannot_be(clusters, words):
     with pytest.raises(InputError, match=words):
         scan_clusters(toy.planted_mlp(), clusters, n_shuffles=0)
+
+
+@pytest.mark.parametrize("clusters", [np.array([2, 3]), torch.tensor([3, 2]), {3, 2}])
+def test_numbers_of_clusters_in_any_collection(clusters):
+    assert numbers_of(clusters) == [2, 3]
 
 
 def of_counts(*effects, std=0.01):
@@ -136,3 +145,10 @@ def test_the_figure_has_the_numbers(graph, tmp_path):
     assert len(plot_scan(scan_clusters(graph, "2-3", n_shuffles=0)).axes) == 2
     rows = scan.records()
     assert [row["gap"] for row in rows] == list(scan.gaps)
+
+
+def test_of_one_k_the_stability_is_said_once():
+    one = recommendation(scan_clusters(toy.planted_mlp(), [2], n_shuffles=0, n_seeds=2))
+    assert one.endswith("index of 1.00 (1 is the same, 0 is chance).")
+    two = recommendation(scan_clusters(toy.planted_mlp(), [2, 3], n_shuffles=0, n_seeds=2))
+    assert "; lowest, at k = " in two

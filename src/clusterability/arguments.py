@@ -137,6 +137,17 @@ def number(
     return found
 
 
+def text(name: str, value: Any) -> str:
+    """Return the value if it is a string.
+
+    Raises:
+        InputError: if it is none.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{name} is {described(value)}, expected a string")
+    return value
+
+
 def yes_or_no(name: str, value: Any) -> bool:
     """Return the value if it is True or False.
 

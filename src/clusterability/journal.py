@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ from clusterability.files.checks import check_regular
 from clusterability.files.memory import check_fits
 from clusterability.graph import NeuronGraph
 from clusterability.settings import Settings
-from clusterability.shown import show_path
+from clusterability.shown import described, show_path
 
 NO_LABELS = np.zeros(0, np.int32)
 """Of a shuffle that is read back: nothing of it but its n-cuts is asked for."""
@@ -35,16 +36,17 @@ class Journal:
     """Finished evaluations of one graph, a line of JSON each, to which more are added.
 
     Lines are added by many threads, one at a time. A line that a killed process left without its
-    end is forgotten.
+    end is forgotten. Each begins with a checksum of itself and the file's name, so that no line
+    counts that has changed, or is of another graph.
 
     Args:
         path: of the file; None to keep nothing.
-        n_neurons: number of neurons of the graph.
+        n_labels: number of neurons that are clustered.
         each: the settings with which each graph is evaluated.
     """
 
-    def __init__(self, path: Path | None, n_neurons: int, each: Sequence[Settings]) -> None:
-        self._n_neurons, self._each = n_neurons, each
+    def __init__(self, path: Path | None, n_labels: int, each: Sequence[Settings]) -> None:
+        self._n_labels, self._each = n_labels, each
         self._lock = threading.Lock()
         self._path = path
         self._file: IO[bytes] | None = None
@@ -67,7 +69,7 @@ class Journal:
         if self._file is None or self._path is None:
             return
         line = {"draw": _key(draw), "found": [_to_dict(e, draw.shuffled) for e in evaluations]}
-        content = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        content = signed(self._path, json.dumps(line, separators=(",", ":")).encode()) + b"\n"
         with self._lock:
             if self._file.closed:  # after an interrupt or a failure, other threads come to an end
                 return
@@ -102,7 +104,7 @@ class Journal:
         found = {}
         for number, line in enumerate(lines[:-1], 1):
             try:
-                key, evaluations = self._parse(json.loads(line))
+                key, evaluations = self._parse(json.loads(_verified(path, line)))
             except _DAMAGE:
                 raise InputError(
                     f"line {number} of {show_path(path)} is damaged; remove the file, and what it "
@@ -132,7 +134,7 @@ class Journal:
 
     def _labels(self, data: Any, n_clusters: int) -> NDArray[np.int32]:
         labels = np.array(data)
-        if labels.shape != (self._n_neurons,) or labels.dtype != np.int64:
+        if labels.shape != (self._n_labels,) or labels.dtype != np.int64:
             raise ValueError
         if labels.min() < -1 or labels.max() >= n_clusters:
             raise ValueError
@@ -141,7 +143,11 @@ class Journal:
 
 @contextmanager
 def opened_journal(
-    folder: str | os.PathLike[str] | None, graph: NeuronGraph, each: Sequence[Settings]
+    folder: str | os.PathLike[str] | None,
+    graph: NeuronGraph,
+    each: Sequence[Settings],
+    device: str,
+    n_labels: int,
 ) -> Iterator[Journal]:
     """Open the journal of a graph and settings, whose file is named by a hash of both.
 
@@ -152,15 +158,19 @@ def opened_journal(
         folder: holds the files; None to keep nothing.
         graph: what is evaluated, as it is or shuffled.
         each: the settings, which differ in ``n_clusters`` alone.
+        device: kind of device that evaluates. Others round differently, and a network is compared
+            with shuffles that were made as it was.
+        n_labels: number of neurons that are clustered, fewer than the graph's where layers are left
+            out of a scaled graph.
 
     Raises:
         InputError: if the file is damaged, cannot be read or written, or another process has it.
     """
     if folder is None:
-        yield Journal(None, graph.n_neurons, each)
+        yield Journal(None, n_labels, each)
         return
     check_folder(folder)
-    name = _digest(graph, each)
+    name = _digest(graph, each, device)
     lock = FileLock(Path(folder) / f".{name}.lock")
     try:
         lock.acquire(timeout=0)
@@ -172,7 +182,7 @@ def opened_journal(
     except (OSError, NotImplementedError) as error:  # the latter where files have no locks
         raise _refusal(Path(folder), error) from None
     try:
-        journal = Journal(Path(folder) / f"{name}.jsonl", graph.n_neurons, each)
+        journal = Journal(Path(folder) / f"{name}.jsonl", n_labels, each)
         try:
             yield journal
         finally:
@@ -187,12 +197,15 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
     Raises:
         InputError: if it cannot be made or written.
     """
-    path = Path(folder)
+    given = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
+    if not isinstance(given, str) or not given:
+        raise InputError(f"resume is {described(folder)}, expected the path of a folder")
+    path = Path(given)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(13, "the folder is read-only")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for characters that no path has
         raise _refusal(path, error) from None
 
 
@@ -209,6 +222,19 @@ def _appended(path: Path) -> IO[bytes]:
         return path.open("ab")
     except OSError as error:
         raise _refusal(path, error) from None
+
+
+def signed(path: Path, content: bytes) -> bytes:
+    """Return the content of a line after its checksum, which the name of the file is part of."""
+    found = hashlib.sha256(path.name.encode() + content).hexdigest()[:16]
+    return found.encode() + b" " + content
+
+
+def _verified(path: Path, line: bytes) -> bytes:
+    content = line.partition(b" ")[2]
+    if signed(path, content) != line:
+        raise ValueError
+    return content
 
 
 def _truncate(path: Path, n_bytes: int) -> None:
@@ -242,18 +268,18 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _digest(graph: NeuronGraph, each: Sequence[Settings]) -> str:
+def _digest(graph: NeuronGraph, each: Sequence[Settings], device: str) -> str:
     """Return a hash of all on which evaluations depend but their random numbers."""
     choices = [
         {n: v for n, v in one.to_dict().items() if n not in ("n_shuffles", "seed")} for one in each
     ]
     places = [(block.source, block.target, block.kernel) for block in graph.blocks]
-    head = [__version__, choices, graph.layer_sizes, places]
+    head = [__version__, device, choices, graph.layer_sizes, places]
     found = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for block in graph.blocks:
         strengths = block.strengths.detach()
         found.update(str(strengths.dtype).encode())
-        for part in (strengths.float(), block.support):
+        for part in (strengths, block.support):
             if part is not None:
-                found.update(part.cpu().contiguous().flatten().numpy().data)
+                found.update(part.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()[:16]

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from clusterability._version import __version__
-from clusterability.arguments import find_device, whole
+from clusterability.arguments import find_device, text, whole
 from clusterability.caveats import caveats
 from clusterability.conventions import CONVENTIONS
 from clusterability.errors import InputError
@@ -159,7 +159,7 @@ def measure_each(
         traced = trace(network, kernel_norm=settings.kernel_norm, include=settings.include, **how)
     _check_whole(settings, traced)
     notes, n_outputs, rescalable = traced.notes, traced.n_outputs, traced.rescalable
-    name = name or traced.name
+    name = text("name", name or traced.name)
     with single_threaded_libraries(), torch.no_grad():
         prepared = prepare(traced.graph, settings, traced.reached_by_left_out)
         rescaled = _prepare_canonical(traced, settings)
@@ -326,7 +326,8 @@ def _evaluate_all(
         as_it_is = [replace(one, volume_offset=0.0) for one in each]
         return evaluate_each(rescaled.working, as_it_is, Draw(canonical_seed, shuffled=False))
 
-    with opened_journal(machine.resume, graph, each) as journal:
+    kind, n_labels = machine.device.type, prepared.observed.n_neurons
+    with opened_journal(machine.resume, graph, each, kind, n_labels) as journal:
         if machine.device.type != "cpu":
             _evaluate_in_batches(graph, each, draws, journal, machine.device, n_workers, title)
         tasks: list[Callable[[], Any]] = [find_spectrum, find_canonical]

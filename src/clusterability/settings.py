@@ -226,7 +226,10 @@ def numbers_of(clusters: str | Collection[int]) -> list[int]:
         return []
     expected = f"expected whole numbers from 2 on, as '2-20' or '4,7,12', at most {MOST}, or 'auto'"
     found = parse_indices(clusters) if isinstance(clusters, str) else clusters
-    if isinstance(found, str) or not isinstance(found, Collection) or not 0 < len(found) <= MOST:
+    if hasattr(found, "tolist"):  # arrays and tensors
+        found = found.tolist()
+    is_text = isinstance(found, str | bytes | bytearray)
+    if is_text or not isinstance(found, Collection) or not 0 < len(found) <= MOST:
         raise InputError(f"clusters is {described(clusters)}, {expected}")
     return sorted({whole("a number of clusters", k, 2, 10**9) for k in found})
 

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from clusterability import Clusterability, measure, measuring
 from clusterability.arguments import DEVICES
 from clusterability.cli import command_parser, main
+from clusterability.cli import measure as measure_command
 from clusterability.conventions import CONVENTIONS
 from clusterability.records import choice_of
 from clusterability.registries import INCLUDABLE, ISOLATED, KERNEL_NORMS, NULLS, TIES
@@ -320,7 +321,12 @@ def test_mistakes_get_one_sentence(network, arguments, words, capsys, monkeypatc
 
 def test_outputs_are_files_apart(network, tmp_path, capsys):
     same, content = str(tmp_path / "same"), network.read_bytes()
-    for outputs in (["--json", same, "--csv", same], ["--json", str(network)]):
+    folder = str(tmp_path / "kept")
+    for outputs in (
+        ["--json", same, "--csv", same],
+        ["--json", str(network)],
+        ["--resume", folder, "--json", folder],
+    ):
         assert main(["measure", str(network), *FAST, *outputs]) == 2
         assert "named twice" in capsys.readouterr().err
     assert network.read_bytes() == content
@@ -347,6 +353,8 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
             shown = b""
             while b"graphs" not in shown:  # the progress bar: shuffles are being evaluated
                 shown += os.read(terminal, 2**16)
+            while not any(kept.stat().st_size for kept in tmp_path.glob("kept/*.jsonl")):
+                os.read(terminal, 2**16)
             process.send_signal(signal.SIGINT)
             shown = b""
             with suppress(OSError):  # the terminal's other end is closed
@@ -358,6 +366,21 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
     kept = b"finished graphs in 'kept'; the same command goes on with them"
     assert shown.endswith(b"clusterability: interrupted; written: " + kept + b"\r\n")
     assert {p.name for p in tmp_path.iterdir()} == {"wide.safetensors", "kept"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"kept"])
+def test_only_what_is_kept_is_said_to_be(tmp_path, content):
+    folder = tmp_path / "kept"
+    if content is not None:
+        folder.mkdir()
+        (folder / "0.jsonl").write_bytes(content)
+    written = []
+    with (
+        pytest.raises(KeyboardInterrupt),
+        measure_command.told_how_to_resume(str(folder), written),
+    ):
+        raise KeyboardInterrupt
+    assert [text.startswith("finished graphs in") for text in written] == [True][: bool(content)]
 
 
 def test_a_gpu_that_is_not_there(network, capsys):

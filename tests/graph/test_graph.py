@@ -358,6 +358,55 @@ def test_arrays_make_a_chain_as_tensors_do():
     assert torch.equal(found.degrees(), NeuronGraph.chain(strengths).degrees())
 
 
+@pytest.mark.parametrize(
+    "as_given",
+    [
+        lambda block: block[::-1][::-1][:, ::-1][:, ::-1],
+        lambda block: block.astype(">f8"),
+        lambda block: block.astype(np.longdouble),
+        lambda block: np.asfortranarray(block),
+        lambda block: np.broadcast_to(block, block.shape),  # read-only
+        lambda block: np.ascontiguousarray(block[::-1])[::-1],
+    ],
+)
+def test_arrays_of_any_layout_make_a_chain(as_given):
+    block = np.random.default_rng(0).random((3, 4))
+    found = NeuronGraph.chain([as_given(block)])
+    np.testing.assert_array_equal(found.blocks[0].strengths.numpy(), block)
+
+
+@pytest.mark.parametrize(
+    "block", [np.ones((2, 3), int), np.array([["a"]]), np.ones((2, 3), complex)]
+)
+def test_arrays_without_floats_are_refused(block):
+    with pytest.raises(InputError, match=r"a block holds .*, not floats; convert it"):
+        NeuronGraph.chain([block])
+
+
+@pytest.mark.parametrize("strengths", [5, None, np.ones((2, 3, 4)), torch.ones(2, 3)])
+def test_what_is_no_list_of_blocks(strengths):
+    with pytest.raises(InputError, match="a chain is a list of blocks of strengths, got"):
+        NeuronGraph.chain(strengths)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "layer",
+        Layer(5, 3),
+        Layer("a", 3.0),
+        Layer("a", -1),
+        Layer("a", 3, ("x", "y")),
+        Layer("a", 3, ["x", "y", "z"]),
+        Layer("a", 3, (1, 2, 3)),
+        Layer("a", 3, "xyz"),
+    ],
+)
+def test_what_is_no_layer(layer):
+    with pytest.raises(InputError, match="layer"):
+        NeuronGraph((layer, Layer("b", 2)), (Block(0, 1, torch.ones(3, 2)),))
+
+
 def test_lists_and_graphs_without_blocks_are_refused():
     with pytest.raises(InputError, match=r"a block must be a tensor, got list; use torch\.as_t"):
         NeuronGraph.chain([[[1.0, 2.0]]])

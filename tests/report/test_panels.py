@@ -62,6 +62,36 @@ def test_refined_clusters_and_own_colors():
             plot_adjacency(result, Figure().add_subplot(), colors=colors)
 
 
+@pytest.mark.parametrize("plot", PANELS)
+def test_what_is_no_result_or_axes(plot):
+    for result in (None, [small_result()], "result.json"):
+        with pytest.raises(InputError, match="expected a Clusterability"):
+            plot(result, Figure().add_subplot())
+    several = Figure().subplots(1, 2)
+    for ax in (several, several[0].figure, 5):
+        with pytest.raises(InputError, match=r"expected axes of matplotlib; of an array"):
+            plot(small_result(), ax)
+
+
+@pytest.mark.parametrize("plot", PANELS)
+@pytest.mark.parametrize("wrong", [5, [], ["no"], iter("rb")])
+def test_what_is_no_color(plot, wrong):
+    key = "color" if plot is plot_eigenvalues else "colors"
+    with pytest.raises(InputError, match="color"):
+        plot(small_result(null=[0.5, 0.6]), Figure().add_subplot(), **{key: wrong})
+
+
+def test_the_null_has_two_colors():
+    with pytest.raises(InputError, match="expected a list of 2 colors"):
+        plot_null(small_result(), Figure().add_subplot(), colors=["red"])
+
+
+@pytest.mark.parametrize("path", [5, b"x.png", True, ["x.png"]])
+def test_what_is_no_path(path):
+    with pytest.raises(InputError, match="the path of a figure is"):
+        small_result().plot(path)
+
+
 def test_lanes_are_in_the_order_of_the_mean_layer():
     graph = small_result().graph
     labels = np.array([1, 1, 1, 1, 0, 0, -1, 0, 0])

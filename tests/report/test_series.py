@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from clusterability.errors import InputError
 from clusterability.report.series import check_same_layers, plot_series, steps_of_names
@@ -80,3 +81,20 @@ def test_too_few_are_refused():
     for results, steps in (([], None), (series()[:1], None), (series(), [1, 2])):
         with pytest.raises(InputError, match="expected two or more"):
             plot_series(results, steps)
+
+
+@pytest.mark.parametrize("steps", [["a", "b", "c"], [1, None, 2], [1, np.nan, 2], [1, 2**70, 3], 5])
+def test_steps_are_numbers(steps):
+    with pytest.raises(InputError, match="step"):
+        plot_series(series(), steps)
+
+
+def test_what_is_no_series():
+    first = small_result()
+    for results in (None, first, 5, "results", [first, None], iter([first, first])):
+        with pytest.raises(InputError, match=r"results is|expected a Clusterability"):
+            plot_series(results)
+    with pytest.raises(InputError, match="title is 5"):
+        plot_series(series(), title=5)
+    for steps in (np.array([1, 2, 3]), torch.tensor([1, 2, 3]), range(3)):
+        assert len(plot_series(series(), steps).axes)

@@ -206,6 +206,16 @@ def test_bad_arguments(arguments, message):
         ClusterabilityMonitor(*arguments)
 
 
+def test_a_monitor_has_its_network():
+    with pytest.raises(InputError, match=r"network is .* leave it out"):
+        ClusterabilityMonitor(mlp(), 1, network=mlp())
+
+
+def test_a_step_beyond_any_axis():
+    with pytest.raises(InputError, match=r"step is 10{20}, expected at most"):
+        ClusterabilityMonitor(mlp(), 1, **QUICK).step(10**20)
+
+
 @pytest.mark.parametrize("step", [-1, 1.5, None, "3", torch.ones(2)])
 def test_bad_steps(step):
     with pytest.raises(InputError, match=r"step is .*, expected a whole number of at least 0"):

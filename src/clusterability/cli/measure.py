@@ -135,7 +135,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     settings = Settings(**given)
     args.networks = _expanded(args.networks)
     _check_outputs(args, is_scan)
-    with _told_how_to_resume(args, written), redirect_stdout(sys.stderr):  # models may print
+    with told_how_to_resume(args.resume, written), redirect_stdout(sys.stderr):  # models may print
         if is_scan:
             scans = _scan(args, settings, clusters)
         elif args.series is not None:
@@ -148,13 +148,14 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
 
 
 @contextmanager
-def _told_how_to_resume(args: argparse.Namespace, written: list[str]) -> Iterator[None]:
+def told_how_to_resume(folder: str | None, written: list[str]) -> Iterator[None]:
     """Say after an interrupt where finished graphs are kept."""
     try:
         yield
     except KeyboardInterrupt:
-        if args.resume is not None:
-            kept = f"finished graphs in {quoted(args.resume)}; the same command goes on with them"
+        kept_files = [] if folder is None else Path(folder).glob("*.jsonl")
+        if any(path.stat().st_size for path in kept_files):
+            kept = f"finished graphs in {quoted(folder)}; the same command goes on with them"
             written.append(kept)
         raise
 
@@ -248,7 +249,8 @@ def _check_outputs(args: argparse.Namespace, is_scan: bool) -> None:
             )
     named = (args.json, args.csv, args.table, args.figure, args.series)
     outputs = [path for path in named if path is not None and path != "-"]
-    taken = [os.path.realpath(name) for name in args.networks]
+    folders = [] if args.resume is None else [args.resume]
+    taken = [os.path.realpath(name) for name in (*args.networks, *folders)]
     for path in outputs:
         check_writable(path)
         if os.path.realpath(path) in taken:

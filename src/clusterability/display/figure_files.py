@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from clusterability.errors import InputError
 from clusterability.files.writing import check_writable
+from clusterability.shown import described
 
 # Without dates the same result gives the same bytes.
 METADATA: dict[str, dict[str, Any]] = {
@@ -32,6 +33,8 @@ def check_figure_path(path: str | Path) -> None:
     Raises:
         InputError: if the suffix is not .png, .svg or .pdf, or the path cannot be written.
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"the path of a figure is {described(path)}, expected such as 'sheet.pdf'")
     suffix = Path(path).suffix.lower()
     if suffix not in METADATA:
         raise InputError(

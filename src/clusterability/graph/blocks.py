@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from clusterability.arguments import text, whole
 from clusterability.errors import InputError
-from clusterability.shown import quoted, shown
+from clusterability.shown import described, quoted, shown
 
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -80,6 +84,40 @@ class Block:
 def above_diagonal(n_neurons: int, device: torch.device) -> Tensor:
     """Return an (n, n) bool mask of the places above the diagonal: each pair of neurons once."""
     return torch.ones(n_neurons, n_neurons, dtype=torch.bool, device=device).triu_(1)
+
+
+def check_layer(layer: Layer) -> None:
+    """Refuse a layer whose name is no string, or which has not a name for each neuron.
+
+    Raises:
+        InputError: that says what is wrong.
+    """
+    if not isinstance(layer, Layer):
+        raise InputError(f"{described(layer)} is no layer; give Layer(name, n_neurons)")
+    text("the name of a layer", layer.name)
+    size = whole(f"n_neurons of layer {quoted(layer.name)}", layer.n_neurons, 0)
+    names = layer.neurons
+    if names is not None and not (
+        isinstance(names, tuple) and len(names) == size and all(isinstance(n, str) for n in names)
+    ):
+        raise InputError(
+            f"the neurons of layer {quoted(layer.name)} are {described(names)}, expected a tuple "
+            f"of {size} strings, or None"
+        )
+
+
+def as_strengths(array: NDArray[Any]) -> Tensor:
+    """Return a NumPy array of floats as a tensor, copied only where torch cannot share it.
+
+    Raises:
+        InputError: if it holds no floats.
+    """
+    if array.dtype.kind != "f":
+        raise InputError(f"a block holds {array.dtype}, not floats; convert it by .astype(float)")
+    known = array.dtype.newbyteorder("=") if array.dtype.itemsize <= 8 else np.dtype(np.float64)
+    if min(array.strides, default=0) < 0 or not array.flags.writeable or array.dtype != known:
+        array = array.astype(known, order="C")
+    return torch.from_numpy(array)
 
 
 def check_block(block: Block, layers: tuple[Layer, ...]) -> None:

@@ -6,7 +6,7 @@ strengths live, and are differentiable in them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -18,9 +18,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.graph.blocks import Block, Layer, above_diagonal, check_block, check_values
+from clusterability.graph.blocks import (
+    Block,
+    Layer,
+    above_diagonal,
+    as_strengths,
+    check_block,
+    check_layer,
+    check_values,
+)
 from clusterability.graph.products import matmul, row_and_column_sums, transposed_matmul
-from clusterability.shown import listed
+from clusterability.shown import described, listed
 
 if TYPE_CHECKING:
     import networkx
@@ -52,6 +60,8 @@ class NeuronGraph:
     _flat: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        for layer in self.layers:
+            check_layer(layer)
         for block in self.blocks:
             check_block(block, self.layers)
         if any(b.source == b.target and b.support is None for b in self.blocks):
@@ -90,9 +100,14 @@ class NeuronGraph:
         Raises:
             InputError: if the blocks do not fit each other, or the names do not fit them.
         """
-        if not strengths:
+        given: object = strengths
+        if isinstance(given, np.ndarray | Tensor) or not isinstance(given, Iterable):
+            raise InputError(
+                f"a chain is a list of blocks of strengths, got {described(given)}; pass [block]"
+            )
+        tensors = [as_strengths(b) if isinstance(b, np.ndarray) else b for b in strengths]
+        if not tensors:
             raise InputError("a chain needs at least one block of strengths, got none")
-        tensors = [torch.as_tensor(b) if isinstance(b, np.ndarray) else b for b in strengths]
         for block in tensors:
             if not hasattr(block, "ndim"):
                 kind = type(block).__name__
@@ -103,7 +118,7 @@ class NeuronGraph:
         names = names if names is not None else [f"layer{i}" for i in range(len(sizes))]
         if len(names) != len(sizes):
             raise InputError(
-                f"{len(strengths)} blocks join {len(sizes)} layers, got {len(names)} names"
+                f"{len(tensors)} blocks join {len(sizes)} layers, got {len(names)} names"
             )
         layers = tuple(Layer(name, size) for name, size in zip(names, sizes, strict=True))
         blocks = tuple(Block(i, i + 1, block) for i, block in enumerate(tensors))

@@ -6,7 +6,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from clusterability.display.style import GRAY, INK, PLAIN
-from clusterability.report.panels import axes_or_new, extent, fitting, label_size, tick_size
+from clusterability.report.grouping import require_result
+from clusterability.report.panels import (
+    axes_or_new,
+    extent,
+    fitting,
+    label_size,
+    palette,
+    tick_size,
+)
 from clusterability.result import Clusterability
 
 
@@ -30,7 +38,7 @@ def plot_eigenvalues(
         labels: whether to label the axes and their ticks.
 
     Raises:
-        InputError: if the axes are too small for their labels.
+        InputError: if it is no result, a color is none, or the axes are too small for their labels.
 
     >>> from matplotlib.figure import Figure
     >>> from clusterability import measure, toy
@@ -38,6 +46,8 @@ def plot_eigenvalues(
     >>> plot_eigenvalues(result, Figure().add_subplot()).get_xlabel()
     'index (filled: the first k)'
     """
+    require_result(result)
+    palette([color])
     values, k = result.eigenvalues, result.settings.n_clusters
     ax = axes_or_new(ax, labels)
     titles = ["Eigenvalues of the normalized Laplacian", "Eigenvalues"]

@@ -38,13 +38,27 @@ def _indicator(
     return scipy.sparse.csr_array((ones, (groups[members], members)), shape=(n_groups, len(groups)))
 
 
+def require_result(result: object) -> None:
+    """Refuse what is no result of one measurement.
+
+    Raises:
+        InputError: that says what it is.
+    """
+    if not isinstance(result, Clusterability):
+        raise InputError(
+            f"the result is of type {type(result).__name__}, expected a Clusterability, as "
+            "measure() returns"
+        )
+
+
 def require_graph(result: Clusterability) -> NeuronGraph:
     """Return the result's graph.
 
     Raises:
-        InputError: if the result was read from JSON, which does not hold the graph, or has another
-            number of labels than the graph has neurons.
+        InputError: if it is no result, if it was read from JSON, which does not hold the graph, or
+            has another number of labels than the graph has neurons.
     """
+    require_result(result)
     if result.graph is None:
         raise InputError(
             "the result has no graph (JSON does not hold it); measure the network again"

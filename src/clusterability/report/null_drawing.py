@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clusterability.display.style import GRAY, PLAIN, REFINED
 from clusterability.display.tables import count_text
+from clusterability.report.grouping import require_result
 from clusterability.report.numerals import p_text, z_text
 from clusterability.report.panels import axes_or_new, extent, fitting, label_size, palette
 from clusterability.result import Clusterability, Clustering
@@ -41,7 +42,7 @@ def plot_null(
         labels: whether to label the axes and their ticks.
 
     Raises:
-        InputError: if the axes are too small for their labels.
+        InputError: if it is no result, a color is none, or the axes are too small for their labels.
 
     >>> from matplotlib.figure import Figure
     >>> from clusterability import measure, toy
@@ -49,9 +50,9 @@ def plot_null(
     >>> plot_null(result, Figure().add_subplot()).get_title(loc="left")
     'Null distribution'
     """
-    ax = axes_or_new(ax, labels)
+    require_result(result)
+    ax, (plain, refined) = axes_or_new(ax, labels), palette(colors, 2)[:2]
     ax.set_title("Null distribution" if title is None else title, loc="left", parse_math=False)
-    plain, refined = palette(colors)[:2]
     sides = [("k-means", result.plain, plain, 1), ("refined", result.refined, refined, -1)]
     sides = [side for side in sides if side[1].null is not None and side[1].null.values]
     if not sides:

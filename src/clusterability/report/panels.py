@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from matplotlib import rcParams
 from matplotlib.axes import Axes
@@ -25,12 +25,17 @@ def axes_or_new(ax: Axes | None, labels: bool) -> Axes:
     """Return the axes to draw on, new ones of pyplot if none are given.
 
     Raises:
-        InputError: if the axes are too small for their labels.
+        InputError: if it is no axes, or they are too small for their labels.
     """
     if ax is None:
         from matplotlib import pyplot
 
         ax = pyplot.subplots(layout="constrained")[1]
+    if not isinstance(ax, Axes):
+        raise InputError(
+            f"ax is of type {type(ax).__name__}, expected axes of matplotlib; of an array of them "
+            "give one, as axes[0]"
+        )
     width, height = extent(ax)
     least = [number * tick_size() for number in LEAST]
     if labels and (width < least[0] or height < least[1]):
@@ -72,20 +77,21 @@ def clustering_of(result: Clusterability, refined: bool) -> Clustering:
     return result.refined if refined else result.plain
 
 
-def palette(colors: Sequence[str] | None) -> Sequence[str]:
+def palette(colors: Collection[str] | None, least: int = 1) -> list[str]:
     """Return the colors of clusters, which repeat after the last.
 
     Raises:
-        InputError: if there is none, or matplotlib does not know one.
+        InputError: if there are fewer than ``least``, or matplotlib does not know one.
     """
     if colors is None:
-        return CLUSTER_COLORS
+        return list(CLUSTER_COLORS)
+    if isinstance(colors, str) or not isinstance(colors, Collection) or len(colors) < least:
+        expected = "a list of colors" if least == 1 else f"a list of {least} colors"
+        raise InputError(f"colors is {described(colors)}, expected {expected}")
     for color in colors:
         if not is_color_like(color):
             raise InputError(f"{described(color)} is no color; name it as matplotlib does")
-    if isinstance(colors, str) or not colors:
-        raise InputError(f"colors is {described(colors)}, expected a list of colors")
-    return colors
+    return list(colors)
 
 
 def distinct_names(names: Sequence[str], limit: int = 18) -> list[str]:

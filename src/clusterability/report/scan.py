@@ -193,10 +193,10 @@ def _on_stability(scan: ClusterScan) -> list[str]:
     means = dict(zip(scan.numbers_of_clusters, [one.mean for one in scan.stability], strict=True))
     k = max(means, key=means.__getitem__) if scan.recommended is None else scan.recommended
     lowest = min(means, key=means.__getitem__)
+    others = f"; lowest, at k = {lowest}, is {means[lowest]:.2f}" if len(means) > 1 else ""
     return [
         f"Clusters from several seeds agree at k = {k} with an adjusted Rand index of "
-        f"{means[k]:.2f} (1 is the same, 0 is chance); lowest, at k = {lowest}, is "
-        f"{means[lowest]:.2f}."
+        f"{means[k]:.2f} (1 is the same, 0 is chance){others}."
     ]
 
 

@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from clusterability.arguments import number, text
 from clusterability.display.figure_files import ShownFigure
 from clusterability.display.style import GRAY, INK, PLAIN, REFINED, drawable
 from clusterability.errors import InputError
+from clusterability.report.grouping import require_result
 from clusterability.result import Clusterability, Clustering
-from clusterability.shown import quoted
+from clusterability.shown import described, quoted
 
 LAST_STEP = 10**15
 """Numbers in names beyond this are no steps: an axis could not tell them apart."""
@@ -87,15 +89,21 @@ def plot_series(
         title: of the figure; by default none.
 
     Raises:
-        InputError: if the results are of networks with different layers, fewer than two, or not as
-            many as the steps.
+        InputError: if the results are none, are of networks with different layers, fewer than two,
+            or not as many as the steps.
 
     >>> from clusterability import measure, toy
     >>> results = [measure(toy.planted_mlp(between=b), 2, n_shuffles=3) for b in (0.5, 0.2, 0.1)]
     >>> len(plot_series(results, steps=[0, 100, 200]).axes)
     3
     """
-    places = list(range(1, len(results) + 1)) if steps is None else list(steps)
+    given: dict[str, object] = {"results": results, "steps": () if steps is None else steps}
+    for name, value in given.items():
+        if isinstance(value, str) or not hasattr(value, "__len__"):
+            raise InputError(f"{name} is {described(value)}, expected a list of them")
+    for result in results:
+        require_result(result)
+    places = _places(range(1, len(results) + 1) if steps is None else steps)
     if len(results) < 2 or len(places) != len(results):
         raise InputError(
             f"a series has {len(results)} results and {len(places)} steps, expected two or more, "
@@ -113,8 +121,14 @@ def plot_series(
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         ax.spines[["top", "right"]].set_visible(False)
     if title is not None:
-        figure.suptitle(drawable(title, 90), color=INK, parse_math=False)
+        figure.suptitle(drawable(text("title", title), 90), color=INK, parse_math=False)
     return figure
+
+
+def _places(steps: Sequence[float]) -> list[float]:
+    found = steps.tolist() if hasattr(steps, "tolist") else steps  # arrays and tensors
+    noun = "a number that an axis has room for,"
+    return [number("a step", step, -LAST_STEP, below=LAST_STEP, noun=noun) for step in found]
 
 
 def _plot_ncuts(results: Sequence[Clusterability], steps: Sequence[float], ax: Axes) -> None:

@@ -12,7 +12,7 @@ from clusterability.arguments import whole
 from clusterability.errors import InputError
 from clusterability.measuring import measure
 from clusterability.report.frames import Records, frame, numbers
-from clusterability.report.series import plot_series
+from clusterability.report.series import LAST_STEP, plot_series
 from clusterability.result import Clusterability
 from clusterability.shown import described
 from clusterability.watching.processes import check_unsharded, is_first_process
@@ -38,7 +38,8 @@ class ClusterabilityMonitor:
             ``n_shuffles``, ``device`` and ``name``.
 
     Raises:
-        InputError: if the model is no module, or ``every`` no whole number from 1 on.
+        InputError: if the model is no module, ``options`` have a ``network``, or ``every`` is no
+            whole number from 1 on.
 
     >>> from clusterability import toy
     >>> model = toy.planted_cnn()
@@ -55,6 +56,10 @@ class ClusterabilityMonitor:
         if not isinstance(model, nn.Module):
             raise InputError(f"model is {described(model)}, expected a torch.nn.Module")
         self.every = whole("every", every, 1)
+        if "network" in options:
+            raise InputError(
+                "network is an option, but the monitor measures its model; leave it out"
+            )
         self._model = model
         self._options = {"example_inputs": example_inputs, **options}
         self._steps: list[int] = []
@@ -87,7 +92,7 @@ class ClusterabilityMonitor:
             InputError: if the step is no whole number from 0 on; if no step could be measured yet,
                 and this one cannot; if parts of the weights lie on other processes.
         """
-        step = whole("step", step, 0)
+        step = whole("step", step, 0, LAST_STEP - 1)
         if not self._is_due(step):
             return None
         check_unsharded(self._model)
