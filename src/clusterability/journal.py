@@ -32,6 +32,10 @@ NO_LABELS = np.zeros(0, np.int32)
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
+class JournalError(InputError):
+    """Finished graphs cannot be kept or read, which is no fault of the network."""
+
+
 class Journal:
     """Finished evaluations of one graph, a line of JSON each, to which more are added.
 
@@ -106,7 +110,7 @@ class Journal:
             try:
                 key, evaluations = self._parse(json.loads(_verified(path, line)))
             except _DAMAGE:
-                raise InputError(
+                raise JournalError(
                     f"line {number} of {show_path(path)} is damaged; remove the file, and what it "
                     "keeps is computed again"
                 ) from None
@@ -175,7 +179,7 @@ def opened_journal(
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise InputError(
+        raise JournalError(
             f"another process measures the same into {show_path(Path(folder))}; wait for it, or "
             "name another folder to resume from"
         ) from None
@@ -209,9 +213,9 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
         raise _refusal(path, error) from None
 
 
-def _refusal(path: Path, error: Exception) -> InputError:
+def _refusal(path: Path, error: Exception) -> JournalError:
     reason = getattr(error, "strerror", None) or error
-    return InputError(
+    return JournalError(
         f"cannot keep finished graphs in {show_path(path)} ({reason}); name another folder to "
         "resume from, or leave it out"
     )

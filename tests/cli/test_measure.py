@@ -210,6 +210,20 @@ def test_a_series_is_in_the_order_of_its_steps_without_what_cannot_be_read(
     assert "step" in (tmp_path / "s.svg").read_text()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_a_full_disk_is_no_fault_of_one_network_of_a_series(
+    checkpoints, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("clusterability.journal._appended", lambda _: open("/dev/full", "ab"))  # noqa: SIM115
+    names = map(str, checkpoints)
+    options = ["--series", str(tmp_path / "s.pdf"), "--resume", str(tmp_path / "kept")]
+    assert main(["measure", *names, *FAST, *options]) == 2
+    error = capsys.readouterr().err
+    assert "cannot keep finished graphs" in error
+    assert "is left out of the series" not in error
+    assert not (tmp_path / "s.pdf").exists()
+
+
 @pytest.mark.slow
 def test_a_series_is_of_one_architecture(checkpoints, tmp_path, capsys):
     torch.save({"fc1.weight": torch.ones(9, 20), "fc2.weight": torch.ones(8, 9)}, checkpoints[1])

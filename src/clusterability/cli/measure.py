@@ -206,6 +206,7 @@ def _how(args: argparse.Namespace) -> dict[str, Any]:
 
 def _measure_series(args: argparse.Namespace, settings: Settings) -> list[Clusterability]:
     """Measure the networks in the order of their steps; name those that cannot be read."""
+    from clusterability.journal import JournalError
     from clusterability.report.series import check_same_layers, steps_of_names
 
     steps = steps_of_names(args.networks) or range(len(args.networks))
@@ -214,6 +215,8 @@ def _measure_series(args: argparse.Namespace, settings: Settings) -> list[Cluste
     for _, name in sorted(zip(steps, args.networks, strict=True)):
         try:
             result = _measure(args, settings, name, _network(name))
+        except JournalError:
+            raise
         except InputError as error:
             failures.append(error)
             print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -166,7 +167,7 @@ def _refusal(weights: Sequence[NamedShape], operations: Sequence[Operation], giv
         entries = ", ".join(f'"{name}"' for name in names)
         return (
             f"{truth}; the one order that fits their shapes is order=[{entries}] in Python, "
-            f"--order {','.join(names)} on the command line"
+            f"--order {shlex.quote(','.join(names))} on the command line"
         )
     grouped = _grouped(operations)
     if grouped:
