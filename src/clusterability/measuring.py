@@ -162,11 +162,11 @@ def measure_each(
     name = name or traced.name
     with single_threaded_libraries(), torch.no_grad():
         prepared = prepare(traced.graph, settings, traced.reached_by_left_out)
-        rescaled = _prepare_canonical(traced, settings)
+        each = [replace(settings, n_clusters=k) for k in counts(prepared.n_live)]
+        rescaled = _prepare_canonical(traced, each[0])
         del traced  # memory would hold a large network's strengths twice
         n_init, n_init_policy = _starts(settings, prepared.n_live, n_outputs)
         offset = min(settings.volume_offset / prepared.scale, LARGEST_OFFSET)
-        each = [replace(settings, n_clusters=k) for k in counts(prepared.n_live)]
         applied = [replace(one, n_init=n_init, volume_offset=offset) for one in each]
         reading = time.perf_counter() - started
         found, evaluations, beside = _evaluate_all(prepared, rescaled, applied, machine, n_seeds)
@@ -195,7 +195,7 @@ def measure_each(
                 eigenvalues=found.eigenvalues[: one.n_clusters + EXTRA_EIGENVALUES],
                 settings=one,
                 seconds={"reading": reading, **_seconds(of_one)},
-                canonical=_canonical(rescaled, beside[i] if beside else None),
+                canonical=_canonical(rescaled, beside[i] if i < len(beside) else None),
                 **common,
             )
             return replace(result, warnings=(*notes, *caveats(result, rescalable)))
@@ -297,11 +297,12 @@ def _evaluate_all(
     each: Sequence[Settings],
     machine: Machine,
     n_seeds: int,
-) -> tuple[Spectrum, list[list[Evaluation]], list[Evaluation] | None]:
+) -> tuple[Spectrum, list[list[Evaluation]], list[Evaluation]]:
     """Return the spectrum of the network, and the evaluations of the network and its shuffles.
 
     Those of the network from further seeds come last. A graph has an evaluation for each of the
-    settings. The last of the three is that of the graph in canonical scaling, if it is given.
+    settings, whose numbers of clusters ascend. The last of the three are those of the graph in
+    canonical scaling, for the first of the settings, for which it has neurons enough.
     """
     graph, settings = prepared.working, max(each, key=lambda one: one.n_clusters)
     spectrum_seed, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.n_shuffles + 2)
@@ -320,10 +321,11 @@ def _evaluate_all(
         rng = np.random.default_rng(spectrum_seed)
         return spectrum(prepared.observed.to(machine.device), n_eigenvalues, rng)
 
-    def find_canonical() -> list[Evaluation] | None:
+    def find_canonical() -> list[Evaluation]:
         if rescaled is None:
-            return None
-        as_it_is = [replace(one, volume_offset=0.0) for one in each]
+            return []
+        possible = [one for one in each if one.n_clusters <= rescaled.n_live]
+        as_it_is = [replace(one, volume_offset=0.0) for one in possible]
         return evaluate_each(rescaled.working, as_it_is, Draw(canonical_seed, shuffled=False))
 
     with opened_journal(machine.resume, graph, each) as journal:
