@@ -20,6 +20,7 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.graph.sparse import SparseGraph
+from clusterability.spectral.degrees import fast_degrees
 from clusterability.spectral.problems import BipartiteProblem, Eigenproblem, GeneralProblem
 from clusterability.spectral.solvers import Solver, choose_solver
 from clusterability.spectral.weak_rows import recompute_weak_rows
@@ -82,7 +83,8 @@ def spectral_embedding(
     >>> spectral_embedding(toy.path(), 1, [np.random.default_rng(0)]).eigenvalues
     tensor([0.5000], dtype=torch.float64)
     """
-    degrees = graph.degrees(torch.float64)
+    is_followed = any(block.strengths.requires_grad for block in graph.blocks)
+    degrees = graph.degrees(torch.float64) if is_followed else fast_degrees(graph, torch.float64)
     _check_axes(degrees, len(rngs))
     problem = eigenproblem(graph, degrees, sparse)
     n_wanted = min(n_dimensions, problem.size - 1)
