@@ -60,6 +60,7 @@ def check(graph, n_dimensions=11, solver=None, sparse=None):
     assert vectors.shape == (n, n_found)
     assert found.eigenvalues.dtype == found.vectors.dtype == torch.float64
 
+    assert (np.diff(values, prepend=0) >= 0).all()
     adjacency = naive_adjacency(graph)
     expected = naive_eigenvalues(graph, n_dimensions)
     n_both = min(n_found, expected.size)

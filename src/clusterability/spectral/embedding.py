@@ -95,6 +95,7 @@ def spectral_embedding(
     values, vectors = problem.finish(solver(problem, n_wanted, dtype, rngs))
     if dtype == torch.float32 and bool((values[..., -1] < SMALLEST_IN_FLOAT32).any()):
         values, vectors = problem.finish(solver(problem, n_wanted, torch.float64, rngs))
+    values = values.clamp_max(1)  # M has none above 1; a product in float32 can round to one
     rows = vectors * inverse_root(degrees)[..., None]
     return Embedding(1 - values, recompute_weak_rows(graph, degrees, values, rows), degrees)
 
