@@ -245,6 +245,18 @@ def test_the_scale_of_the_strengths_does_not_matter(factor, dtype):
     assert first.lower_bound == pytest.approx(second.lower_bound, abs=1e-6)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e-8])
+@pytest.mark.parametrize("factor", [1e-305, 1e-292, 1e-150, 1e150, 1e305])
+def test_the_scale_of_float64_does_not_matter(factor, offset):
+    graph = random_chain([20, 15, 10], dtype=torch.float64)
+    scaled = graph.with_flat_strengths(graph.flat_strengths() * factor)
+    first, second = run(graph, n_shuffles=2), run(scaled, n_shuffles=2, volume_offset=offset)
+    if not offset:
+        check(second)
+    expected = 0 if offset > factor else first.refined.ncut  # all volumes are far below the offset
+    assert second.refined.ncut == pytest.approx(expected, abs=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_other_floats(dtype):
     graph = random_chain([20, 15, 10], dtype=dtype)

@@ -47,6 +47,31 @@ def test_each_result_is_that_of_its_number_alone(graph, choices):
         assert list(found.seconds) == list(alone.seconds)
 
 
+def few_on_a_path():
+    """A network of which 5 neurons lie on a path from inputs to outputs, and 25 are connected."""
+    first, second = torch.nn.Linear(10, 10, bias=False), torch.nn.Linear(10, 10, bias=False)
+    rng = np.random.default_rng(0)
+    into, out_of = np.zeros((10, 10)), np.zeros((10, 10))
+    into[:4], into[4, 8:] = rng.random((4, 10)), rng.random(2)
+    out_of[:, 5:], out_of[8:, 4] = rng.random((10, 5)), rng.random(2)
+    with torch.no_grad():
+        first.weight.copy_(torch.from_numpy(into))
+        second.weight.copy_(torch.from_numpy(out_of))
+    return torch.nn.Sequential(first, torch.nn.ReLU(), second)
+
+
+@pytest.mark.parametrize("clusters", ["auto", [2, 5, 8], [6, 7]])
+def test_canonical_n_cuts_are_those_of_the_numbers_it_has_neurons_for(clusters):
+    scan = scan_clusters(few_on_a_path(), clusters, n_shuffles=0)
+    for k, result in zip(scan.numbers_of_clusters, scan.results, strict=True):
+        alone = measure(few_on_a_path(), k, n_shuffles=0).canonical
+        assert (alone is None) == (k > 5)
+        assert (result.canonical is None) == (alone is None)
+        if alone is not None:
+            assert result.canonical.ncut == pytest.approx(alone.ncut, rel=1e-9)
+            assert result.canonical.refined_ncut == pytest.approx(alone.refined_ncut, rel=1e-9)
+
+
 def test_seeds_are_those_of_measurements(graph):
     scan = scan_clusters(graph, "3", n_shuffles=0, seed=5, n_seeds=3)
     labels = [measure(graph, 3, n_shuffles=0, seed=seed) for seed in (5, 6, 7)]

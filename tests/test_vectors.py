@@ -1,8 +1,16 @@
 """Short vectors against NumPy, number by number."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 from numba import njit
 
+from clusterability.clustering.kmeans import draw_starts, kmeans
+from clusterability.spectral.filtering import SparseFactor, largest_eigenvectors
 from clusterability.vectors import (
     WIDTH,
     in_float64,
@@ -38,3 +46,45 @@ def test_vectors_compute_number_by_number():
     assert exact == np.float64(x).sum()
     assert abs(rounded - y.sum()) < 1e-5
     assert sums[0] == sums[-1] == products[WIDTH] == 0
+
+
+def labels_and_eigenvectors():
+    rng = np.random.default_rng(0)
+    points, weights = rng.random((140, 3)), rng.random(140)
+    points[:70] += 2
+    starts = draw_starts(rng, 1, 3)
+    dense = rng.random((30, 24)).astype(np.float32) * (rng.random((30, 24)) < 0.3)
+    dense /= np.float32(np.linalg.norm(dense, 2))
+    rows, columns = (
+        (
+            np.append(0, np.cumsum(np.count_nonzero(matrix, axis=1))),
+            matrix.nonzero()[1].astype(np.int32),
+            matrix[matrix.nonzero()],
+        )
+        for matrix in (dense, dense.T)
+    )
+    zeros, start = np.zeros(24, np.float32), rng.standard_normal((24, WIDTH), dtype=np.float32)
+    vectors = largest_eigenvectors(SparseFactor(rows, columns), zeros, start, 4)
+    largest = np.linalg.svd(dense)[2][:4]
+    return kmeans(points, starts), kmeans(points, starts, weights), np.abs(largest @ vectors)
+
+
+def test_uncompiled_functions_find_the_same():
+    """NUMBA_DISABLE_JIT leaves all functions to Python, so that a debugger can step through."""
+    names = ("labels", "weighted", "along")
+    code = (
+        "import json, numba, test_vectors as tests; assert numba.config.DISABLE_JIT\n"
+        "print(json.dumps([found.tolist() for found in tests.labels_and_eigenvectors()]))"
+    )
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    folder = Path(__file__).parent
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=folder, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    found = dict(zip(names, json.loads(run.stdout), strict=True))
+    labels, weighted, along = labels_and_eigenvectors()
+    np.testing.assert_array_equal(found["labels"], labels)
+    np.testing.assert_array_equal(found["weighted"], weighted)
+    for each in (along, found["along"]):
+        np.testing.assert_allclose(each, np.eye(4), atol=1e-4)

@@ -14,14 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from clusterability._version import __version__
-from clusterability.arguments import find_device, text, whole
+from clusterability.arguments import text
 from clusterability.caveats import caveats
 from clusterability.conventions import CONVENTIONS
 from clusterability.errors import InputError
 from clusterability.evaluation import Draw, Evaluation, batch_size, evaluate_batch, evaluate_each
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
-from clusterability.journal import Journal, check_folder, opened_journal
+from clusterability.journal import Journal, opened_journal
+from clusterability.machine import Machine, find_machine
 from clusterability.preparation import Prepared, prepare
 from clusterability.result import Canonical, Clusterability, Clustering, LayerSummary
 from clusterability.settings import GIVEN, Settings
@@ -29,7 +30,7 @@ from clusterability.sources import Traced, trace
 from clusterability.sources.network import AnyNetwork
 from clusterability.spectral.bound import Spectrum, spectrum
 from clusterability.summary import effective_clusters, number_by_volume, summarize
-from clusterability.workers import available_workers, parallel_map, single_threaded_libraries
+from clusterability.workers import parallel_map, single_threaded_libraries
 
 EXTRA_EIGENVALUES = 8
 """A result keeps this many eigenvalues beyond the k-th, to show the gap after it."""
@@ -162,11 +163,11 @@ def measure_each(
     name = text("name", name or traced.name)
     with single_threaded_libraries(), torch.no_grad():
         prepared = prepare(traced.graph, settings, traced.reached_by_left_out)
-        rescaled = _prepare_canonical(traced, settings)
+        each = [replace(settings, n_clusters=k) for k in counts(prepared.n_live)]
+        rescaled = _prepare_canonical(traced, each[0])
         del traced  # memory would hold a large network's strengths twice
         n_init, n_init_policy = _starts(settings, prepared.n_live, n_outputs)
         offset = min(settings.volume_offset / prepared.scale, LARGEST_OFFSET)
-        each = [replace(settings, n_clusters=k) for k in counts(prepared.n_live)]
         applied = [replace(one, n_init=n_init, volume_offset=offset) for one in each]
         reading = time.perf_counter() - started
         found, evaluations, beside = _evaluate_all(prepared, rescaled, applied, machine, n_seeds)
@@ -180,7 +181,7 @@ def measure_each(
             "n_init": n_init,
             "n_init_policy": n_init_policy,
             "version": __version__,
-            "device": _device_name(machine.device),
+            "device": machine.device_name,
             "graph": prepared.graph,
         }
 
@@ -195,7 +196,7 @@ def measure_each(
                 eigenvalues=found.eigenvalues[: one.n_clusters + EXTRA_EIGENVALUES],
                 settings=one,
                 seconds={"reading": reading, **_seconds(of_one)},
-                canonical=_canonical(rescaled, beside[i] if beside else None),
+                canonical=_canonical(rescaled, beside[i] if i < len(beside) else None),
                 **common,
             )
             return replace(result, warnings=(*notes, *caveats(result, rescalable)))
@@ -232,27 +233,6 @@ def _seconds(evaluations: Sequence[Evaluation]) -> dict[str, float]:
     """Return the seconds that each step took, added up over the network and its shuffles."""
     steps = evaluations[0].seconds
     return {step: sum(one.seconds[step] for one in evaluations) for step in steps}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Device, threads, progress bar, and folder to resume from: no result depends on them."""
-
-    device: torch.device
-    n_workers: int
-    progress: bool
-    resume: str | os.PathLike[str] | None
-
-
-def find_machine(
-    workers: int | None, device: str, progress: bool, resume: str | os.PathLike[str] | None
-) -> Machine:
-    """Return where to compute, from the arguments of :func:`measure`."""
-    n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
-    found = find_device(device)
-    if resume is not None:
-        check_folder(resume)
-    return Machine(found, n_workers, progress, resume)
 
 
 def _check_whole(settings: Settings, traced: Traced) -> None:
@@ -297,11 +277,12 @@ def _evaluate_all(
     each: Sequence[Settings],
     machine: Machine,
     n_seeds: int,
-) -> tuple[Spectrum, list[list[Evaluation]], list[Evaluation] | None]:
+) -> tuple[Spectrum, list[list[Evaluation]], list[Evaluation]]:
     """Return the spectrum of the network, and the evaluations of the network and its shuffles.
 
     Those of the network from further seeds come last. A graph has an evaluation for each of the
-    settings. The last of the three is that of the graph in canonical scaling, if it is given.
+    settings, whose numbers of clusters ascend. The last of the three are those of the graph in
+    canonical scaling, for the first of the settings, for which it has neurons enough.
     """
     graph, settings = prepared.working, max(each, key=lambda one: one.n_clusters)
     spectrum_seed, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.n_shuffles + 2)
@@ -320,10 +301,11 @@ def _evaluate_all(
         rng = np.random.default_rng(spectrum_seed)
         return spectrum(prepared.observed.to(machine.device), n_eigenvalues, rng)
 
-    def find_canonical() -> list[Evaluation] | None:
+    def find_canonical() -> list[Evaluation]:
         if rescaled is None:
-            return None
-        as_it_is = [replace(one, volume_offset=0.0) for one in each]
+            return []
+        possible = [one for one in each if one.n_clusters <= rescaled.n_live]
+        as_it_is = [replace(one, volume_offset=0.0) for one in possible]
         return evaluate_each(rescaled.working, as_it_is, Draw(canonical_seed, shuffled=False))
 
     kind, n_labels = machine.device.type, prepared.observed.n_neurons
@@ -393,7 +375,3 @@ def _layers(graph: NeuronGraph, alive: NDArray[np.bool_]) -> tuple[LayerSummary,
         LayerSummary(layer.name, layer.n_neurons, int(part.sum()), layer.neurons)
         for layer, part in zip(graph.layers, parts, strict=True)
     )
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

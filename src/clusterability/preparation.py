@@ -115,7 +115,8 @@ def _scale(graph: NeuronGraph) -> float:
     )
     if largest == 0 or (1e-18 < largest < 1e18 and not lost):
         return 1.0
-    return 2.0 ** (math.frexp(largest)[1] - math.frexp(LARGEST)[1])
+    exponent = math.frexp(largest)[1] - math.frexp(LARGEST)[1]
+    return 2.0 ** max(exponent, -1022)  # of the smallest normal number: the divisor is never 0
 
 
 def _single_precision(strengths: Tensor, scale: float) -> Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 
 from clusterability.arguments import whole
 from clusterability.clustering.agreement import agreement
-from clusterability.measuring import find_machine, measure_each
+from clusterability.machine import find_machine
+from clusterability.measuring import measure_each
 from clusterability.report.scan import ClusterScan
 from clusterability.settings import AUTO, Settings, numbers_of
 from clusterability.sources.network import AnyNetwork
@@ -40,7 +41,8 @@ def scan_clusters(
 
     The network is read once, and on a CPU each graph is shuffled and embedded once: the first k
     eigenvectors are the same for every k. Each result is what :func:`clusterability.measure` gives
-    for that k.
+    for that k, up to rounding. Where an eigenvalue repeats, as that of the parts of a network which
+    falls into more than k, a different choice among its eigenvectors can give other labels.
 
     Args:
         network: as of :func:`clusterability.measure`, as are all arguments that are not named here.

@@ -5,17 +5,21 @@ few coordinates or columns, or where arrays might overlap, it finds less than th
 loops themselves name the vectors; every processor has instructions for a part of one at least.
 
 These functions can be called in compiled functions only. Arrays are flat and contiguous, and an
-index is not checked: the caller makes sure that WIDTH numbers lie behind it.
+index is not checked: the caller makes sure that WIDTH numbers lie behind it. Where numba is told to
+compile nothing (NUMBA_DISABLE_JIT), as under a debugger, vectors are NumPy arrays.
 """
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic, models, overload, register_model
+from numpy.typing import NDArray
 
 WIDTH = 16
 """Numbers in a vector: as many float32 as the widest registers hold."""
@@ -25,9 +29,27 @@ _NUMBERS = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "int32": ir.I
 _FUSED = ("contract",)
 """A product and the sum that follows may be rounded once."""
 
-
 # As numba writes its type, callers would have to pass the typing context.
-_instruction: Any = intrinsic
+_intrinsic: Any = intrinsic
+
+
+def _instruction(in_numpy: Callable[..., Any]) -> Any:
+    """Return a decorator: compiled functions call what it decorates, others ``in_numpy``."""
+
+    def choose(build: Callable[..., Any]) -> Any:
+        return in_numpy if config.DISABLE_JIT else _intrinsic(build)  # type: ignore[attr-defined]
+
+    return choose
+
+
+def _set(array: NDArray[Any], index: int, vector: NDArray[Any]) -> None:
+    array[index : index + WIDTH] = vector
+
+
+def _total(vector: NDArray[Any]) -> Any:
+    while vector.size > 1:
+        vector = vector[: vector.size // 2] + vector[vector.size // 2 :]
+    return vector[0]
 
 
 class Vector(types.Type):
@@ -59,7 +81,7 @@ def _alignment(array_type: Any) -> int:
     return int(array_type.dtype.bitwidth // 8)
 
 
-@_instruction
+@_instruction(lambda array, index: array[index : index + WIDTH].copy())
 def load(typing_context, array, index):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Return the numbers array[index : index + WIDTH]."""
 
@@ -70,7 +92,7 @@ def load(typing_context, array, index):  # type: ignore[no-untyped-def]  # noqa:
     return Vector(str(array.dtype))(array, types.int64), generate
 
 
-@_instruction
+@_instruction(_set)
 def store(typing_context, array, index, vector):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Set array[index : index + WIDTH]."""
 
@@ -82,7 +104,7 @@ def store(typing_context, array, index, vector):  # type: ignore[no-untyped-def]
     return types.void(array, types.int64, vector), generate
 
 
-@_instruction
+@_instruction(lambda number: np.full(WIDTH, number))
 def spread(typing_context, number):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Return the vector of WIDTH times the same number."""
 
@@ -92,7 +114,7 @@ def spread(typing_context, number):  # type: ignore[no-untyped-def]  # noqa: ARG
     return Vector(str(number))(number), generate
 
 
-@_instruction
+@_instruction(lambda array, index: np.full(WIDTH, array[index]))
 def load_spread(typing_context, array, index):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Return the vector of WIDTH times the number array[index]."""
 
@@ -113,7 +135,7 @@ def _spread(builder: Any, number: Any) -> Any:
 
 
 def _binary(instruction: str) -> Any:
-    @_instruction
+    @_intrinsic
     def compute(typing_context, one, other):  # type: ignore[no-untyped-def]  # noqa: ARG001
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]  # noqa: ARG001
             return getattr(builder, instruction)(*arguments, flags=_FUSED)
@@ -147,7 +169,7 @@ def _times(one, other):  # type: ignore[no-untyped-def]
     return None
 
 
-@_instruction
+@_instruction(lambda one, other, if_lower, if_not: np.where(one < other, if_lower, if_not))
 def where_lower(typing_context, one, other, if_lower, if_not):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Return, number by number, ``if_lower`` where one < other and else ``if_not``."""
 
@@ -158,7 +180,7 @@ def where_lower(typing_context, one, other, if_lower, if_not):  # type: ignore[n
     return if_lower(one, other, if_lower, if_not), generate
 
 
-@_instruction
+@_instruction(lambda vector: vector.astype(np.float64))
 def in_float64(typing_context, vector):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Return the numbers of a vector of float32 in float64."""
     wide = Vector("float64")
@@ -169,7 +191,7 @@ def in_float64(typing_context, vector):  # type: ignore[no-untyped-def]  # noqa:
     return wide(vector), generate
 
 
-@_instruction
+@_instruction(_total)
 def total(typing_context, vector):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Return the sum of the numbers of a vector, added in halves."""
 

@@ -352,6 +352,23 @@ def test_awkward_graphs_pass_the_check(name):
     assert AWKWARD[name].check_strengths() is None
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own use of it
+def test_derivatives_of_any_kind_follow_the_degrees():
+    """The degrees are linear in the strengths: the derivative along a direction is its degrees."""
+    strengths, direction = torch.rand(2, 5, 4, generator=torch.Generator().manual_seed(0))
+
+    def degrees(block):
+        return NeuronGraph.chain([block]).degrees(torch.float64)
+
+    with torch.autograd.forward_ad.dual_level():
+        dual = degrees(torch.autograd.forward_ad.make_dual(strengths, direction))
+        tangent = torch.autograd.forward_ad.unpack_dual(dual).tangent
+    expected = torch.cat([direction.double().sum(1), direction.double().sum(0)])
+    torch.testing.assert_close(tangent, expected)
+    torch.testing.assert_close(torch.func.jvp(degrees, (strengths,), (direction,))[1], expected)
+    torch.testing.assert_close(torch.func.vmap(degrees)(direction[None])[0], expected)
+
+
 def test_arrays_make_a_chain_as_tensors_do():
     strengths = [torch.rand(3, 4, generator=torch.Generator().manual_seed(0)), torch.ones(4, 2)]
     found = NeuronGraph.chain([block.numpy() for block in strengths])

@@ -9,6 +9,7 @@ from clusterability.errors import InputError
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.graph.sparse import without_zeros
 from clusterability.spectral import filtering
+from clusterability.spectral.degrees import fast_degrees
 from clusterability.spectral.embedding import eigenproblem, inverse_root, spectral_embedding
 from clusterability.spectral.solvers import dense, filtered, iterative
 from clusterability.workers import single_threaded_libraries
@@ -59,6 +60,7 @@ def check(graph, n_dimensions=11, solver=None, sparse=None):
     assert vectors.shape == (n, n_found)
     assert found.eigenvalues.dtype == found.vectors.dtype == torch.float64
 
+    assert (np.diff(values, prepend=0) >= 0).all()
     adjacency = naive_adjacency(graph)
     expected = naive_eigenvalues(graph, n_dimensions)
     n_both = min(n_found, expected.size)
@@ -125,6 +127,13 @@ LARGER = {
     "uneven": uneven([120, 210, 110]),
     "matching": chain_of(np.diag(np.arange(1.0, 206))),
 }
+
+
+@pytest.mark.parametrize("name", {**LARGER, **AWKWARD})
+def test_degrees_in_one_pass_equal_those_of_the_adjacency_matrix(name):
+    graph = {**LARGER, **AWKWARD}[name]
+    expected = naive_adjacency(graph).sum(1)
+    np.testing.assert_allclose(fast_degrees(graph, torch.float64).numpy(), expected, rtol=1e-13)
 
 
 @pytest.mark.slow

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from clusterability.compiling import can_compile, compiled
 
 PIECE = 2**18
 """Number of strengths converted to another precision at a time: 2 MB of float64."""
@@ -16,11 +13,6 @@ PIECE = 2**18
 
 def row_and_column_sums(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return the sums over the last axis and over the one before it, added up in ``dtype``."""
-    is_plain = matrix.ndim == 2 and not matrix.requires_grad and can_compile(matrix)
-    if is_plain and dtype == torch.float64:  # sums one by one in float32 would lose digits
-        sums = (np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1]))
-        _add_sums(matrix.numpy(), *sums)
-        return torch.from_numpy(sums[0]), torch.from_numpy(sums[1])
     if not _in_pieces(matrix, dtype):
         return matrix.sum(-1, dtype=dtype), matrix.sum(-2, dtype=dtype)
     rows = matrix.new_empty(matrix.shape[0], dtype=dtype)
@@ -29,17 +21,6 @@ def row_and_column_sums(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Ten
         torch.sum(piece, -1, out=rows[span])
         columns += piece.sum(-2)
     return rows, columns
-
-
-@compiled(reorder=True)
-def _add_sums(matrix, rows, columns):  # type: ignore[no-untyped-def]
-    """Add up rows and columns in one pass over the matrix."""
-    for i in range(rows.size):
-        row, total = matrix[i], 0.0
-        for j in range(columns.size):
-            total += row[j]
-            columns[j] += row[j]
-        rows[i] = total
 
 
 def matmul(matrix: Tensor, vectors: Tensor) -> Tensor:

@@ -1,18 +1,20 @@
-"""Degrees of a graph whose strengths change step by step, in one pass over each block."""
+"""Degrees of a graph, in one pass over each block."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from clusterability.compiling import can_compile, compiled
 from clusterability.graph import NeuronGraph
 
 
-def fast_degrees(graph: NeuronGraph) -> Tensor:
-    """Return the degrees as :meth:`NeuronGraph.degrees` does, added up in the graph's precision.
+def fast_degrees(graph: NeuronGraph, dtype: torch.dtype | None = None) -> Tensor:
+    """Return the degrees as :meth:`NeuronGraph.degrees` does, but no derivative follows them.
 
     Args:
         graph: one graph, or a batch along one leading axis.
+        dtype: precision in which they are added up; by default the graph's own.
 
     >>> from clusterability import toy
     >>> fast_degrees(toy.path())
@@ -20,9 +22,9 @@ def fast_degrees(graph: NeuronGraph) -> Tensor:
     """
     blocks = [(b, b.strengths.detach()) for b in graph.blocks]
     laid = [s if s.is_contiguous() else s.mT for _, s in blocks]
-    if len(graph.batch_shape) > 1 or not can_compile(*laid):
-        return graph.degrees()
-    degrees = laid[0].new_zeros(*graph.batch_shape, graph.n_neurons)
+    if not laid or len(graph.batch_shape) > 1 or not can_compile(*laid):
+        return graph.degrees(dtype)
+    degrees = laid[0].new_zeros(*graph.batch_shape, graph.n_neurons, dtype=dtype)
     for (block, strengths), rows in zip(blocks, laid, strict=True):
         ends = (graph.offsets[block.source], graph.offsets[block.target])
         first, second = ends if strengths.is_contiguous() else ends[::-1]

@@ -20,6 +20,7 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.graph.sparse import SparseGraph
+from clusterability.spectral.degrees import fast_degrees
 from clusterability.spectral.problems import BipartiteProblem, Eigenproblem, GeneralProblem
 from clusterability.spectral.solvers import Solver, choose_solver
 from clusterability.spectral.weak_rows import recompute_weak_rows
@@ -82,7 +83,8 @@ def spectral_embedding(
     >>> spectral_embedding(toy.path(), 1, [np.random.default_rng(0)]).eigenvalues
     tensor([0.5000], dtype=torch.float64)
     """
-    degrees = graph.degrees(torch.float64)
+    is_followed = any(block.strengths.requires_grad for block in graph.blocks)
+    degrees = graph.degrees(torch.float64) if is_followed else fast_degrees(graph, torch.float64)
     _check_axes(degrees, len(rngs))
     problem = eigenproblem(graph, degrees, sparse)
     n_wanted = min(n_dimensions, problem.size - 1)
@@ -93,6 +95,7 @@ def spectral_embedding(
     values, vectors = problem.finish(solver(problem, n_wanted, dtype, rngs))
     if dtype == torch.float32 and bool((values[..., -1] < SMALLEST_IN_FLOAT32).any()):
         values, vectors = problem.finish(solver(problem, n_wanted, torch.float64, rngs))
+    values = values.clamp_max(1)  # M has none above 1; a product in float32 can round to one
     rows = vectors * inverse_root(degrees)[..., None]
     return Embedding(1 - values, recompute_weak_rows(graph, degrees, values, rows), degrees)
 
