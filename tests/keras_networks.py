@@ -1,11 +1,13 @@
 """Keras models for the tests, with weights that no initializer leaves at 0 or 1."""
 
+import os
 import warnings
 
 import torch
 
 from clusterability.reading.keras.models import import_keras
 
+os.environ["KERAS_BACKEND"] = "tensorflow"  # which is not what Keras is imported on
 keras = import_keras()
 layers = keras.layers
 

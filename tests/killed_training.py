@@ -1,6 +1,6 @@
 """Trains in children that are killed at random times until one finishes; see the test.
 
-A program of its own, since it forks before torch has threads.
+It runs in a process of its own that has one thread.
 """
 
 import os
@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 
-import clusterability.training.drawing  # noqa: F401  (once, and not in every child)
 from clusterability.training import TrainingSpec, train
 from training_cases import few_digits
 
@@ -33,6 +32,7 @@ def main(out):
         spec = TrainingSpec(**SPEC.to_dict() | {"stack": stack})
         n_killed, code = kill_until_it_ends(spec, f"{out}{len(stack)}")
         sys.stdout.write(f"{n_killed} {code}\n")
+    return 0
 
 
 def kill_until_it_ends(spec, out):
@@ -41,13 +41,9 @@ def kill_until_it_ends(spec, out):
     while True:
         child = train_in_child(spec, data, out)
         # Long enough, from time to time, to finish an epoch on a slow machine too.
-        time.sleep(rng.uniform(0.01, 0.2 + 0.5 * n_killed))
+        time.sleep(rng.uniform(0.005, 0.03 + 0.1 * n_killed))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
             return n_killed, os.waitstatus_to_exitcode(status)
         n_killed += 1
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

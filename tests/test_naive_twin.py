@@ -56,7 +56,7 @@ def test_published_weights_fit_mobilenet():
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_there_is_a_strength_exactly_where_there_is_an_influence(kind):
-    for network in each_drawn(5, kind):
+    for network in each_drawn(3, kind):
         assert kind in network.kinds
         found = influences(network)
         twin = naive_twin(network, network.example(), EVERYTHING)

@@ -2,29 +2,24 @@
 
 import dataclasses
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from clusterability.training import TrainingSpec, train
 from forked import Forked, on_one_processor
-from killed_training import SPEC
+from killed_training import SPEC, main
 from training_cases import few_digits, weights_of
 
 pytestmark = pytest.mark.usefixtures("no_figures")
-
-TESTS = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path):
     out = tmp_path / "killed"
-    command = [sys.executable, TESTS / "killed_training.py", out]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    for line, stack in zip(found.stdout.splitlines(), [(), (0, 1)], strict=True):
+    program = Forked(lambda: main(out))
+    found, _ = program.communicate(120)
+    for line, stack in zip(found.splitlines(), [(), (0, 1)], strict=True):
         n_killed, code = map(int, line.split())
         assert code == 0
         assert n_killed >= 2

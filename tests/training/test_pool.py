@@ -68,23 +68,28 @@ def test_one_that_dies_is_named_and_its_run_goes_on_later(tmp_path, monkeypatch)
     alone = train_many(spec, 2, data=data, out=tmp_path / "a", workers=1)
     expected = [weights_of(run) for run in alone]
 
-    started = []
+    started, lying = [], []
+    (tmp_path / "temporary").mkdir()
 
     def start(worker, *arguments):
         begin(worker, *arguments)
         started.append(worker.process)
 
     def ask(worker, message):
+        lying.append(("spec" in message, len(list((tmp_path / "temporary").iterdir()))))
         if "spec" in message and worker.process is started[0]:
             os.kill(worker.process.pid, signal.SIGKILL)
         return question(worker, message)
 
     begin, question = pool.Worker.__init__, pool.Worker.ask
     with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
         patched.setattr(pool.Worker, "__init__", start)
         patched.setattr(pool.Worker, "ask", ask)
         with pytest.raises(RunError, match=r"ended with -9, .* try again with fewer workers"):
             train_many(spec, 2, data=data, out=tmp_path / "b", workers=2)
+    # The data leave the disk before the training begins.
+    assert set(lying) == {(False, 1), (True, 0)}
     runs = train_many(spec, 2, data=data, out=tmp_path / "b", workers=2)
     assert [weights_of(run) for run in runs] == expected
 
@@ -96,23 +101,6 @@ def test_what_a_child_cannot_do_is_said_once(tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "write_data", lambda path, _data: path.write_bytes(b"no archive"))
     with pytest.raises(InputError, match=r"data\.npz. is truncated, corrupt"):
         train_many(spec, 2, data=data, out=tmp_path, workers=2)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("in_processes")
-def test_threads_of_their_own_and_the_data_leave_the_disk(tmp_path, monkeypatch):
-    def ask(worker, message):
-        lying.append(("spec" in message, len(list((tmp_path / "temporary").iterdir()))))
-        return question(worker, message)
-
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    lying, question = [], pool.Worker.ask
-    monkeypatch.setattr(pool.Worker, "ask", ask)
-    spec, data = small_spec(), few_digits()
-    runs = train_many(spec, 2, data=data, out=tmp_path / "out", threads=2, workers=2)
-    assert [run.machine["threads"] for run in runs] == [2, 2]
-    assert set(lying) == {(False, 1), (True, 0)}
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import torch
 
 from clusterability.datasets import Dataset, Split, dataset_from_arrays, load_dataset
 from clusterability.errors import InputError
-from clusterability.training import NETWORKS, TrainingSpec, running, train, train_many, training
+from clusterability.training import NETWORKS, TrainingSpec, train, train_many, training
 from clusterability.training.randomness import Randomness, Use
 from clusterability.training.running import DivergedError
 from training_cases import (
@@ -180,23 +180,6 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     path.write_bytes(b"half")
     with pytest.raises(InputError, match=r"is damaged .* remove it to train"):
         trained(tmp_path, small_spec())
-
-
-@pytest.mark.slow
-def test_numbers_do_not_depend_on_workers(tmp_path, monkeypatch):
-    # These runs are too short for processes of their own, which are what is tested.
-    monkeypatch.setattr(running, "is_worth_processes", lambda *_: True)
-    spec = small_spec(dropout=True, seed=3)
-    found = []
-    for workers in (1, 2):
-        out = tmp_path / str(workers)
-        runs = train_many(spec, 3, data=few_digits(), out=out, workers=workers)
-        assert [run.spec.seed for run in runs] == [3, 4, 5]
-        found.append([weights_of(run) for run in runs])
-    assert found[0] == found[1]
-    alone = trained(tmp_path, dataclasses.replace(spec, seed=4))
-    assert weights_of(alone) == found[0][1]
-    assert found[0][0] != found[0][1]
 
 
 @pytest.mark.slow

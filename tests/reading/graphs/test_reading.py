@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import networkx
 import numpy as np
 import pytest
@@ -36,25 +33,6 @@ def test_objects_of_other_libraries():
         assert not is_foreign_graph(network)
     with pytest.raises(InputError, match="directed"):
         read_foreign_graph(networkx.DiGraph())
-
-
-@pytest.mark.slow
-def test_networkx_is_not_needed(tmp_path):
-    code = """
-import sys
-sys.modules["networkx"] = None
-from clusterability.reading.graphs import is_foreign_graph, read_graph
-import pathlib
-pathlib.Path("a.graphml").write_text('<graphml><graph edgedefault="undirected"><node id="a"/>'
-    '<node id="b"/><edge source="a" target="b"/></graph></graphml>')
-pathlib.Path("a.json").write_text('{"nodes": [{"id": 0}, {"id": 1}], '
-    '"edges": [{"source": 0, "target": 1}]}')
-assert not is_foreign_graph(3)
-print(read_graph("a.graphml").n_neurons, read_graph("a.json").n_neurons)
-"""
-    command = [sys.executable, "-c", code]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert found.stdout.split() == ["2", "2"]
 
 
 def test_missing_and_other_files_are_refused(tmp_path):

@@ -1,8 +1,6 @@
 import builtins
 import contextlib
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -342,9 +340,3 @@ def test_without_the_onnx_package(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     refused(path, r"needs the package onnx; run pip install 'clusterability\[onnx\]'")
-
-
-@pytest.mark.slow
-def test_onnx_is_imported_only_when_a_file_is_read():
-    code = "import sys, clusterability.reading.onnx.onnx_files; sys.exit('onnx' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
