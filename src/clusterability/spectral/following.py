@@ -46,7 +46,7 @@ CONVERGED = 2.5e-7
 """Iterations from a random start end where one changes every eigenvalue by less than this; in
 double precision by less than the square of 1e-6."""
 
-CHANGED = 2e-3
+CHANGED = 4e-3
 """Where the first iteration from a warm start changes an eigenvalue by more than this, others
 follow, until one changes them by less than ``SETTLED``."""
 
