@@ -53,7 +53,7 @@ def test_real_networks(name):
     folder = os.environ.get("CLUSTERABILITY_NETWORKS")
     if not folder:
         pytest.skip("CLUSTERABILITY_NETWORKS names no folder with real networks")
-    ours, plain, null, plain_null = compare(neuron_graph(Path(folder) / name), 8)
+    ours, plain, null, plain_null = compare(neuron_graph(Path(folder) / name), 12, n_seeds=5)
     assert ours < plain + 0.02
     assert abs(null - plain_null) < 0.03 + 0.02
 
