@@ -5,14 +5,12 @@ forked process, since its other threads are not there.
 """
 
 import os
-import runpy
 import signal
 import sys
 import tempfile
 import threading
 import time
 import traceback
-import warnings
 from contextlib import suppress
 
 import torch
@@ -24,23 +22,6 @@ from clusterability.cli import main
 def on_one_processor():
     """Let this process run on one processor, and so in one thread."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
-
-def run_script(path, folder):
-    """Run a script in a folder, warnings as errors; return what it printed, and what it warned."""
-
-    def run():
-        os.chdir(folder)
-        sys.argv = [str(path)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            runpy.run_path(str(path), run_name="__main__")
-        return 0
-
-    process = Forked(run)
-    out, err = process.communicate(300)
-    assert process.returncode == 0, err
-    return out, err
 
 
 class Forked:

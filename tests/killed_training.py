@@ -41,7 +41,7 @@ def kill_until_it_ends(spec, out):
     while True:
         child = train_in_child(spec, data, out)
         # Long enough, from time to time, to finish an epoch on a slow machine too.
-        time.sleep(rng.uniform(0.002, 0.01 + 0.03 * n_killed))
+        time.sleep(rng.uniform(0.002, 0.01 + 0.01 * n_killed))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):

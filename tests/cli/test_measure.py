@@ -1,12 +1,8 @@
 import csv
 import json
 import os
-import pty
-import signal
 import subprocess
 import sys
-import termios
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,12 +14,10 @@ from safetensors.torch import save_file
 from clusterability import Clusterability, measure, measuring
 from clusterability.arguments import DEVICES
 from clusterability.cli import command_parser, main
-from clusterability.cli import measure as measure_command
 from clusterability.conventions import CONVENTIONS
 from clusterability.records import choice_of
 from clusterability.registries import INCLUDABLE, ISOLATED, KERNEL_NORMS, NULLS, TIES
 from clusterability.settings import Settings
-from forked import Forked
 
 FAST = ("--clusters", "3", "--shuffles", "4", "--starts", "2")
 
@@ -182,60 +176,6 @@ def test_several_networks_as_tables_and_labels(network, tmp_path):
     assert found == results[0]["labels"] + results[1]["labels"]
 
 
-@pytest.fixture
-def checkpoints(tmp_path):
-    generator = torch.Generator().manual_seed(0)
-    paths = [tmp_path / f"ckpt_{step}.pt" for step in (100, 20, 3)]
-    for path in paths:
-        sizes = {"fc1.weight": (12, 20), "fc2.weight": (8, 12)}
-        torch.save({n: torch.randn(s, generator=generator) for n, s in sizes.items()}, path)
-    return paths
-
-
-@pytest.mark.slow
-def test_a_series_is_in_the_order_of_its_steps_without_what_cannot_be_read(
-    checkpoints, tmp_path, capsys
-):
-    broken = tmp_path / "ckpt_50.pt"
-    broken.write_bytes(checkpoints[0].read_bytes()[:400])
-    names = [str(tmp_path / "ckpt_[1-9]*.pt"), str(tmp_path / "ckpt_7.pt")]
-    outputs = ["--series", str(tmp_path / "s.svg"), "--json", str(tmp_path / "s.json")]
-    assert main(["measure", *names, *FAST, *outputs]) == 0
-    found = [each["network"] for each in json.loads((tmp_path / "s.json").read_text())]
-    assert found == [str(path) for path in reversed(checkpoints)]
-    complaints = capsys.readouterr().err.splitlines()
-    assert len(complaints) == 2
-    assert "ckpt_7.pt' is left out of the series: " in complaints[0]
-    assert "ckpt_50.pt' is left out of the series: " in complaints[1]
-    assert "step" in (tmp_path / "s.svg").read_text()
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
-def test_a_full_disk_is_no_fault_of_one_network_of_a_series(
-    checkpoints, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setattr("clusterability.journal._appended", lambda _: open("/dev/full", "ab"))  # noqa: SIM115
-    names = map(str, checkpoints)
-    options = ["--series", str(tmp_path / "s.pdf"), "--resume", str(tmp_path / "kept")]
-    assert main(["measure", *names, *FAST, *options]) == 2
-    error = capsys.readouterr().err
-    assert "cannot keep finished graphs" in error
-    assert "is left out of the series" not in error
-    assert not (tmp_path / "s.pdf").exists()
-
-
-@pytest.mark.slow
-def test_a_series_is_of_one_architecture(checkpoints, tmp_path, capsys):
-    torch.save({"fc1.weight": torch.ones(9, 20), "fc2.weight": torch.ones(8, 9)}, checkpoints[1])
-    figure = ["--series", str(tmp_path / "s.pdf")]
-    assert main(["measure", *map(str, checkpoints), *FAST, *figure]) == 2
-    assert "of 9 neurons, where the first has" in capsys.readouterr().err
-    assert not (tmp_path / "s.pdf").exists()
-    assert main(["measure", str(checkpoints[0]), str(tmp_path / "none"), *FAST, *figure]) == 2
-    error = capsys.readouterr().err
-    assert "--series has 1 networks that can be measured, expected two or more; of the" in error
-
-
 @pytest.mark.slow
 def test_several_numbers_of_clusters(network, tmp_path, capsys):
     outputs = {"json": "out.json", "csv": "out.csv", "figure": "out.svg", "table": "table.csv"}
@@ -350,51 +290,6 @@ def test_names_that_no_file_can_have(capsys):
     for name in ("x" * 300, "x" * 300 + ":foo"):
         assert main(["measure", name]) == 2
         assert capsys.readouterr().err.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
-    generator = torch.Generator().manual_seed(0)
-    path = tmp_path / "wide.safetensors"
-    weights = {f"{i}.weight": torch.randn(600, 600, generator=generator) for i in range(3)}
-    save_file(weights, path)
-    command = ["measure", path, "--shuffles", "5000", "--resume", "kept"]
-    terminal, end = pty.openpty()
-    termios.tcsetwinsize(end, (24, 80))
-    with Forked(command, before=lambda: os.chdir(tmp_path), stderr=end) as process:
-        os.close(end)
-        try:
-            shown = b""
-            while b"graphs" not in shown:  # the progress bar: shuffles are being evaluated
-                shown += os.read(terminal, 2**16)
-            while not any(kept.stat().st_size for kept in tmp_path.glob("kept/*.jsonl")):
-                os.read(terminal, 2**16)
-            process.send_signal(signal.SIGINT)
-            shown = b""
-            with suppress(OSError):  # the terminal's other end is closed
-                while part := os.read(terminal, 2**16):
-                    shown += part
-            assert process.wait(60) == 130
-        finally:
-            os.close(terminal)
-    kept = b"finished graphs in 'kept'; the same command goes on with them"
-    assert shown.endswith(b"clusterability: interrupted; written: " + kept + b"\r\n")
-    assert {p.name for p in tmp_path.iterdir()} == {"wide.safetensors", "kept"}
-
-
-@pytest.mark.parametrize("content", [None, b"", b"kept"])
-def test_only_what_is_kept_is_said_to_be(tmp_path, content):
-    folder = tmp_path / "kept"
-    if content is not None:
-        folder.mkdir()
-        (folder / "0.jsonl").write_bytes(content)
-    written = []
-    with (
-        pytest.raises(KeyboardInterrupt),
-        measure_command.told_how_to_resume(str(folder), written),
-    ):
-        raise KeyboardInterrupt
-    assert [text.startswith("finished graphs in") for text in written] == [True][: bool(content)]
 
 
 def test_a_gpu_that_is_not_there(network, capsys):

@@ -8,6 +8,8 @@ name. What is not run is listed in ``NOT_RUN``, and nowhere else.
 import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import networkx as nx
@@ -19,7 +21,6 @@ from safetensors.torch import save_file
 import onnx_models
 from clusterability.cli import command_parser, main
 from documented_network import Residual
-from forked import run_script
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -84,8 +85,11 @@ def test_python(tmp_path):
     ]
     code = f"for name, block in {blocks!r}:\n"
     code += "    exec(compile(block, name, 'exec'), {'__name__': '__main__'})"
-    (tmp_path / "blocks.py").write_text(code)
-    assert run_script(tmp_path / "blocks.py", tmp_path)[1] == ""
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert found.stderr == ""
+    assert found.returncode == 0
 
 
 @pytest.mark.slow

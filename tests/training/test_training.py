@@ -201,14 +201,15 @@ def test_other_runs_go_on_and_numbers_do_not_depend_on_workers(tmp_path, monkeyp
         # Also in another process this one goes on with what cannot go on.
         change_checkpoint(stop_after(out, spec, 1), make_infinite)
         with pytest.raises(DivergedError, match="seed3-") as caught:
-            train_many(spec, 3, data=few_digits(), out=out, workers=workers)
+            train_many(spec, 3, data=few_digits(), out=out, workers=workers, threads=2)
         runs = caught.value.runs
+        assert [run.machine["threads"] for run in runs[1:]] == [2, 2]
         assert [run.spec.seed for run in runs] == [3, 4, 5]
         assert [bool(run.diverged) for run in runs] == [True, False, False]
         found.append([weights_of(run) for run in runs[1:]])
     assert found[0] == found[1]
     assert found[0][0] != found[0][1]
-    alone = trained(tmp_path, dataclasses.replace(spec, seed=4))
+    alone = trained(tmp_path, dataclasses.replace(spec, seed=4), threads=2)
     assert weights_of(alone) == found[0][0]
 
 

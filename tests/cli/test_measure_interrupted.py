@@ -1,0 +1,59 @@
+"""``measure`` is interrupted."""
+
+import os
+import pty
+import signal
+import termios
+from contextlib import suppress
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from clusterability.cli import measure as measure_command
+from forked import Forked
+
+
+@pytest.mark.slow
+def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    path = tmp_path / "wide.safetensors"
+    weights = {f"{i}.weight": torch.randn(600, 600, generator=generator) for i in range(3)}
+    save_file(weights, path)
+    command = ["measure", path, "--shuffles", "5000", "--resume", "kept"]
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 80))
+    with Forked(command, before=lambda: os.chdir(tmp_path), stderr=end) as process:
+        os.close(end)
+        try:
+            shown = b""
+            while b"graphs" not in shown:  # the progress bar: shuffles are being evaluated
+                shown += os.read(terminal, 2**16)
+            while not any(kept.stat().st_size for kept in tmp_path.glob("kept/*.jsonl")):
+                os.read(terminal, 2**16)
+            process.send_signal(signal.SIGINT)
+            shown = b""
+            with suppress(OSError):  # the terminal's other end is closed
+                while part := os.read(terminal, 2**16):
+                    shown += part
+            assert process.wait(60) == 130
+        finally:
+            os.close(terminal)
+    kept = b"finished graphs in 'kept'; the same command goes on with them"
+    assert shown.endswith(b"clusterability: interrupted; written: " + kept + b"\r\n")
+    assert {p.name for p in tmp_path.iterdir()} == {"wide.safetensors", "kept"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"kept"])
+def test_only_what_is_kept_is_said_to_be(tmp_path, content):
+    folder = tmp_path / "kept"
+    if content is not None:
+        folder.mkdir()
+        (folder / "0.jsonl").write_bytes(content)
+    written = []
+    with (
+        pytest.raises(KeyboardInterrupt),
+        measure_command.told_how_to_resume(str(folder), written),
+    ):
+        raise KeyboardInterrupt
+    assert [text.startswith("finished graphs in") for text in written] == [True][: bool(content)]
