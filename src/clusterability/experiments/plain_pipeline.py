@@ -7,13 +7,16 @@ anybody would write first, and what the fast one is held against in tests and be
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 Blocks = Sequence[NDArray[np.floating]]
+
+Clusterer = Callable[[sp.csr_matrix, int, int, int], NDArray[np.int32]]
+"""From an adjacency matrix, number of clusters, of starts, and seed, to labels."""
 
 
 def adjacency(blocks: Blocks) -> sp.csr_matrix:
@@ -43,15 +46,23 @@ def shuffle(blocks: Blocks, rng: np.random.Generator) -> list[NDArray[np.floatin
     return [rng.permutation(block.ravel()).reshape(block.shape) for block in blocks]
 
 
-def cluster(matrix: sp.csr_matrix, n_clusters: int, n_init: int, seed: int) -> NDArray[np.int32]:
-    """Cluster by Algorithm 1 as the paper ran it; needs scikit-learn."""
+def cluster(
+    matrix: sp.csr_matrix,
+    n_clusters: int,
+    n_init: int,
+    seed: int,
+    *,
+    eigen_solver: str = "arpack",
+    assign_labels: str = "kmeans",
+) -> NDArray[np.int32]:
+    """Cluster by Algorithm 1 as the paper ran it, or by others of scikit-learn's solvers."""
     from sklearn.cluster import SpectralClustering
 
     model = SpectralClustering(
         n_clusters,
-        eigen_solver="arpack",
+        eigen_solver=eigen_solver,
         affinity="precomputed",
-        assign_labels="kmeans",
+        assign_labels=assign_labels,
         n_init=n_init,
         random_state=seed,
     )
@@ -72,13 +83,25 @@ def normalized_cut(matrix: sp.csr_matrix, labels: NDArray[np.integer]) -> float:
     return total
 
 
-def ncut(blocks: Blocks, n_clusters: int = 12, n_init: int = 25, seed: int = 0) -> float:
+def ncut(
+    blocks: Blocks,
+    n_clusters: int = 12,
+    n_init: int = 25,
+    seed: int = 0,
+    clusterer: Clusterer = cluster,
+) -> float:
     """From blocks to the n-cut."""
     matrix = adjacency(blocks)
-    return normalized_cut(matrix, cluster(matrix, n_clusters, n_init, seed))
+    return normalized_cut(matrix, clusterer(matrix, n_clusters, n_init, seed))
 
 
-def shuffled_ncut(blocks: Blocks, n_clusters: int = 12, n_init: int = 25, seed: int = 0) -> float:
+def shuffled_ncut(
+    blocks: Blocks,
+    n_clusters: int = 12,
+    n_init: int = 25,
+    seed: int = 0,
+    clusterer: Clusterer = cluster,
+) -> float:
     """The n-cut of one shuffle; isolated neurons are dropped before it, as published."""
     shuffled = shuffle(drop_isolated(blocks), np.random.default_rng(seed))
-    return ncut(shuffled, n_clusters, n_init, seed)
+    return ncut(shuffled, n_clusters, n_init, seed, clusterer)
