@@ -5,12 +5,14 @@
     python -m clusterability.experiments.modular_frontier --out RUNS --json PATH [--figure PATH]
 
 Trains the MLP of 4 x 256 on Fashion-MNIST and MNIST in each way (untreated, dropout, clusterable
-initialization, group lasso, partition penalty, modular pruning), measures each network's n-cut, raw
+initialization, group lasso, partition penalty, modular pruning, and this with distillation from the
+untreated network), measures each network's n-cut, raw
 and canonical, against 20 shuffles, and cuts and lesions its clusters on the test set: those that it
-was given, or where it has none, those that are found in it. All hyper-parameters were fixed before.
+was given, or where it has none, those that are found in it. All hyper-parameters were fixed before;
+those of the distillation on held-out training images (:mod:`.distilling`).
 With --network small-cnn it trains the small CNN, in three of the ways.
 What is finished in RUNS is not done again; with --json nothing is trained or measured, and what
-there is is written down.
+there is is written down, beside the runs that PATH holds already.
 """
 
 from __future__ import annotations
@@ -18,17 +20,19 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from clusterability.arguments import DEVICES, find_device
 from clusterability.datasets import load_dataset
 from clusterability.display.figure_files import encoded
+from clusterability.experiments.distilling import distill
 from clusterability.experiments.environment import environment
 from clusterability.experiments.frontier_drawing import draw_frontier
 from clusterability.files.writing import write_whole
@@ -37,6 +41,8 @@ from clusterability.promoting import validate_clusters
 from clusterability.promoting.validated import Lesions
 from clusterability.result import Clusterability
 from clusterability.training import TrainedRun, TrainingSpec, tags_of_run, train
+from clusterability.training.drawing import draw_network
+from clusterability.training.randomness import Randomness
 from clusterability.training.samples import Samples, samples
 
 DATASETS = ("fashion-mnist", "mnist")
@@ -62,11 +68,13 @@ class Way:
         name: of the way.
         fields: of the spec.
         views: graphs in which clusters are found; empty where the run has its own.
+        is_distilled: whether an untreated run is pruned into the spec's clusters by distillation.
     """
 
     name: str
     fields: dict[str, Any] = field(default_factory=dict)
     views: tuple[View, ...] = ()
+    is_distilled: bool = False
 
 
 def _modular(layers: str, tags: int, **fields: Any) -> dict[str, Any]:
@@ -94,6 +102,9 @@ WAYS = (
     Way("modular-hidden-12-long", _modular("hidden", 12, pruning_epochs=LONG)),
     Way("modular-hidden+outputs-10-long", _modular("hidden+outputs", 10, pruning_epochs=LONG)),
     Way("modular-all-10-long", _modular("all", 10, pruning_epochs=LONG)),
+    Way("distilled-hidden-12", _modular("hidden", 12), is_distilled=True),
+    Way("distilled-hidden+outputs-10", _modular("hidden+outputs", 10), is_distilled=True),
+    Way("distilled-all-10", _modular("all", 10), is_distilled=True),
     Way("modular-all-2", _modular("all", 2)),
     Way("modular-all-4", _modular("all", 4)),
 )
@@ -134,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for way, spec in cells:
             _finish(way, spec, args.out, args.data_dir, args.device)
         return
-    rows = [row for cell in cells for row in _rows(*cell, args.out)]
+    rows = _with_earlier([row for cell in cells for row in _rows(*cell, args.out)], args.json)
     report: dict[str, Any] = {
         "question": "What does a low n-cut cost in accuracy, and are the clusters worth anything?",
         "command": "python -m clusterability.experiments.modular_frontier --out RUNS"
@@ -164,51 +175,84 @@ def _finish(way: Way, spec: TrainingSpec, out: Path, data_dir: Path | None, devi
         return
     print(f"{spec.dataset} {way.name} seed {spec.seed}", flush=True)
     data = load_dataset(spec.dataset, data_dir=data_dir)
-    run = train(spec, data=data, out=out, device=device, threads=1)
+    run = train(_trained(way, spec), data=data, out=out, device=device, threads=1)
     torch.set_num_threads(1)
     assert data.test is not None
-    test = samples(data, data.test, find_device(device))
+    place = find_device(device)
+    test = samples(data, data.test, place)
     for path, phase, view in wanted:
-        if not path.exists():
-            row = _judge(run, phase, view, bool(way.views), test)
-            write_whole(path, (json.dumps(row, indent=1) + "\n").encode())
-            print("  ", phase, *view, {name: row[name] for name in SHOWN}, flush=True)
+        if path.exists():
+            continue
+        if way.is_distilled:
+            tags = _tags(spec, run)
+            network = distill(run, tags, samples(data, data.train, place))
+        else:
+            tags, network = {} if way.views else tags_of_run(run), run.network(phase)
+        row = _judge(network.to(place), tags, spec, view, run.shape, test)
+        row["seconds"] = run.machine["seconds"]
+        write_whole(path, (json.dumps(row, indent=1) + "\n").encode())
+        print("  ", phase, *view, {name: row[name] for name in SHOWN}, flush=True)
 
+
+def _trained(way: Way, spec: TrainingSpec) -> TrainingSpec:
+    """Return the spec of the run with which a way begins."""
+    if not way.is_distilled:
+        return spec
+    return TrainingSpec(spec.network, spec.dataset, seed=spec.seed)
+
+
+def _tags(spec: TrainingSpec, untreated: TrainedRun) -> dict[str, Tensor]:
+    """Return the tags that a run of the spec would have, for the network of an untreated run."""
+    randomness = Randomness(spec.seed, len(untreated.attempts))
+    return draw_network(spec, untreated.shape, untreated.n_outputs, randomness)[1]
+
+
+KEYS = ("dataset", "way", "phase", "layers", "k")
+"""What rows of the same mean have in common."""
 
 SHOWN = ("ncut", "accuracy", "accuracy_cut", "accuracy_folded", "effective_clusters")
 
 
 def _files(way: Way, spec: TrainingSpec, out: Path) -> Iterator[tuple[Path, str, View]]:
+    folder = out / _trained(way, spec).name
     for phase in spec.phases:
+        if way.is_distilled and phase == "unpruned":
+            continue  # is that of the untreated run
+        how = "distilled" if way.is_distilled else phase
         for layers, k in way.views or ((spec.tag_layers, spec.tags),):
-            yield out / spec.name / f"{phase}-{layers}-{k}-worth.json", phase, (layers, k)
+            yield folder / f"{how}-{layers}-{k}-worth.json", phase, (layers, k)
 
 
-def _judge(run: TrainedRun, phase: str, view: View, finds: bool, test: Samples) -> dict[str, Any]:
-    """Return the numbers of one network, of the clusters found in it or of its own."""
+def _judge(
+    network: nn.Module,
+    tags: Mapping[str, Tensor],
+    spec: TrainingSpec,
+    view: View,
+    shape: Sequence[int],
+    test: Samples,
+) -> dict[str, Any]:
+    """Return the numbers of one network, of its own clusters, or without tags of those found."""
     layers, k = view
-    network, seed = run.network(phase).to(test.x.device), run.spec.seed
     results = {
         scaling: measure(
             network,
             n_clusters=k,
             n_shuffles=N_SHUFFLES,
-            seed=seed,
+            seed=spec.seed,
             layers=layers,
             scaling=scaling,
-            include=INCLUDED.get(run.spec.network, ()),
+            include=INCLUDED.get(spec.network, ()),
             workers=1,
             device="cpu",
-            input_shape=run.shape,
+            input_shape=shape,
         )
         for scaling in ("raw", "canonical")
     }
-    clusters = results["raw"] if finds else tags_of_run(run)
     found = validate_clusters(
-        *(network, clusters, test.x, test.targets.argmax(1)),
+        *(network, tags or results["raw"], test.x, test.targets.argmax(1)),
         n_permutations=N_PERMUTATIONS,
         n_lesioned=N_LESIONED,
-        seed=seed,
+        seed=spec.seed,
     )
     return {
         **_measured(results["raw"], ""),
@@ -220,9 +264,15 @@ def _judge(run: TrainedRun, phase: str, view: View, finds: bool, test: Samples) 
         **_lesioned(found.fall, "fall"),
         **_lesioned(found.spread, "spread"),
         "falls": found.falls,
-        "sparsity": run.phases[phase].sparsity,
-        "seconds": run.machine["seconds"],
+        "sparsity": _sparsity(network),
     }
+
+
+def _sparsity(network: nn.Module) -> float:
+    """Return the share of zeros among the weights, without biases and norms."""
+    kernels = [weights for weights in network.parameters() if weights.dim() > 1]
+    zeros = sum(int((weights == 0).sum()) for weights in kernels)
+    return zeros / sum(weights.numel() for weights in kernels)
 
 
 def _lesioned(found: Lesions, name: str) -> dict[str, Any]:
@@ -254,20 +304,28 @@ def _rows(way: Way, spec: TrainingSpec, out: Path) -> Iterator[dict[str, Any]]:
             yield {**about, "k": k, "seed": spec.seed, **json.loads(path.read_text())}
 
 
+def _with_earlier(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """Return the rows, and before them those that a report holds of other runs."""
+    if not path.exists():
+        return rows
+    known = {tuple(row[key] for key in (*KEYS, "seed")) for row in rows}
+    earlier = json.loads(path.read_text())["runs"]
+    return [r for r in earlier if tuple(r[key] for key in (*KEYS, "seed")) not in known] + rows
+
+
 def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    keys = ("dataset", "way", "phase", "layers", "k")
     for row in rows:
-        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+        groups.setdefault(tuple(row[key] for key in KEYS), []).append(row)
     means = []
     for about, held in groups.items():
         numbers = {
             name: statistics.fmean(row[name] for row in held)
             for name, value in held[0].items()
-            if name not in keys and isinstance(value, float)
+            if name not in KEYS and isinstance(value, float)
             if all(row[name] is not None for row in held)
         }
-        means.append({**dict(zip(keys, about, strict=True)), "n_runs": len(held), **numbers})
+        means.append({**dict(zip(KEYS, about, strict=True)), "n_runs": len(held), **numbers})
     return means
 
 
