@@ -65,13 +65,17 @@ class Compared:
 
 @dataclass(frozen=True)
 class Network:
-    """One network of a line: its seed, its scores (None from a file) and its measurement."""
+    """One network of a line: its seed, its scores (None from a file) and its measurement.
+
+    ``device`` is where it was trained; empty for a network from a file.
+    """
 
     seed: int
     name: str
     scores: PhaseScores | None
     result: Clusterability
     n_trainings: int
+    device: str = ""
 
     @property
     def is_significant(self) -> bool | None:
@@ -131,7 +135,7 @@ def finished_networks(
 ) -> list[Network]:
     """Return the networks of a line that are trained and measured, by seed."""
     if line.condition is None:
-        results = store.file_results(line.treatment, reading)[:n_runs]
+        results = store.file_results(line.treatment, reading)[:1]
         return [Network(0, line.treatment, None, result, 1) for result in results]
     found = []
     for seed in range(n_runs):
@@ -141,7 +145,8 @@ def finished_networks(
         result = store.measurement(spec, line.phase, task.settings)
         if run is not None and result is not None and line.phase in run.phases:
             scores = run.phases[line.phase]
-            found.append(Network(seed, spec.name, scores, result, len(run.attempts) + 1))
+            device = str(run.machine.get("device", ""))
+            found.append(Network(seed, spec.name, scores, result, len(run.attempts) + 1, device))
     return found
 
 

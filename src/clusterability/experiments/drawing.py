@@ -25,6 +25,7 @@ from clusterability.display.style import (
 )
 from clusterability.experiments.comparing import finished_networks
 from clusterability.experiments.plan import OTHER_NULL, n_runs_of
+from clusterability.experiments.point_labels import Label, place_labels
 from clusterability.experiments.records import Figure, Line, Table
 from clusterability.experiments.store import Store
 from clusterability.measuring import measure
@@ -77,18 +78,12 @@ def _scatter(drawn: Drawn) -> matplotlib.figure.Figure | None:
     looks = list(dict.fromkeys(_look(line, lines) for line in lines))
     sets = list(dict.fromkeys(line.dataset for line in lines))
     figure, ax = _axes(drawn.figure.title)
+    labels = []
     for point in points:
         color = _color(looks.index(_look(point.line, lines)))
         marker = MARKERS[sets.index(point.line.dataset) % len(MARKERS)]
         ax.scatter(point.x, point.y, s=34, color=color, marker=marker, alpha=0.85, lw=0)
-        ax.annotate(
-            p_text(point.p_value),
-            (point.x, point.y),
-            xytext=(4, 3),
-            textcoords="offset points",
-            fontsize=TICK_SIZE - 2,
-            color=color,
-        )
+        labels.append(Label(point.x, point.y, p_text(point.p_value), color))
     for x, y, line in means:
         color = _color(looks.index(_look(line, lines)))
         marker = MARKERS[sets.index(line.dataset) % len(MARKERS)]
@@ -98,6 +93,7 @@ def _scatter(drawn: Drawn) -> matplotlib.figure.Figure | None:
     ax.set_xlabel("N-cut", fontsize=LABEL_SIZE)
     ax.set_ylabel("Z-score", fontsize=LABEL_SIZE)
     _legend(ax, looks, sets, bool(means))
+    place_labels(ax, labels, TICK_SIZE - 2)
     return figure
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -174,6 +176,11 @@ class MeasureFile:
         """Return whether the measurement is there."""
         return self._result_path(store.folder).exists()
 
+    def mark_as_chosen(self, store: Store) -> None:
+        """Make the measurement, if it is there, the newest of this network's: tables show that."""
+        with suppress(OSError):
+            os.utime(self._result_path(store.folder))
+
     def do(self, store: Store, where: Where) -> None:
         """Measure it."""
         path = self._result_path(store.folder)
@@ -210,5 +217,5 @@ class MeasureFile:
 
 def file_tasks(names: Sequence[str], folder: str, conventions: str) -> list[MeasureFile]:
     """Return the tasks for the networks of these names whose files lie in a folder."""
-    found = find_files(folder)
+    found = find_files(Path(folder).absolute())  # for processes that work elsewhere
     return [MeasureFile(n, str(found[n]), conventions) for n in names if n in found]

@@ -11,10 +11,10 @@ from typing import Any
 
 from clusterability._version import __version__
 from clusterability.arguments import number, one_of, whole
-from clusterability.errors import InputError
+from clusterability.errors import InputError, RunError
 from clusterability.experiments.environment import environment
 from clusterability.experiments.estimates import Estimates
-from clusterability.experiments.imagenet import REMEDY, find_files
+from clusterability.experiments.imagenet import REMEDY, MeasureFile, find_files
 from clusterability.experiments.plan import (
     EXPERIMENTS,
     MAX_RUNS,
@@ -152,7 +152,7 @@ def reproduce(
 
     Raises:
         InputError: if a name is unknown, data are missing, or the folder cannot be used.
-        RunError: if a process died.
+        RunError: if a process died; the tables hold what was finished before.
     """
     one_of("conventions", conventions, READINGS)
     # The list of experiments need not wait for the drawings.
@@ -167,20 +167,33 @@ def reproduce(
     _check_data(experiments, conventions, data_dir)
     tasks = all_tasks(experiments, conventions, n_runs, weights_dir)
     queue = Queue(tasks, store, Estimates(store), deadline)
-    where = Where(data_dir, device)
-    started = time.perf_counter()
-    if ray is None:
-        run_locally(queue, where, n_workers, progress)
-    else:
-        from clusterability.experiments.on_ray import run_on_ray
-
-        run_on_ray(queue, where, ray, progress)
+    where = Where(None if data_dir is None else str(Path(data_dir).absolute()), device)
+    started, broken = time.perf_counter(), None
+    try:
+        _run(queue, where, n_workers, ray, progress)
+    except RunError as error:
+        broken = error
     seconds = time.perf_counter() - started
+    for task in tasks:
+        if isinstance(task, MeasureFile):
+            task.mark_as_chosen(store)
     command = _command(names, conventions, n_runs, device)
     written = write_experiments(
         experiments, store, conventions, n_runs, data_dir, _facts(seconds, command)
     )
+    if broken is not None:
+        raise broken
     return Reproduction(store.folder / conventions, written, queue.failed, queue.n_left_out)
+
+
+def _run(queue: Queue, where: Where, n_workers: int, ray: str | None, progress: bool) -> None:
+    """Do the tasks here, or on a cluster."""
+    if ray is None:
+        run_locally(queue, where, n_workers, progress)
+        return
+    from clusterability.experiments.on_ray import run_on_ray
+
+    run_on_ray(queue, where, ray, progress)
 
 
 def _checked_runs(n_runs: int | None) -> int | None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from clusterability.errors import InputError
 from clusterability.experiments.estimates import Estimates
-from clusterability.experiments.store import Store, Task, Where
+from clusterability.experiments.store import Store, Task, Where, can_be_written
 from clusterability.experiments.worker import answer
 from clusterability.files.memory import available_memory
 from clusterability.processes import Worker, started_workers, work_in_all
@@ -118,6 +118,12 @@ class Queue:
                 self.failed[task.key] = error
             self.n_finished += self._estimated[task.key]
 
+    def stop(self, error: str) -> None:
+        """Give up the tasks that are left, all for the same reason."""
+        with self._lock:
+            self.failed.update((task.key, error) for task in self._waiting)
+            self._waiting.clear()
+
     @property
     def progress(self) -> float:
         """Seconds of work that is done, by the estimates, with the running tasks' share."""
@@ -181,6 +187,8 @@ def do_tasks(queue: Queue, do: Callable[[Task], bool]) -> None:
             is_busy = do(task)
         except InputError as error:
             queue.finish(task, str(error))
+            if not can_be_written(queue.store.folder):
+                queue.stop(str(error))
             continue
         except BaseException:
             queue.finish(task, "it was stopped")

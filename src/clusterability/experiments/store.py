@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ from clusterability.training.folders import RECORD
 from clusterability.training.record import read_beside
 
 Fields = dict[str, Any]
+
+PROBE_BYTES = 2**23
+"""Less than this left on a disk counts as a full one: a network of the paper takes 2 MB or more."""
 
 
 def parse_object(text: str) -> Fields:
@@ -121,12 +126,16 @@ class Store:
         return self.runs / spec.name / f"{phase}-{settings.digest}.json"
 
     def file_results(self, architecture: str, conventions: str) -> list[Clusterability]:
-        """Return how networks from files were measured, by the file's name.
+        """Return how networks from files were measured, the file that was named last first.
 
         Raises:
             InputError: if a file is damaged.
         """
-        paths = sorted((self.folder / "files").glob(f"{architecture.lower()}-*.json"))
+        paths = sorted(
+            (self.folder / "files").glob(f"{architecture.lower()}-*.json"),
+            key=lambda path: path.stat().st_mtime_ns,
+            reverse=True,
+        )
         found = [read_beside(p, Clusterability.from_json, "to measure again") for p in paths]
         return [r for r in found if r is not None and r.settings.conventions == conventions]
 
@@ -144,6 +153,18 @@ def make_folder(folder: Path) -> None:
             f"cannot make the folder {show_path(folder)}: {error.strerror or error}; give another "
             "--out"
         ) from None
+
+
+def can_be_written(folder: Path) -> bool:
+    """Return whether a folder takes a file of the size of a small network, and remove the file."""
+    path = folder / f".probe-{os.getpid()}-{threading.get_ident()}"
+    try:
+        path.write_bytes(bytes(PROBE_BYTES))
+    except OSError:
+        return False
+    finally:
+        path.unlink(missing_ok=True)
+    return True
 
 
 @contextmanager

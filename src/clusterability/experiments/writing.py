@@ -10,6 +10,7 @@ from typing import Any
 
 from clusterability.experiments.comparing import Compared, ComparedLine
 from clusterability.experiments.records import Table
+from clusterability.report.labels import harmless
 
 NUMBERS = ("ncut", "null_mean", "n_significant")
 SCORES = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
@@ -86,6 +87,7 @@ def networks_csv(table: Table, lines: Sequence[ComparedLine]) -> str:
                     "effective_clusters": plain.effective_clusters,
                     **(asdict(network.scores) if network.scores else {}),
                     "n_trainings": network.n_trainings,
+                    "device": harmless(network.device),
                 }
             )
     return _csv(rows)

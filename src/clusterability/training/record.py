@@ -17,8 +17,9 @@ from torch import nn
 from clusterability.arguments import one_of, whole
 from clusterability.errors import InputError
 from clusterability.files.checks import check_regular
+from clusterability.files.memory import check_fits
 from clusterability.records import check_types
-from clusterability.shown import shown
+from clusterability.shown import show_path, shown
 from clusterability.training.networks import NETWORKS
 from clusterability.training.spec import TrainingSpec
 
@@ -39,6 +40,10 @@ def validation_path(folder: Path, phase: str) -> Path:
     return folder / f"{phase}-clusters.json"
 
 
+TEXT_FACTOR = 12
+"""Bytes that a byte of a JSON file of numbers may take as Python's objects."""
+
+
 def read_beside(path: Path, parse: Callable[[str], Found], remedy: str) -> Found | None:
     """Return what a JSON file beside a run's weights holds, or None if there is none.
 
@@ -54,6 +59,7 @@ def read_beside(path: Path, parse: Callable[[str], Found], remedy: str) -> Found
         return None
     try:
         check_regular(path)
+        check_fits(show_path(path), TEXT_FACTOR * path.stat().st_size)
         return parse(path.read_text(encoding="utf-8", errors="replace"))
     except (InputError, OSError) as error:
         raise InputError(

@@ -1,0 +1,141 @@
+"""What goes wrong while tasks are done, and what is left of it."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from clusterability.errors import InputError, RunError
+from clusterability.experiments import reproducing, running
+from clusterability.experiments.estimates import Estimates
+from clusterability.experiments.imagenet import MeasureFile
+from clusterability.experiments.point_labels import Label, place_labels
+from clusterability.experiments.reproducing import reproduce
+from clusterability.experiments.running import Queue, do_tasks
+from clusterability.experiments.store import PROBE_BYTES, Store, Where, can_be_written
+from clusterability.experiments.tasks import Train
+from clusterability.settings import Settings
+from clusterability.training import TrainingSpec
+from clusterability.training.record import read_beside
+from reproduced import use_small
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    use_small(monkeypatch)
+
+
+@pytest.mark.slow
+def test_tables_hold_what_was_finished_before_a_process_died(tmp_path, monkeypatch):
+    real = reproducing.run_locally
+
+    def dies(queue, where, _, progress):
+        queue.tasks = queue.tasks[:2]
+        real(Queue(queue.tasks, queue.store, queue.estimates), where, 1, progress)
+        raise RunError("a worker process died")
+
+    monkeypatch.setattr(reproducing, "run_locally", dies)
+    with pytest.raises(RunError, match="a worker process died"):
+        reproduce(["table-x1"], out=tmp_path)
+    text = (tmp_path / "published" / "table-x1-networks.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert len(rows) == 1
+    assert rows[0]["device"] == "cpu"
+
+
+def test_a_full_disk_ends_the_work(tmp_path, monkeypatch):
+    tasks = [Train(TrainingSpec("small-mlp", "digits", seed=seed)) for seed in range(3)]
+    store = Store(tmp_path)
+    full = "cannot write 'run.json': No space left on device"
+    tried = []
+
+    def fails(task):
+        tried.append(task)
+        raise InputError(full)
+
+    queue = Queue(tasks, store, Estimates(store))
+    do_tasks(queue, fails)
+    assert len(tried) == 3  # the folder can be written: the tasks have nothing to do with another
+    monkeypatch.setattr(running, "can_be_written", lambda _: False)
+    queue, tried[:] = Queue(tasks, store, Estimates(store)), []
+    do_tasks(queue, fails)
+    assert len(tried) == 1
+    assert queue.failed == dict.fromkeys((task.key for task in tasks), full)
+
+
+def test_a_folder_is_probed_by_writing(tmp_path, monkeypatch):
+    assert can_be_written(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert not can_be_written(tmp_path / "none")
+    if Path("/dev/full").exists():
+        path_type = type(tmp_path)
+        real = path_type.write_bytes
+
+        def on_a_full_disk(path, content):
+            real(path, b"")
+            assert len(content) == PROBE_BYTES
+            return real(path_type("/dev/full"), content)
+
+        monkeypatch.setattr(path_type, "write_bytes", on_a_full_disk)
+        assert not can_be_written(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_larger_than_memory_is_refused(tmp_path):
+    path = tmp_path / "run.json"
+    with path.open("wb") as file:
+        file.truncate(2**42)
+    with pytest.raises(InputError, match=r"more than the .* of memory available"):
+        read_beside(path, str, "to train again")
+
+
+def test_the_file_that_was_named_last_is_shown(tmp_path):
+    from clusterability import measure, toy
+
+    store = Store(tmp_path / "out")
+    (store.folder / "files").mkdir(parents=True)
+    tasks = []
+    for name in ("a", "b"):
+        path = tmp_path / f"vgg16-{name}.pth"
+        path.write_text(name)
+        task = MeasureFile("VGG-16", str(path), "published")
+        result = measure(toy.planted_mlp(), 2, 0, name=name, conventions="published")
+        (store.folder / f"{task.key}.json").write_text(result.to_json())
+        tasks.append(task)
+    for task in (*tasks, tasks[0]):
+        task.mark_as_chosen(store)
+        first = store.file_results("VGG-16", "published")[0]
+        assert first.network == Path(task.path).name[6]
+    assert isinstance(tasks[0].settings, Settings)
+
+
+def test_paths_on_other_machines_are_whole(tmp_path, monkeypatch):
+    from clusterability.experiments.imagenet import file_tasks
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "vgg16-1.pth").write_text("1")
+    (task,) = file_tasks(["VGG-16"], "weights", "published")
+    assert task.path == str(tmp_path / "weights" / "vgg16-1.pth")
+    seen = []
+    monkeypatch.setattr(reproducing, "run_locally", lambda _, where, *__: seen.append(where))
+    reproduce(["table-x1"], out=tmp_path / "out", data_dir="weights", hours=0)
+    assert seen == [Where(str(tmp_path / "weights"), "cpu")]
+
+
+@pytest.mark.parametrize("n_points", [1, 8, 20])
+def test_labels_of_points_do_not_lie_over_each_other(n_points):
+    figure = Figure(figsize=(8.4, 4.8), layout="constrained")
+    ax = figure.subplots()
+    rng = np.random.default_rng(n_points)
+    points = np.concatenate([rng.normal(0, 1, (n_points // 2 + 1, 2)), [[3.0, 3.0]] * 4])
+    ax.scatter(*points.T)
+    place_labels(ax, [Label(x, y, "0.0385", "black") for x, y in points], 6)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) == len(points)
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+        assert ax.get_window_extent().y0 <= box.y0
