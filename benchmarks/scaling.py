@@ -25,10 +25,12 @@ N_BLOCKS = 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--largest", type=float, default=8, help="decimal exponent")
+    parser.add_argument("--largest", type=float, default=8, help="decimal exponent, at least 5")
     parser.add_argument("--shuffles", type=int, default=2)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if not args.largest >= 5:
+        parser.error("--largest is below 5, the exponent of the smallest network")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for exponent in np.arange(5, args.largest + 0.1, 0.5):
@@ -40,10 +42,10 @@ def main() -> None:
         "question": "How do time and peak memory grow with the number of strengths?",
         "n_graphs": args.shuffles + 1,
         "rows": rows,
-        "exponent_of_time": float(np.polyfit(sizes, times, 1)[0]),
+        "exponent_of_time": float(np.polyfit(sizes, times, 1)[0]) if len(rows) > 1 else None,
         "environment": environment(),
     }
-    print("time grows as strengths to the power", round(report["exponent_of_time"], 3))
+    print("time grows as strengths to the power", report["exponent_of_time"])
     if args.json:
         args.json.write_text(json.dumps(report, indent=2) + "\n")
 

@@ -172,3 +172,10 @@ def find_device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise InputError("device is 'cuda', but torch finds no GPU here; use 'auto' or 'cpu'")
     return torch.device("cuda" if name != "cpu" and available else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU; of a CPU ``cpu``."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -22,8 +22,8 @@ from clusterability.evaluation import Draw, Evaluation, batch_size, evaluate_bat
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
 from clusterability.journal import Journal, opened_journal
-from clusterability.machine import Machine, find_machine
 from clusterability.preparation import Prepared, prepare
+from clusterability.resources import Resources, find_resources
 from clusterability.result import Canonical, Clusterability, Clustering, LayerSummary
 from clusterability.settings import GIVEN, Settings
 from clusterability.sources import Traced, trace
@@ -112,8 +112,8 @@ def measure(
         "example_inputs": example_inputs,
         "input_shape": input_shape,
     }
-    machine = find_machine(workers, device, progress, resume)
-    measured = measure_each(network, settings, lambda _: [n_clusters], machine, how, name)
+    resources = find_resources(workers, device, progress, resume)
+    measured = measure_each(network, settings, lambda _: [n_clusters], resources, how, name)
     return measured.results[0]
 
 
@@ -136,7 +136,7 @@ def measure_each(
     network: AnyNetwork,
     settings: Settings,
     counts: Callable[[int], Sequence[int]],
-    machine: Machine,
+    resources: Resources,
     how: Mapping[str, Any],
     name: str | None = None,
     n_seeds: int = 1,
@@ -147,7 +147,7 @@ def measure_each(
         network: as of :func:`measure`.
         settings: the choices; their ``n_clusters`` is what the network must have neurons for.
         counts: returns the numbers of clusters, given the number of connected neurons.
-        machine: where to compute.
+        resources: where to compute.
         how: further arguments of :func:`clusterability.sources.trace`, which say how to read it.
         name: as of :func:`measure`.
         n_seeds: number of seeds from which the network itself is clustered, its own included.
@@ -170,7 +170,7 @@ def measure_each(
         offset = min(settings.volume_offset / prepared.scale, LARGEST_OFFSET)
         applied = [replace(one, n_init=n_init, volume_offset=offset) for one in each]
         reading = time.perf_counter() - started
-        found, evaluations, beside = _evaluate_all(prepared, rescaled, applied, machine, n_seeds)
+        found, evaluations, beside = _evaluate_all(prepared, rescaled, applied, resources, n_seeds)
         n_drawn = 1 + settings.n_shuffles
         shuffles, others = evaluations[:n_drawn], evaluations[n_drawn:]
         common: dict[str, Any] = {
@@ -181,7 +181,7 @@ def measure_each(
             "n_init": n_init,
             "n_init_policy": n_init_policy,
             "version": __version__,
-            "device": machine.device_name,
+            "device": resources.device_name,
             "graph": prepared.graph,
         }
 
@@ -201,7 +201,7 @@ def measure_each(
             )
             return replace(result, warnings=(*notes, *caveats(result, rescalable)))
 
-        results = parallel_map(result_of, range(len(each)), machine.n_workers)
+        results = parallel_map(result_of, range(len(each)), resources.n_workers)
     total = time.perf_counter() - started
     results = [replace(result, seconds={**result.seconds, "total": total}) for result in results]
     return Measured(tuple(results), *_of_seeds(prepared, results, others))
@@ -275,7 +275,7 @@ def _evaluate_all(
     prepared: Prepared,
     rescaled: Prepared | None,
     each: Sequence[Settings],
-    machine: Machine,
+    resources: Resources,
     n_seeds: int,
 ) -> tuple[Spectrum, list[list[Evaluation]], list[Evaluation]]:
     """Return the spectrum of the network, and the evaluations of the network and its shuffles.
@@ -293,13 +293,13 @@ def _evaluate_all(
         Draw(np.random.SeedSequence(settings.seed + i, spawn_key=(1,)), shuffled=False)
         for i in range(1, n_seeds)
     ]
-    title = "graphs" if machine.progress else None
-    n_workers = min(machine.n_workers, 2 + SPARE_MEMORY // (4 * graph.n_strengths))
+    title = "graphs" if resources.progress else None
+    n_workers = min(resources.n_workers, 2 + SPARE_MEMORY // (4 * graph.n_strengths))
 
     def find_spectrum() -> Spectrum:
         n_eigenvalues = settings.n_clusters + EXTRA_EIGENVALUES
         rng = np.random.default_rng(spectrum_seed)
-        return spectrum(prepared.observed.to(machine.device), n_eigenvalues, rng)
+        return spectrum(prepared.observed.to(resources.device), n_eigenvalues, rng)
 
     def find_canonical() -> list[Evaluation]:
         if rescaled is None:
@@ -308,10 +308,10 @@ def _evaluate_all(
         as_it_is = [replace(one, volume_offset=0.0) for one in possible]
         return evaluate_each(rescaled.working, as_it_is, Draw(canonical_seed, shuffled=False))
 
-    kind, n_labels = machine.device.type, prepared.observed.n_neurons
-    with opened_journal(machine.resume, graph, each, kind, n_labels) as journal:
-        if machine.device.type != "cpu":
-            _evaluate_in_batches(graph, each, draws, journal, machine.device, n_workers, title)
+    kind, n_labels = resources.device.type, prepared.observed.n_neurons
+    with opened_journal(resources.resume, graph, each, kind, n_labels) as journal:
+        if resources.device.type != "cpu":
+            _evaluate_in_batches(graph, each, draws, journal, resources.device, n_workers, title)
         tasks: list[Callable[[], Any]] = [find_spectrum, find_canonical]
         tasks += [partial(_evaluate, graph, each, draw, journal) for draw in (*draws, *others)]
         found, beside, *evaluations = parallel_map(lambda task: task(), tasks, n_workers, title)

@@ -8,9 +8,9 @@ from typing import Any
 
 from clusterability.arguments import whole
 from clusterability.clustering.agreement import agreement
-from clusterability.machine import find_machine
 from clusterability.measuring import measure_each
 from clusterability.report.scan import ClusterScan
+from clusterability.resources import find_resources
 from clusterability.settings import AUTO, Settings, numbers_of
 from clusterability.sources.network import AnyNetwork
 
@@ -75,8 +75,8 @@ def scan_clusters(
     def counts(n_connected: int) -> Sequence[int]:
         return wanted or range(2, max(2, min(LARGEST_AUTO, n_connected - 1)) + 1)
 
-    machine = find_machine(workers, device, progress, resume)
-    found = measure_each(network, settings, counts, machine, how, name, n_seeds)
+    resources = find_resources(workers, device, progress, resume)
+    found = measure_each(network, settings, counts, resources, how, name, n_seeds)
     if n_seeds == 1:
         return ClusterScan(found.results)
     return ClusterScan(

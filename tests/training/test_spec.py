@@ -164,6 +164,10 @@ BAD = [
     ("augment", 0, "True or False"),
     ("augment", True, "takes images flattened"),
     ("l1", -1e-9, "at least 0"),
+    *(
+        (name, 1e300, r"expected a weight of at least 0 and below 1e\+30")
+        for name in ("l1", "l2", "eigenvalue_penalty", "group_lasso", "partition_penalty")
+    ),
     ("l1", float("nan"), "at least 0"),
     ("l1", True, "at least 0"),
     ("l2", "0.1", "at least 0"),

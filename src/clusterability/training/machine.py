@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from clusterability._version import __version__
-from clusterability.arguments import DEVICES, find_device, one_of, whole
+from clusterability.arguments import DEVICES, device_name, find_device, one_of, whole
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,8 @@ class Machine:
 
 def describe_machine(device: torch.device, threads: int, seconds: float) -> dict[str, Any]:
     """Return the entry ``machine`` of ``run.json``: device, threads, seconds and versions."""
-    is_gpu = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device) if is_gpu else "cpu",
+        "device": device_name(device),
         "threads": threads,
         "seconds": round(seconds, 3),
         "clusterability": __version__,

@@ -33,6 +33,8 @@ def _check_stack(name: str, value: Any) -> tuple[int, ...]:
 
 _check_share = partial(number, below=1, noun="a share of zeros")
 
+_check_weight = partial(number, below=1e30, noun="a weight")  # times 2 it is still a float32
+
 PAPERS = "the paper's"
 
 PRUNED_NORMS = ("weights", "threshold")
@@ -77,7 +79,7 @@ class TrainingSpec(Record):
     )
     l1: float = choice(
         0.0,
-        check=number,
+        check=_check_weight,
         flag="--l1",
         parse=parse_number,
         metavar="W",
@@ -85,7 +87,7 @@ class TrainingSpec(Record):
     )
     l2: float = choice(
         0.0,
-        check=number,
+        check=_check_weight,
         flag="--l2",
         parse=parse_number,
         metavar="W",
@@ -101,7 +103,7 @@ class TrainingSpec(Record):
     )
     eigenvalue_penalty: float = choice(
         0.0,
-        check=number,
+        check=_check_weight,
         flag="--eigenvalue-penalty",
         parse=parse_number,
         metavar="W",
@@ -174,7 +176,7 @@ class TrainingSpec(Record):
     )
     group_lasso: float = choice(
         0.0,
-        check=number,
+        check=_check_weight,
         flag="--group-lasso",
         parse=parse_number,
         metavar="W",
@@ -182,7 +184,7 @@ class TrainingSpec(Record):
     )
     partition_penalty: float = choice(
         0.0,
-        check=number,
+        check=_check_weight,
         flag="--partition-penalty",
         parse=parse_number,
         metavar="W",

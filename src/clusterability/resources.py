@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from clusterability.arguments import find_device, whole
+from clusterability.arguments import device_name, find_device, whole
 from clusterability.journal import check_folder
 from clusterability.workers import available_workers
 
 
 @dataclass(frozen=True)
-class Machine:
+class Resources:
     """Device, threads, progress bar, and folder to resume from: no result depends on them."""
 
     device: torch.device
@@ -24,16 +24,15 @@ class Machine:
     @property
     def device_name(self) -> str:
         """Name of the GPU, or ``cpu``."""
-        is_gpu = self.device.type == "cuda"
-        return torch.cuda.get_device_name(self.device) if is_gpu else "cpu"
+        return device_name(self.device)
 
 
-def find_machine(
+def find_resources(
     workers: int | None, device: str, progress: bool, resume: str | os.PathLike[str] | None
-) -> Machine:
+) -> Resources:
     """Return where to compute, from the arguments of :func:`clusterability.measure`."""
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     found = find_device(device)
     if resume is not None:
         check_folder(resume)
-    return Machine(found, n_workers, progress, resume)
+    return Resources(found, n_workers, progress, resume)
