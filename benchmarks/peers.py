@@ -46,7 +46,7 @@ def scikit_network(
     from sknetwork.embedding import Spectral
 
     np.random.seed(seed)  # noqa: NPY002 - the eigensolver's start vector is drawn from it
-    points = Spectral(n_clusters - 1).fit_transform(matrix)
+    points = Spectral(n_clusters - 1, normalized=False).fit_transform(matrix)
     labels: NDArray[np.int32] = (
         KMeans(n_clusters, n_init=n_init, random_state=seed).fit(points).labels_
     )
