@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from importlib import import_module
 
 import torch
 from tqdm import tqdm
@@ -108,3 +109,43 @@ class Forked:
         self.kill()
         self.wait()
         self._close()
+
+
+class ForkedWorker:
+    """A forked process that runs a worker's module; has what workers need of ``subprocess.Popen``.
+
+    Like a new process it has a session of its own, and of the open files its input and output.
+
+    Args:
+        command: of which the last is the module's name.
+    """
+
+    def __init__(self, command, **_options):
+        (theirs_in, ours_in), (ours_out, theirs_out) = os.pipe(), os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._run(command[-1], theirs_in, theirs_out)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self.stdin = open(ours_in, "w", encoding="utf-8")  # noqa: SIM115
+        self.stdout = open(ours_out, encoding="utf-8")  # noqa: SIM115
+
+    def _run(self, module, stdin, stdout):
+        try:
+            os.setsid()
+            os.dup2(stdin, 0)
+            os.dup2(stdout, 1)
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            self._replaced = sys.stdin, sys.stdout  # which would close 0 and 1 with them
+            sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
+            tqdm.set_lock(threading.RLock())  # of a thread that may be missing here
+            import_module(module).main()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(70)
+
+    def wait(self):
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

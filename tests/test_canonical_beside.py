@@ -74,6 +74,7 @@ def test_other_results_are_as_without_it(monkeypatch):
     assert np.array_equal(with_it.null_distribution, without.null_distribution)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [nn.GELU, nn.Tanh])
 def test_only_where_the_function_stays(activation):
     model = mlp(activation)

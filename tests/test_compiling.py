@@ -1,22 +1,23 @@
 import numba
 import pytest
 
-import clusterability.compiling as module
 from clusterability.compiling import compiled
 
 
 @pytest.mark.parametrize("reorder", [False, True])
 def test_a_read_only_package_without_a_cache_folder(reorder, monkeypatch):
-    def njit(**options):
+    def without_a_folder(**options):
         if options["cache"]:
             raise RuntimeError("cannot cache function 'double': no locator available")
-        return numba.njit(**options)
+        return njit(**options)
 
-    monkeypatch.setattr(module, "njit", njit)
+    njit = numba.njit
+    with monkeypatch.context() as patched:
+        patched.setattr(numba, "njit", without_a_folder)
 
-    @compiled(reorder=reorder)
-    def double(x):
-        return x + x
+        @compiled(reorder=reorder)
+        def double(x):
+            return x + x
 
     assert double(3) == 6
     assert double.nopython_signatures

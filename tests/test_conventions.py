@@ -57,6 +57,7 @@ def with_a_weak_corner(scale=1.0, dtype=torch.float32):
     return NeuronGraph.chain([scale * block for block in blocks])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scale", "dtype"), [(1.0, torch.float32), (1e30, torch.float64), (1e-25, torch.float64)]
 )

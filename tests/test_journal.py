@@ -71,6 +71,7 @@ def test_what_is_finished_is_not_done_again(tmp_path, monkeypatch, workers):
     assert draws == []
 
 
+@pytest.mark.slow
 def test_more_shuffles_and_other_seeds_find_what_is_there(tmp_path, monkeypatch):
     network = toy.planted_mlp()
     measure(network, **CHOICES, resume=tmp_path)
@@ -84,6 +85,7 @@ def test_more_shuffles_and_other_seeds_find_what_is_there(tmp_path, monkeypatch)
     assert numbers(other) == numbers(measure(network, 3, n_shuffles=6, seed=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choices",
     [
@@ -106,6 +108,7 @@ def test_any_choices_go_on(tmp_path, monkeypatch, choices):
     assert sum(draw.shuffled for draw in draws) == 2
 
 
+@pytest.mark.slow
 def test_other_networks_and_choices_are_kept_apart(tmp_path, monkeypatch):
     network = toy.planted_mlp()
     measure(network, **CHOICES, resume=tmp_path)

@@ -234,6 +234,7 @@ def test_the_order_of_the_neurons_does_not_matter():
     assert abs(first.plain.null.mean - second.plain.null.mean) < 4 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("factor", [1e-36, 1e-30, 1e-3, 1e30])
 def test_the_scale_of_the_strengths_does_not_matter(factor, dtype):
@@ -245,6 +246,7 @@ def test_the_scale_of_the_strengths_does_not_matter(factor, dtype):
     assert first.lower_bound == pytest.approx(second.lower_bound, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [0.0, 1e-8])
 @pytest.mark.parametrize("factor", [1e-305, 1e-292, 1e-150, 1e150, 1e305])
 def test_the_scale_of_float64_does_not_matter(factor, offset):
@@ -257,6 +259,7 @@ def test_the_scale_of_float64_does_not_matter(factor, offset):
     assert second.refined.ncut == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_other_floats(dtype):
     graph = random_chain([20, 15, 10], dtype=dtype)

@@ -60,6 +60,7 @@ def few_on_a_path():
     return torch.nn.Sequential(first, torch.nn.ReLU(), second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clusters", ["auto", [2, 5, 8], [6, 7]])
 def test_canonical_n_cuts_are_those_of_the_numbers_it_has_neurons_for(clusters):
     scan = scan_clusters(few_on_a_path(), clusters, n_shuffles=0)
@@ -153,6 +154,7 @@ def test_text_and_csv_are_safe():
     assert scan_csv([scan]).splitlines()[1].startswith(r"'=\x1b[2J<b>,2,pixels,0,1")
 
 
+@pytest.mark.slow
 def test_the_figure_has_the_numbers(graph, tmp_path):
     scan = scan_clusters(graph, "2-4", n_shuffles=3, n_seeds=2)
     figure = plot_scan(scan, tmp_path / "scan.svg")

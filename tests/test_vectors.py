@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numba import njit
 
 from clusterability.clustering.kmeans import draw_starts, kmeans
@@ -69,6 +70,7 @@ def labels_and_eigenvectors():
     return kmeans(points, starts), kmeans(points, starts, weights), np.abs(largest @ vectors)
 
 
+@pytest.mark.slow
 def test_uncompiled_functions_find_the_same():
     """NUMBA_DISABLE_JIT leaves all functions to Python, so that a debugger can step through."""
     names = ("labels", "weighted", "along")

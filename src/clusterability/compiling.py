@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from numba import njit
 from torch import Tensor
 
 
@@ -38,6 +37,9 @@ def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
         options["fastmath"] = {"contract", "reassoc", "nsz"}
 
     def compile_later(function: Callable[..., Any]) -> Any:
+        # Who asks whether loops can be compiled need not wait for numba.
+        from numba import njit
+
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # numba finds no folder that it can write its cache to

@@ -98,6 +98,7 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
         reproduce(["table-x1"], out=tmp_path, ray="auto")
 
 
+@pytest.mark.slow
 def test_files_that_a_node_needs_and_makes(tmp_path):
     store, table = Store(tmp_path / "a"), small_table()
     reproduce(["table-x1"], out=store.folder, n_runs=1, workers=1)

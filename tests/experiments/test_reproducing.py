@@ -29,6 +29,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_table_and_a_figure_from_nothing_to_their_files(tmp_path):
     found = reproduce(["table-x1", "figure-x1"], out=tmp_path, workers=1)
     assert not found.failed
@@ -55,6 +56,7 @@ def test_a_table_and_a_figure_from_nothing_to_their_files(tmp_path):
     assert before == after
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_workers_or_kills(tmp_path):
     alone = tmp_path / "alone"
     reproduce(["table-x1"], out=alone, workers=1)
@@ -72,6 +74,7 @@ def test_numbers_do_not_depend_on_workers_or_kills(tmp_path):
         assert (alone / "published" / name).read_bytes() == (out / "published" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_other_reading_is_kept_apart(tmp_path):
     reproduce(["table-x1"], out=tmp_path, n_runs=1, workers=1)
     reproduce(["table-x1"], out=tmp_path, n_runs=1, workers=1, conventions="paper")
@@ -91,6 +94,7 @@ def test_no_time_is_no_work(tmp_path):
     assert "0 of 2" in (tmp_path / "published" / "table-x1.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_list_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch):
     reproduce(["table-x1"], out=tmp_path, n_runs=1, workers=1)
     monkeypatch.delenv("CLUSTERABILITY_DATA", raising=False)
@@ -136,6 +140,7 @@ def test_another_versions_results_are_kept_apart(tmp_path):
         reproduce(["table-x1"], out=tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_what_fails_is_named_and_the_rest_is_done(tmp_path, monkeypatch):
     spec = TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=1, l1=1e3)
     line = Line("MNIST", "L1", "pruned", Condition(spec))
@@ -187,6 +192,7 @@ def small_architecture():
     return imagenet.Architecture("ResNet-18", ("resnet18",), (build,), 32)
 
 
+@pytest.mark.slow
 def test_networks_by_others_from_a_folder(tmp_path, monkeypatch):
     weights, out = tmp_path / "weights", tmp_path / "out"
     weights.mkdir()

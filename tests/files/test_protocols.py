@@ -75,6 +75,7 @@ def test_nothing_is_run(tmp_path, monkeypatch, protocol, as_archive):
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.pt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", [4, 5])
 def test_damaged_pickles_are_refused(tmp_path, protocol):
     path = tmp_path / "model.pt"

@@ -266,6 +266,7 @@ def test_all_orders_are_equally_likely(chunk, cached, monkeypatch):
     assert chi_square([order(4, generator) for _ in range(2400)], 4) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_places", [5, 67])
 def test_all_places_and_orders_of_few_values_are_equally_likely(n_places):
     values, generator = np.zeros(n_places, np.float32), rng(8)

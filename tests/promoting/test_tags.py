@@ -144,6 +144,7 @@ def test_what_is_no_module_is_refused(function, model):
         function(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line", ["fc9,0,1", "0,13,1", "0,-1,1", "0,x,1", "0,0,1.5", "0", '0,0,"1', "0,0,9" + "9" * 30]
 )

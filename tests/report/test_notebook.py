@@ -3,6 +3,8 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
+
 from clusterability import toy
 from clusterability.datasets import dataset_from_arrays, load_dataset
 from clusterability.report.verdict import sentence
@@ -37,11 +39,13 @@ def test_a_result_is_shown_with_its_numbers_sentence_and_sheet():
     assert base64.b64decode(content).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_figure_is_shown_without_pyplot():
     figure = small_result(null=[0.5, 0.6]).plot()
     assert figure._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_markup_in_names_is_text():
     result = small_result(network=MARKUP, warnings=[MARKUP])
     layers = tuple(replace(layer, name=f"{i}{MARKUP}") for i, layer in enumerate(result.layers))
@@ -54,6 +58,7 @@ def test_markup_in_names_is_text():
     assert not re.search(r"\$[^<]", page)  # nor is it mathematics
 
 
+@pytest.mark.slow
 def test_many_clusters_are_summed_up():
     graph, labels = planted([40, 60, 40], 20)
     assert "... and 4 smaller clusters" in Parts(result_of(graph, labels)._repr_html_()).words

@@ -27,6 +27,7 @@ def test_panels_make_axes_and_take_a_title(plot):
     pyplot.close(ax.figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", PANELS)
 def test_text_has_the_size_of_the_settings(plot):
     with rc_context({"font.size": 5}):

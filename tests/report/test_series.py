@@ -55,6 +55,7 @@ def test_without_shuffles_there_are_only_ncuts():
     assert np.isnan(mixed[1].lines[0].get_ydata()).tolist() == [True, False]
 
 
+@pytest.mark.slow
 def test_titles_are_no_mathematics():
     figure = plot_series(series(), title=r"$\frac{ <b>")
     figure.draw_without_rendering()

@@ -129,6 +129,7 @@ LARGER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", {**LARGER, **AWKWARD})
 def test_degrees_in_one_pass_equal_those_of_the_adjacency_matrix(name):
     graph = {**LARGER, **AWKWARD}[name]
@@ -148,6 +149,7 @@ def test_the_block_iteration_equals_scipy(name):
     check({**LARGER, **AWKWARD}[name], solver=iterative)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["triangle", "sparse triangle", "triangle of communities", "five layers of communities"]
 )
@@ -186,6 +188,7 @@ EDGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", {**LARGER, **EDGES})
 def test_products_with_the_entries_alone_equal_scipy(name):
     graph = {**LARGER, **EDGES}[name]
@@ -344,6 +347,7 @@ def test_scaling_all_strengths_changes_nothing(name, factor):
     np.testing.assert_allclose(embed(scaled).eigenvalues, embed(graph).eigenvalues, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("solver", [dense, iterative])
 def test_other_floats(dtype, solver):

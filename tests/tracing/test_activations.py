@@ -63,11 +63,13 @@ BY_HAND = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", BY_HAND.values(), ids=BY_HAND)
 def test_an_activation_by_hand_is_one(activation):
     np.testing.assert_allclose(adjacency(activation), adjacency(lambda _, h: F.relu(h)), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "usual"),
     [

@@ -49,6 +49,13 @@ def assert_same_graph(model, image, include):
     assert_same(graph, naive_twin(model, image, include))
 
 
+def graphs_of(model, image):
+    """Without image and dense part, and with them; traced once."""
+    _, walked = walked_program(model, (image,))
+    parameters = Effective(model, walked.computed)
+    return [assemble(walked, include)[0].graph(parameters) for include in ((), EVERYTHING)]
+
+
 BY_HAND = {
     "ResNet-50": [
         # Through bn3, and past two identity skips, to what both readers of the stage's exit see.
@@ -90,15 +97,12 @@ def assert_diagonal(graph, source):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_narrow_versions_are_the_twin(name):
-    """Without image and dense part and, some strengths by hand, with them; traced once."""
+    """With image and dense part, some strengths by hand too."""
     architecture = ARCHITECTURES[name]
     model, image = architecture.narrow().requires_grad_(False), architecture.narrow_image()
-    _, walked = walked_program(model, (image,))
-    parameters = Effective(model, walked.computed)
-    graphs = [assemble(walked, include)[0].graph(parameters) for include in ((), EVERYTHING)]
-    found = run(model, image)
-    assert_same(graphs[0], twin_of_run(*found))
-    graph, twin = graphs[1], twin_of_run(*found, EVERYTHING)
+    (bare, graph), found = graphs_of(model, image), run(model, image)
+    assert_same(bare, twin_of_run(*found))
+    twin = twin_of_run(*found, EVERYTHING)
     assert_same(graph, twin)
     for row in BY_HAND.get(name, ()):
         assert_strength_by_hand(model, twin, graph, *row)
@@ -107,12 +111,13 @@ def test_narrow_versions_are_the_twin(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("include", [(), EVERYTHING])
 @pytest.mark.parametrize("name", BLOCKS)
-def test_other_blocks_are_the_twin(name, include):
+def test_other_blocks_are_the_twin(name):
     make, shape = BLOCKS[name]
-    image = torch.zeros(1, *shape, dtype=torch.float64)
-    assert_same_graph(randomized(make()), image, include)
+    model, image = randomized(make()), torch.zeros(1, *shape, dtype=torch.float64)
+    graphs, found = graphs_of(model, image), run(model, image)
+    for graph, include in zip(graphs, ((), EVERYTHING), strict=True):
+        assert_same(graph, twin_of_run(*found, include))
 
 
 def test_padding_is_of_its_channel_when_flattened():

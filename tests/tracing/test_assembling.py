@@ -212,6 +212,7 @@ def last_squeeze(self, x):
     return self.f(self.e(h.mean((2, 3))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", [pointwise, mixer, last_squeeze])
 @pytest.mark.parametrize("n_examples", [1, 2])
 def test_linear_layers_on_a_map_are_no_head(forward, n_examples):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from clusterability.errors import InputError
-from clusterability.tracing.exporting import evaluating_copy, exported, quiet
+from clusterability.tracing.exporting import evaluating_copy, exported, quiet, without_stack_traces
 from small_modules import Forward, linear
 
 X = torch.zeros(1, 3)
@@ -106,6 +106,24 @@ def test_what_the_forward_pass_writes_down_stays_as_it_was():
     exported(model, (X,))
     assert (model.calls, model.mean.tolist()) == (0, [0, 0, 0])
     assert not hasattr(model, "last")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_lines_of_code_are_not_noted_and_torch_notes_them_again_afterwards(monkeypatch, fails):
+    monkeypatch.setattr(torch.fx.config, "do_not_emit_stack_traces", False, raising=False)
+    if fails:
+        with pytest.raises(InputError, match="could not be traced"):
+            exported(linear(4, 2), (X,))
+    else:
+        nodes = exported(nn.Sequential(linear(3, 2), nn.ReLU()), (X,)).graph.nodes
+        assert [node.stack_trace for node in nodes] == [None] * len(nodes)
+    assert torch.fx.config.do_not_emit_stack_traces is False
+
+
+def test_a_torch_that_must_note_lines_of_code_does(monkeypatch):
+    monkeypatch.delattr(torch.fx.config, "do_not_emit_stack_traces", raising=False)
+    with without_stack_traces():
+        assert not hasattr(torch.fx.config, "do_not_emit_stack_traces")
 
 
 def branch(self, x):

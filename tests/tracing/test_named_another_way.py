@@ -80,6 +80,7 @@ def running_sum(self, x):
 PLAIN = lambda self, x: self.b(self.a(x).relu())  # noqa: E731
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "usual"),
     [

@@ -60,6 +60,7 @@ def test_activations_that_are_stored(how):
     assert len(network.a._forward_hooks) == ("hook" in how or how == "bound method")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
     [

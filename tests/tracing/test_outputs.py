@@ -47,6 +47,7 @@ RETURNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RETURNS)
 def test_hidden_layers_that_are_returned_add_none(name):
     expected = neuron_graph(Autoencoder(lambda _, out: out), example_inputs=POINTS)

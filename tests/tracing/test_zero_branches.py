@@ -38,6 +38,7 @@ def measured(network, shape, include=()):
     return measure(network, n_clusters=2, n_shuffles=1, input_shape=shape, include=include)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include", [(), ("input", "dense")])
 def test_branches_of_zeros_are_told(include):
     torch.manual_seed(0)

@@ -53,6 +53,7 @@ def test_figure_of_a_regression_without_test_or_pruning():
     assert len(axes.lines) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.9, 0.1, 1e-3])
 def test_losses_of_any_range_have_labels_inside_the_figure(factor):
     rows = [dataclasses.replace(ROWS[0], epoch=i, train_loss=factor**i) for i in range(12)]

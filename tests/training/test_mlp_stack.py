@@ -86,6 +86,7 @@ def test_the_plain_loop_in_single_precision():
         assert torch.allclose(stack.weights(0)[name], value, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.0, 0.5, 0.3])
 def test_a_stack_is_each_alone(rate):
     seeds = (5, 6, 7)

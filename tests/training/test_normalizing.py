@@ -78,6 +78,7 @@ def test_a_convolutional_network_keeps_its_function():
     torch.testing.assert_close(norms, torch.full_like(norms, 2.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["weights", "threshold"])
 def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, norm):
     spec = small_spec(**PENALIZED, pruned_norm=norm, batch_size=25)
@@ -88,6 +89,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, norm):
     assert weights_of(stopped) == weights_of(whole)
 
 
+@pytest.mark.slow
 def test_the_choices_change_the_weights_and_the_name(tmp_path):
     choices = [{}, PENALIZED, PENALIZED | {"pruned_norm": "threshold"}]
     specs = [small_spec(**each, batch_size=25) for each in choices]
@@ -97,6 +99,7 @@ def test_the_choices_change_the_weights_and_the_name(tmp_path):
     assert unpruned.read_bytes() == same.read_bytes()
 
 
+@pytest.mark.slow
 def test_runs_of_a_stack_are_those_alone_up_to_rounding(tmp_path):
     spec = small_spec(**PENALIZED, batch_size=50, epochs=1, learning_rate=1e-4)
     stacked = train_many(spec, 2, stacked=True, data=few_digits(), out=tmp_path, threads=1)

@@ -9,11 +9,12 @@ import numpy as np
 import psutil
 import pytest
 
+from clusterability import processes
 from clusterability.datasets import Dataset, Split
 from clusterability.errors import InputError, RunError
 from clusterability.training import pool, running, train_many
 from clusterability.training.pool import affordable_workers
-from forked import Forked
+from forked import Forked, ForkedWorker
 from training_cases import few_digits, small_spec, weights_of
 
 # Epochs enough to be stopped in the middle, on a machine of any speed.
@@ -97,7 +98,9 @@ def test_one_that_dies_is_named_and_its_run_goes_on_later(tmp_path, monkeypatch)
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_processes")
 def test_what_a_child_cannot_do_is_said_once(tmp_path, monkeypatch):
+    """Forked, they need not import torch once more, as those of the other tests do."""
     spec, data = small_spec(), few_digits()
+    monkeypatch.setattr(processes.subprocess, "Popen", ForkedWorker)
     monkeypatch.setattr(pool, "write_data", lambda path, _data: path.write_bytes(b"no archive"))
     with pytest.raises(InputError, match=r"data\.npz. is truncated, corrupt"):
         train_many(spec, 2, data=data, out=tmp_path, workers=2)

@@ -74,6 +74,7 @@ def test_the_loose_order_is_the_plain_loop(kind):
         torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_loose_run_ends_as_sparse_as_a_strict_one(tmp_path):
     run = trained(tmp_path, small_spec(pruning_order="loose", pruning_interval=1, l1=1e-3))
     strict = trained(tmp_path, small_spec(pruning_interval=1, l1=1e-3))
@@ -108,6 +109,7 @@ def test_the_batches_of_a_long_epoch_are_drawn_as_they_are_needed():
     assert [batch.shape[1] for batch in first] == [10, 10, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "n_epochs"),
     [
@@ -128,6 +130,7 @@ def test_a_loose_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path, fiel
     assert whole.phases == again.phases
 
 
+@pytest.mark.slow
 def test_loose_runs_of_a_stack_are_those_alone(tmp_path):
     spec = small_spec(pruning_order="loose", pruning_interval=3, batch_size=10, epoch_steps=7)
     options = {"data": few_digits(), "device": "cpu", "threads": 1}

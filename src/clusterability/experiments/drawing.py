@@ -10,7 +10,6 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from scipy.stats import gaussian_kde
 
 from clusterability.datasets import load_dataset
 from clusterability.datasets.mosaic import enlarge, mosaic, to_colors
@@ -186,6 +185,8 @@ def _density(ax: Axes, values: Any, color: str, label: str) -> None:
         return
     ax.hist(values, bins="auto", density=True, color=color, alpha=0.35, label=label)
     if len(values) > 2:
+        from scipy.stats import gaussian_kde  # takes a second
+
         x = np.linspace(values.min() - 0.2 * span, values.max() + 0.2 * span, 200)
         ax.plot(x, gaussian_kde(values)(x), color=color, lw=1.3)
 

@@ -1,18 +1,40 @@
-"""Training for clusterability: section 4 of Filan et al. (2021), for any module, in any loop."""
+"""Training for clusterability: section 4 of Filan et al. (2021), for any module, in any loop.
 
-from clusterability.promoting.cluster_penalties import (
-    CrossClusterLoss,
-    GroupLasso,
-    PartitionPenalty,
-)
-from clusterability.promoting.initialization import clusterable_init_
-from clusterability.promoting.modular_pruning import ModularPruning
-from clusterability.promoting.normalization import balance_, normalize_
-from clusterability.promoting.penalties import EigenvaluePenalty
-from clusterability.promoting.rescaling import HiddenScales
-from clusterability.promoting.tags import cluster_tags
-from clusterability.promoting.validated import ClusterValidation
-from clusterability.promoting.validation import validate_clusters
+Names are loaded when first used: a training that uses one of them need not wait for all.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clusterability.promoting.cluster_penalties import (
+        CrossClusterLoss,
+        GroupLasso,
+        PartitionPenalty,
+    )
+    from clusterability.promoting.initialization import clusterable_init_
+    from clusterability.promoting.modular_pruning import ModularPruning
+    from clusterability.promoting.normalization import balance_, normalize_
+    from clusterability.promoting.penalties import EigenvaluePenalty
+    from clusterability.promoting.rescaling import HiddenScales
+    from clusterability.promoting.tags import cluster_tags
+    from clusterability.promoting.validated import ClusterValidation
+    from clusterability.promoting.validation import validate_clusters
+
+_HOMES = {
+    "ClusterValidation": "validated",
+    "CrossClusterLoss": "cluster_penalties",
+    "EigenvaluePenalty": "penalties",
+    "GroupLasso": "cluster_penalties",
+    "HiddenScales": "rescaling",
+    "ModularPruning": "modular_pruning",
+    "PartitionPenalty": "cluster_penalties",
+    "balance_": "normalization",
+    "cluster_tags": "tags",
+    "clusterable_init_": "initialization",
+    "normalize_": "normalization",
+    "validate_clusters": "validation",
+}
 
 __all__ = [
     "ClusterValidation",
@@ -28,3 +50,13 @@ __all__ = [
     "normalize_",
     "validate_clusters",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

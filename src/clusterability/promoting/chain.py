@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from clusterability.compiling import can_compile, compiled
+from clusterability.compiling import can_compile
 
 TARGET = math.sqrt(2)
 """Norm of the weights into a neuron that He initialization gives."""
@@ -67,12 +66,15 @@ class Chain:
         ones = torch.ones(len(self.kernels[0]), len(self.kernels), device=self.kernels[0].device)
         squares = (ones if thresholds is None else thresholds).to(self.kernels[0]).square()
         is_slip = thresholds is not None
+        if self._views is not None:
+            # A training that normalizes no weights need not wait for numba.
+            from clusterability.promoting.chain_loop import normalize_rows
         for i, (kernel, bias) in enumerate(zip(self.kernels[:-1], self.biases[:-1], strict=True)):
             if self._views is not None:
                 weights, *others = self._views[i]
                 factors, size = squares.numpy()[:, i], weights.dtype.type(target)
                 flags = (bias is not None, with_bias, is_slip)
-                _normalize_rows(weights, *others, factors, size, *flags)
+                normalize_rows(weights, *others, factors, size, *flags)
             else:
                 before, after = self._before[i : i + 2]
                 _normalize(
@@ -114,37 +116,3 @@ def _normalize(
     kernel.div_(divisors[..., None])
     if bias is not None:
         bias.div_(divisors)
-
-
-@compiled(reorder=True)
-def _normalize_rows(  # type: ignore[no-untyped-def]
-    kernel, bias, before, after, squares, target, has_bias, with_bias, is_slip
-):
-    n_runs, n_out, n_in = kernel.shape
-    one = target / target  # in the precision of the kernel, as a literal would not be
-    for run in range(n_runs):
-        factors = before[run]
-        for j in range(n_out):
-            row = kernel[run, j]
-            total = target - target
-            for i in range(n_in):
-                weight = row[i] * factors[i]
-                total += weight * weight
-            total *= squares[run]
-            if has_bias and with_bias:
-                total += bias[run, j] * bias[run, j]
-            size = np.sqrt(total) / target
-            if not size < np.inf:  # the squares overflow, the norm may not
-                wide = np.float64(0)
-                for i in range(n_in):
-                    wide += (np.float64(row[i]) * factors[i]) ** 2
-                wide *= squares[run]
-                if has_bias and with_bias:
-                    wide += np.float64(bias[run, j]) ** 2
-                size = kernel.dtype.type(np.sqrt(wide) / target)
-            inverse = one / size if size > 0 else one
-            for i in range(n_in):
-                row[i] *= factors[i] * inverse
-            if has_bias:
-                bias[run, j] *= inverse
-            after[run, j] = size if size > 0 or is_slip else one

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from clusterability.promoting.masks import prune
-from clusterability.promoting.rescaling import HiddenScales
-from clusterability.tracing.examples import inputs_to_trace
 from clusterability.training.augmentation import transform
 from clusterability.training.clusters import KernelClusters
 from clusterability.training.dropout import drop_
@@ -18,6 +17,9 @@ from clusterability.training.objective import loss_and_gradient
 from clusterability.training.optimizer import adam
 from clusterability.training.penalty import Penalty
 from clusterability.training.samples import Samples
+
+if TYPE_CHECKING:
+    from clusterability.promoting.rescaling import HiddenScales
 
 _WEIGHTED = (nn.Linear, nn.Conv2d)
 
@@ -134,6 +136,10 @@ class AutogradNetwork:
         """Scale each hidden neuron's weights to one norm; see :meth:`Trainable.normalize`."""
         assert norm == "weights", "the other norm is of MLPs only"
         if self.scales is None:
+            # A training that normalizes no weights need not wait for what traces networks.
+            from clusterability.promoting.rescaling import HiddenScales
+            from clusterability.tracing.examples import inputs_to_trace
+
             inputs = inputs_to_trace(self.network, None, self.shape)
             self.scales = HiddenScales(self.network, inputs)
         self.scales.normalize_()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.penalties.clusters import KernelTags
+
+if TYPE_CHECKING:
+    from clusterability.penalties.clusters import KernelTags
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from clusterability.penalties import L1, L2, Eigenvalues, GroupNorms, PartitionCut
+from clusterability.penalties import L1, L2
 from clusterability.training.clusters import KernelClusters
 from clusterability.training.spec import TrainingSpec
 
@@ -59,10 +59,15 @@ def penalties_of(
         l1[first] += l2.pop(first)
     asked = ((kind, _nonzero(weights)) for kind, weights in ((L1, l1), (L2, l2)))
     penalties: list[Penalty] = [kind(weights) for kind, weights in asked if weights]
+    # A training without these need not wait for numba.
     if spec.eigenvalue_penalty:
+        from clusterability.penalties import Eigenvalues
+
         choices = (spec.eigenvalue_penalty, spec.eigenvalues, spec.eigenvalue_every)
         penalties.append(Eigenvalues(kernel_names, *choices))
-    if clusters is not None:
+    if clusters is not None and (spec.group_lasso or spec.partition_penalty):
+        from clusterability.penalties import GroupNorms, PartitionCut
+
         tags, n_clusters = clusters.tags, clusters.n_clusters
         if spec.group_lasso:
             penalties.append(GroupNorms(tags, spec.group_lasso, n_clusters))

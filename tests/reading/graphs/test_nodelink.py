@@ -125,6 +125,7 @@ def test_other_files_are_refused(read, content, message):
     assert "graph.json" in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [lambda i: i, lambda i: [i], lambda i: -i])
 def test_ids_that_hash_alike_are_read_in_time(tmp_path, wrap):
     """Multiples of 2^61 - 1 all hash to 0: 20,000 of them took minutes."""

@@ -13,6 +13,7 @@ import keras_networks
 from clusterability.errors import InputError
 from clusterability.files import memory
 from clusterability.reading.keras.keras_files import read_keras
+from clusterability.tracing import exporting
 from keras_networks import (
     NETWORKS,
     keras,
@@ -61,7 +62,7 @@ def test_a_file_gives_the_model_that_was_saved(tmp_path, name, suffix):
     loaded = read_keras(saved(model, tmp_path / f"net{suffix}"))
     check_same(model, loaded)
     if suffix == ".keras":  # of the same modules as the other
-        torch.export.export(loaded.module, loaded.example_inputs, strict=False)
+        exporting.exported(loaded.module, loaded.example_inputs)
 
 
 def test_operations_on_tensors_are_read_from_the_newer_format_alone(tmp_path):

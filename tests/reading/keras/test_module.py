@@ -6,6 +6,7 @@ import torch
 import keras_networks
 from clusterability.reading.keras.models import keras_model
 from clusterability.reading.keras.module import KerasNetwork
+from clusterability.tracing import exporting
 from keras_networks import NETWORKS, keras, layers, outputs, random_inputs, randomized
 
 
@@ -16,7 +17,7 @@ def test_the_module_and_its_export_give_what_the_model_gives(name):
     loaded = keras_model(model)
     inputs = random_inputs(loaded)
     expected = outputs(model, inputs)
-    exported = torch.export.export(loaded.module, loaded.example_inputs, strict=False)
+    exported = exporting.exported(loaded.module, loaded.example_inputs)
     for module in (loaded.module, exported.module()):
         for found, wanted in zip(keras.tree.flatten(module(*inputs)), expected, strict=True):
             torch.testing.assert_close(found, wanted)
@@ -29,7 +30,7 @@ def test_every_parameter_is_the_models_own_and_none_is_a_nameless_constant(name)
     loaded = keras_model(model)
     of_model = {v.value.data_ptr() for v in model.variables if v.value.is_floating_point()}
     assert {value.data_ptr() for value in loaded.module.parameters()} == of_model
-    exported = torch.export.export(loaded.module, loaded.example_inputs, strict=False)
+    exported = exporting.exported(loaded.module, loaded.example_inputs)
     lifted = [exported.constants[key] for key in exported.graph_signature.lifted_tensor_constants]
     assert all(constant.numel() == 1 for constant in lifted)
 
@@ -70,7 +71,7 @@ def test_sublayers_and_a_models_own_weights_have_names():
 
 def test_an_operation_knows_its_layer():
     loaded = keras_model(keras_networks.nested())
-    exported = torch.export.export(loaded.module, loaded.example_inputs, strict=False)
+    exported = exporting.exported(loaded.module, loaded.example_inputs)
     products = [node for node in exported.graph.nodes if "matmul" in str(node.target)]
     places = [list(node.meta["nn_module_stack"].values())[-1] for node in products]
     assert [name for name, _ in places] == ["dense", "inner.dense", "inner.dense", "last"]
@@ -102,7 +103,7 @@ def test_a_copy_runs_with_its_own_parameters():
         next(twin.parameters()).zero_()
     assert not torch.equal(twin(*inputs), expected[0])
     torch.testing.assert_close(loaded.module(*inputs), *expected)
-    exported = torch.export.export(twin, loaded.example_inputs, strict=False)
+    exported = exporting.exported(twin, loaded.example_inputs)
     assert not exported.constants
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 import onnx_models
 from clusterability.reading.onnx.onnx_files import read_onnx
+from clusterability.tracing import exporting
 
 
 class Residual(nn.Module):
@@ -97,7 +98,7 @@ def randomized(module):
 
 
 def targets(loaded):
-    program = torch.export.export(loaded.module, loaded.example_inputs, strict=False)
+    program = exporting.exported(loaded.module, loaded.example_inputs)
     return [n.target.__name__.split(".")[0] for n in program.graph.nodes if n.op == "call_function"]
 
 
@@ -173,7 +174,7 @@ def test_parameters_keep_their_names(tmp_path):
 
 def test_errors_and_traces_name_the_node(tmp_path):
     loaded = read_onnx(onnx_models.save(onnx_models.linear_model(), tmp_path))
-    program = torch.export.export(loaded.module, loaded.example_inputs, strict=False)
+    program = exporting.exported(loaded.module, loaded.example_inputs)
     (linear,) = [node for node in program.graph.nodes if "linear" in str(node.target)]
     path, _ = list(linear.meta["nn_module_stack"].values())[-1]
     assert path == "nodes.fc_Gemm"

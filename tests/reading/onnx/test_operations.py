@@ -11,6 +11,7 @@ import onnx_models
 from clusterability.errors import InputError
 from clusterability.reading.onnx.onnx_files import read_onnx
 from clusterability.reading.onnx.operations import ONNX_OPERATIONS, NodeCall, OnnxOperation
+from clusterability.tracing import exporting
 from onnx_cases import CASES, F32, Case, i64, numbers
 
 
@@ -21,7 +22,7 @@ def run_both(proto, x, folder):
         # The reference's own arithmetic, which is not under test.
         warnings.simplefilter("ignore")
         expected = ReferenceEvaluator(proto).run(None, {proto.graph.input[0].name: x})
-    torch.export.export(loaded.module, loaded.example_inputs, strict=False)
+    exporting.exported(loaded.module, loaded.example_inputs)
     return results if isinstance(results, tuple) else (results,), expected
 
 
@@ -123,7 +124,7 @@ def test_what_the_reference_lacks(tmp_path):
 
 
 def targets(loaded):
-    program = torch.export.export(loaded.module, loaded.example_inputs, strict=False)
+    program = exporting.exported(loaded.module, loaded.example_inputs)
     return [n.target.__name__.split(".")[0] for n in program.graph.nodes if n.op == "call_function"]
 
 
