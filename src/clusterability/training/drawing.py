@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from clusterability.promoting.cluster_penalties import fill_tags, tagged_weights
 from clusterability.promoting.initialization import init_with
 from clusterability.promoting.tags import tags_with, whole_wiring
-from clusterability.tracing.examples import inputs_of_shape
+from clusterability.tracing.examples import inputs_of_shapes
 from clusterability.training.augmentation import draw_transformations
 from clusterability.training.autograd_network import AutogradNetwork
 from clusterability.training.clusters import KernelClusters
@@ -71,7 +71,7 @@ def draw_network(
     )
     if not (spec.clusterable_init or spec.has_clusters):
         return module, {}
-    rng, inputs = randomness.numpy(Use.TAGS), inputs_of_shape(module, shape)
+    rng, inputs = randomness.numpy(Use.TAGS), inputs_of_shapes(module, (shape,))
     clusters: int | dict[str, Tensor] = spec.tags
     if spec.clusterable_init:
         clusters = init_with(module, spec.tags, spec.beta, rng, inputs)
@@ -106,7 +106,7 @@ def _kernel_tags(
     """Return the tags of the inputs and outputs of the kernels, (n_runs, n) each."""
     if not drawn[0][1]:
         return {}
-    wiring, parameters = whole_wiring(drawn[0][0], inputs_of_shape(drawn[0][0], shape))
+    wiring, parameters = whole_wiring(drawn[0][0], inputs_of_shapes(drawn[0][0], (shape,)))
     each = [dict(tagged_weights(parameters, wiring, fill_tags(tags, wiring))) for _, tags in drawn]
     found = {}
     for weight in each[0]:
