@@ -112,9 +112,7 @@ def tags_with(
     return tags
 
 
-def whole_wiring(
-    model: nn.Module, inputs: tuple[Any, ...] | None
-) -> tuple[Wiring, Mapping[str, Tensor]]:
+def whole_wiring(model: nn.Module, inputs: tuple[Any, ...] | None) -> tuple[Wiring, Effective]:
     """Return the wiring of a module with its image and dense part, and what its weights are."""
     _, walked = walked_program(model, inputs)
     wiring, _ = assemble(walked, ("dense", "input"))

@@ -133,6 +133,10 @@ class Effective(Mapping[str, Tensor]):
     def __init__(self, module: nn.Module, computed: Computed | None = None) -> None:
         self._module, self._computed = module, computed
 
+    def of(self, module: nn.Module) -> Effective:
+        """Return those of another module with the same forward pass."""
+        return Effective(module, self._computed)
+
     def __getitem__(self, name: str) -> Tensor:
         if self._computed is not None and name in self._computed.reshaped:
             source, order, shape = self._computed.reshaped[name]
