@@ -1,4 +1,4 @@
-"""The network that commands of the documentation name."""
+"""The networks that commands of the documentation name."""
 
 from torch import nn
 
@@ -14,3 +14,15 @@ class Residual(nn.Module):
     def forward(self, x):
         x = self.stem(x).relu()
         return self.head(x + self.conv(x)).amax((2, 3))
+
+
+class TwoInputs(nn.Module):
+    """An image and what is known beside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.image, self.features = nn.Linear(28 * 28, 16), nn.Linear(10, 16)
+        self.head = nn.Linear(16, 12)
+
+    def forward(self, image, features):
+        return self.head((self.image(image.flatten(1)) + self.features(features)).relu())

@@ -1,7 +1,8 @@
 """The neurons' graph of a model, built neuron by neuron from the definition.
 
 A layer is the input of one weight operation, or the output; neurons are channels or features; an
-operation joins its input to whatever its output reaches without passing another. Nothing here is
+operation joins its input to whatever its output reaches without passing another. What is already
+read is no layer again where it is an output. Nothing here is
 fast or shared with the package, so that the two can be compared.
 """
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from naive_cells import IMAGE, Call, Contributions, Record
+from naive_outputs import new_neurons
 from naive_tensor import run
 
 
@@ -142,7 +144,7 @@ def twin_of_run(record: Record, output: Tensor, include: Collection[str] = ()) -
         for number, call in enumerate(calls)
         for layer in segments(number, call.name, call.inputs)
     ]
-    layers += segments(len(calls), "output", output_contributions(record, output))
+    layers += output_layers(record, output)
     counted = counted_operations(record, include)
     blocks = [
         (source, target)
@@ -170,6 +172,20 @@ def segments(reader: int, name: str, inputs: list[Contributions]) -> list[TwinLa
         TwinLayer(reader, name, i, tuple(neurons), tuple(inputs[n] for n in neurons))
         for i, neurons in enumerate(groups.values())
     ]
+
+
+def output_layers(record: Record, output: Tensor) -> list[TwinLayer]:
+    """Segments of the output without what is already read, or returned."""
+    n_calls, found = len(record.calls), output_contributions(record, output)
+    read = [weighed(neuron) for call in record.calls for neuron in call.inputs]
+    parts = [layer.neurons for layer in segments(n_calls, "output", found)]
+    new = new_neurons([weighed(neuron) for neuron in found], parts, read)
+    return segments(n_calls, "output", [found[neuron] for neuron in new])
+
+
+def weighed(contributions: Contributions) -> frozenset[tuple[int, int]]:
+    """The outputs of operations that arrive, without the image."""
+    return frozenset((operation, o) for operation, o in contributions if operation != IMAGE)
 
 
 def output_contributions(record: Record, output: Tensor) -> list[Contributions]:

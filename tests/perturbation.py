@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from naive_outputs import new_neurons
 from random_networks import RandomNetwork
 from step_modules import WEIGHTS, Apply, Weighing
 
@@ -22,7 +23,7 @@ class Influences:
         neurons: (reader, neuron) of all neurons, in the order of the graph: readers in the order
             of the forward pass, the output last; within a reader segment by segment (channels
             that the same operations reach), segments by their first channel. Neurons of segments
-            that nothing touches are left out.
+            that nothing touches are left out, and those of the output that make no layer.
         pattern: (n, n), symmetric: whether one influences the other through one operation.
         n_layers: number of segments.
     """
@@ -38,20 +39,21 @@ def influences(network: RandomNetwork) -> Influences:
     Independent of tracing: it sees only numbers that come out of the network. What a constant mask
     removes keeps its place in its layer, as behind a weight of 0, and influences nothing.
     """
-    found = _influences(network, masked=False)
+    probe = Probe(network)
+    new = probe.new_outputs()
+    found = _influences(probe, new)
     if any(isinstance(m, Apply) and m.masks for m in network.modules()):
-        masked = _influences(network, masked=True)
+        masked = _influences(Probe(network, masked=True), new)
         places = np.array([found.neurons.index(neuron) for neuron in masked.neurons])
         found.pattern[:] = False
         found.pattern[np.ix_(places, places)] = masked.pattern
     return found
 
 
-def _influences(network: RandomNetwork, masked: bool) -> Influences:
-    probe = Probe(network, masked)
+def _influences(probe: Probe, new: list[int]) -> Influences:
     n_operations = len(probe.readers)
     reached = {
-        (operation, neuron): targets
+        (operation, neuron): {t for t in targets if t[0] < n_operations or t[1] in new}
         for operation in range(n_operations)
         for neuron, targets in enumerate(probe.reached_from(operation))
     }
@@ -66,7 +68,7 @@ def _influences(network: RandomNetwork, masked: bool) -> Influences:
     neurons, n_layers = [], 0
     for reader in range(n_operations + 1):
         segments: dict[frozenset[int], list[tuple[int, int]]] = {}
-        for neuron in range(probe.n_neurons(reader)):
+        for neuron in new if reader == n_operations else range(probe.n_neurons(reader)):
             key = frozenset(sources.get((reader, neuron), ()))
             segments.setdefault(key, []).append((reader, neuron))
         kept = [segment for segment in segments.values() if touched & set(segment)]
@@ -142,11 +144,42 @@ class Probe:
         n = self.n_neurons(operation)
         rows = torch.arange(n).reshape(-1, *[1] * (tensor.ndim - 1))
         perturbed = tensor + noise * (self.owners(operation) == rows)
-        held = self.held
-        self.held = [output.expand(n, *output.shape[1:]) for output in held]
         with torch.no_grad():
-            self.held[operation] = self.readers[operation](perturbed)
-        image = self.network.example()
+            return self._changed_with(operation, self.readers[operation](perturbed))
+
+    def new_outputs(self) -> list[int]:
+        """The neurons of the network's output that make layers, ascending."""
+        arriving: dict[tuple[int, int], set[tuple[int, int]]] = {}
+        for operation in range(len(self.readers)):
+            for channel, targets in enumerate(self.reached_from_outputs(operation)):
+                for target in targets:
+                    arriving.setdefault(target, set()).add((operation, channel))
+        last = len(self.readers)
+        n_neurons = self.n_neurons(last)
+        found = [frozenset(arriving.get((last, neuron), ())) for neuron in range(n_neurons)]
+        segments: dict[frozenset[int], list[int]] = {}
+        for neuron, sources in enumerate(found):
+            if sources:
+                segments.setdefault(frozenset(o for o, _ in sources), []).append(neuron)
+        read = [frozenset(s) for (reader, _), s in arriving.items() if reader < last]
+        return new_neurons(found, list(segments.values()), read)
+
+    def reached_from_outputs(self, operation: int) -> list[set[tuple[int, int]]]:
+        """For each output of an operation, the (reader, neuron) that change with it."""
+        tensor = self.held[operation]
+        axis = tensor.ndim - 1 if isinstance(self.readers[operation], nn.Linear) else 1
+        n = tensor.shape[axis]
+        places = torch.arange(n).reshape(-1, *[1] * (tensor.ndim - axis - 1))
+        rows = torch.arange(n).reshape(-1, *[1] * (tensor.ndim - 1))
+        generator = torch.Generator().manual_seed(3)
+        noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+        return self._changed_with(operation, tensor + noise * (places == rows))
+
+    def _changed_with(self, operation: int, output: Tensor) -> list[set[tuple[int, int]]]:
+        """For each row of an operation's output, the (reader, neuron) that change with it."""
+        n, held, image = len(output), self.held, self.network.example()
+        self.held = [tensor.expand(n, *tensor.shape[1:]) for tensor in held]
+        self.held[operation] = output
         found = self.changed(image.expand(n, *image.shape[1:]))
         self.held = held
         return found

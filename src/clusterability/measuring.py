@@ -23,6 +23,7 @@ from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import count_components, pack
 from clusterability.journal import Journal, opened_journal
 from clusterability.preparation import Prepared, prepare
+from clusterability.reading.loaded import InputShape
 from clusterability.resources import Resources, find_resources
 from clusterability.result import Canonical, Clusterability, Clustering, LayerSummary
 from clusterability.settings import GIVEN, Settings
@@ -52,7 +53,7 @@ def measure(
     seed: int = 0,
     example_inputs: Any = None,
     *,
-    input_shape: Sequence[int] | None = None,
+    input_shape: InputShape | None = None,
     order: Sequence[str] | None = None,
     entry: str | None = None,
     edge_weight: str | None = None,
@@ -78,8 +79,8 @@ def measure(
         example_inputs: for a module, the arguments of its forward pass, a tensor, a tuple or a
             dictionary by their names; only shapes and types matter. By default guessed from its
             first weight layer.
-        input_shape: in place of ``example_inputs``, the shape of one input without the batch axis;
-            for an ONNX or Keras file too.
+        input_shape: in place of ``example_inputs``, the shape of one input without the batch axis,
+            or a sequence with the shape of each; for an ONNX or Keras file too.
         order: names of the weights of a state dict in the order of the chain.
         entry: name of the entry of a checkpoint that holds the network, where there are several.
         edge_weight: name of the attribute that is the weight of a graph's edges, in place of

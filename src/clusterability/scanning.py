@@ -9,6 +9,7 @@ from typing import Any
 from clusterability.arguments import whole
 from clusterability.clustering.agreement import agreement
 from clusterability.measuring import measure_each
+from clusterability.reading.loaded import InputShape
 from clusterability.report.scan import ClusterScan
 from clusterability.resources import find_resources
 from clusterability.settings import AUTO, Settings, numbers_of
@@ -26,7 +27,7 @@ def scan_clusters(
     example_inputs: Any = None,
     *,
     n_seeds: int = 1,
-    input_shape: Sequence[int] | None = None,
+    input_shape: InputShape | None = None,
     order: Sequence[str] | None = None,
     entry: str | None = None,
     edge_weight: str | None = None,

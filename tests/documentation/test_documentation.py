@@ -128,7 +128,10 @@ def folder(tmp_path_factory):
     nx.write_graphml(nx.karate_club_graph(), folder / "connectome.graphml")
     (folder / "mypackage").mkdir()
     for path in (folder / "models.py", folder / "mypackage" / "models.py"):
-        path.write_text("from documented_network import Residual\n\nbuild = Residual\n")
+        path.write_text(
+            "from documented_network import Residual, TwoInputs\n\n"
+            "build, two_inputs = Residual, TwoInputs\n"
+        )
     images = np.random.default_rng(0).random((200, 12), np.float32)
     np.savez(folder / "mydata.npz", x=images, y=np.arange(200) % 2)
     return folder

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from clusterability.errors import InputError
-from clusterability.tracing.assembling import assemble
+from clusterability.tracing.assembling import Assembly, assemble
 from clusterability.tracing.exporting import exported
 from clusterability.tracing.walking import walk
 from small_modules import Forward, conv, linear
@@ -30,6 +30,18 @@ def test_a_chain_is_named_by_what_produces_its_layers():
     layers, joins = described(model, POINTS)
     assert layers == {"input": 3, "0": 5, "2.0": 4, "3": 2}
     assert joins == [("input", "0"), ("0", "2.0"), ("2.0", "3")]
+
+
+def test_one_assembly_gives_the_wiring_of_each_choice_of_parts():
+    def forward(self, x):
+        h = torch.cat([self.a(x).relu(), x], 1)
+        return self.d((self.c(self.b(h) + self.a(x)) * self.b(h)).mean((2, 3)))
+
+    parts = {"a": conv(2, 4), "b": conv(6, 4), "c": conv(4, 4), "d": linear(4, 3)}
+    walked = walk(exported(Forward(forward, **parts), (IMAGE,)), {})
+    assembly = Assembly(walked)
+    for include in ((), ("input",), ("dense",), ALL, ()):
+        assert assembly.wiring(include) == assemble(walked, include)
 
 
 def test_a_weight_at_the_top_has_a_name():

@@ -8,7 +8,7 @@ from clusterability.tracing.examples import (
     check_example_inputs,
     check_input_shape,
     inferred_inputs,
-    inputs_of_shape,
+    inputs_of_shapes,
 )
 from clusterability.tracing.modules import trace_module
 from small_modules import Forward, conv, linear
@@ -59,9 +59,9 @@ def test_bad_input_shapes_are_refused(shape, message):
 
 
 def test_inputs_have_the_modules_own_precision():
-    assert inputs_of_shape(linear(3, 2).double(), (3,))[0].dtype == torch.float64
-    assert inputs_of_shape(nn.Conv2d(3, 2, 1).bfloat16(), (3, 4, 4))[0].dtype == torch.bfloat16
-    (x,) = inputs_of_shape(nn.ReLU(), (3, 4))
+    assert inputs_of_shapes(linear(3, 2).double(), ((3,),))[0].dtype == torch.float64
+    assert inputs_of_shapes(nn.Conv2d(3, 2, 1).bfloat16(), ((3, 4, 4),))[0].dtype == torch.bfloat16
+    (x,) = inputs_of_shapes(nn.ReLU(), ((3, 4),))
     assert (tuple(x.shape), x.dtype, bool(x.any())) == ((1, 3, 4), torch.float32, False)
 
 

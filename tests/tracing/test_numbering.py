@@ -29,7 +29,9 @@ def test_distinct_rows_are_those_of_numpy(rows):
     assert numbered(rows).tolist() == [order[row] for row in map(tuple, rows.tolist())]
 
 
-@pytest.mark.parametrize("numbers", [[], [5], [0, 2, 2, 1], [2**60, 3, 2**60]])
+@pytest.mark.parametrize(
+    "numbers", [[], [5], [0, 2, 2, 1], [0, 2, 2, 7], [1, 4, 9], [0, 2**60], [2**60, 3, 2**60]]
+)
 def test_distinct_numbers_are_those_of_numpy(numbers):
     numbers = np.array(numbers, np.int64)
     np.testing.assert_array_equal(distinct(numbers), np.unique(numbers))

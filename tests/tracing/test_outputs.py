@@ -44,7 +44,25 @@ RETURNS = {
     "code as it is read": lambda code, out: {"out": out, "code": code.relu()},
     "probabilities": lambda _, out: (out, out.softmax(1)),
     "scaled code": lambda code, out: [out, 3 * code],
+    "a part of the code": lambda code, out: (out, code[:, 1:]),
+    "in one tensor": lambda code, out: torch.cat([out, code], 1),
+    "in one tensor, code first": lambda code, out: torch.cat([code, out], 1),
+    "a part in one tensor": lambda code, out: torch.cat([out, code[:, 1:]], 1),
+    "about the output": lambda code, out: torch.cat([code[:, :1], out, code[:, 1:]], 1),
+    "activated": lambda code, out: torch.cat([out, code.tanh(), code.relu()], 1),
+    "all activated": lambda code, out: torch.cat([code, out], 1).sigmoid(),
+    "in another shape": lambda code, out: torch.cat([out, code], 1).view(1, 11, 1).mT,
+    "turned": lambda code, out: torch.cat([code.T, out.T]),
+    "padded": lambda code, out: torch.nn.functional.pad(torch.cat([out, code], 1), (1, 2)),
+    "assigned": lambda code, out: padded(out).slice_scatter(code, 1, 8),
+    "in one tensor and alone": lambda code, out: (torch.cat([out, code], 1), code),
+    "stacked": lambda code, out: torch.stack([out, torch.nn.functional.pad(code, (2, 3))]),
+    "in two parts": lambda code, out: torch.cat([out, code], 1).split([9, 2], 1),
 }
+
+
+def padded(out):
+    return torch.nn.functional.pad(out, (0, 3))
 
 
 @pytest.mark.slow
@@ -56,30 +74,55 @@ def test_hidden_layers_that_are_returned_add_none(name):
 
 
 @pytest.mark.slow
-def test_intermediate_outputs_of_an_onnx_file_add_none(tmp_path):
+@pytest.mark.parametrize("name", ["code last", "in one tensor", "about the output", "activated"])
+def test_hidden_layers_in_the_outputs_of_an_onnx_file_add_none(name, tmp_path):
     plain = onnx_models.exported(Autoencoder(lambda _, out: out), POINTS, tmp_path, "plain.onnx")
-    both = onnx_models.exported(Autoencoder(RETURNS["code last"]), POINTS, tmp_path, "both.onnx")
+    both = onnx_models.exported(Autoencoder(RETURNS[name]), POINTS, tmp_path, "both.onnx")
     found, expected = neuron_graph(both), neuron_graph(plain)
     assert found.layer_sizes == expected.layer_sizes == [8, 6, 3, 6, 8]
     for block, other in zip(found.blocks, expected.blocks, strict=True):
         torch.testing.assert_close(block.strengths, other.strengths)
 
 
+@pytest.mark.slow
+def test_hidden_layers_in_the_outputs_of_a_keras_model_add_none():
+    keras_networks = pytest.importorskip("keras_networks")
+    keras, layers = keras_networks.keras, keras_networks.layers
+
+    def graph(returns):
+        x = layers.Input((8,))
+        code = layers.Dense(3, "relu", name="b")(layers.Dense(6, "relu", name="a")(x))
+        out = layers.Dense(8, name="d")(layers.Dense(6, "relu", name="c")(code))
+        return neuron_graph(keras_networks.randomized(keras.Model(x, returns(code, out))))
+
+    expected = graph(lambda _, out: out)
+    assert expected.layer_sizes == [8, 6, 3, 6, 8]
+    assert_same(graph(lambda code, out: [out, code]), expected)
+    assert_same(graph(lambda code, out: layers.Concatenate()([code, out])), expected)
+    assert_same(graph(lambda code, out: layers.Reshape((11, 1))(join(layers, code, out))), expected)
+    assert_same(graph(lambda code, out: layers.ReLU()(join(layers, code, out))), expected)
+
+
+def join(layers, code, out):
+    return layers.Concatenate()([out, code[:, 1:], code[:, :1]])
+
+
 def test_features_of_a_cnn_beside_its_logits():
     """The dense part, which reads them, is left out of the graph; they are still its last layer."""
 
-    def forward(self, x, with_features):
+    def forward(self, x, returns):
         features = self.b(self.a(x)).mean((2, 3))
         logits = self.c(features)
-        return (logits, features) if with_features else logits
+        return {0: logits, 1: (logits, features), 2: torch.cat([logits, features], 1)}[returns]
 
     parts = {"a": conv(2, 4), "b": conv(4, 6), "c": linear(6, 3)}
     image = torch.zeros(1, 2, 4, 4)
-    found, expected = (
-        neuron_graph(Forward(forward, **parts), example_inputs=(image, both))
-        for both in (True, False)
+    expected, beside, joined = (
+        neuron_graph(Forward(forward, **parts), example_inputs=(image, returns))
+        for returns in range(3)
     )
-    assert_same(found, expected)
+    assert_same(beside, expected)
+    assert_same(joined, expected)
 
 
 def test_several_heads_are_layers_of_their_own():
@@ -92,7 +135,7 @@ def test_several_heads_are_layers_of_their_own():
 
 
 def test_an_output_with_new_neurons_is_a_layer():
-    """Half of a layer is read on; in one output with others, hidden neurons are outputs too."""
+    """Half of a layer is read on."""
 
     def forward(self, x):
         h = self.a(x)
@@ -106,8 +149,22 @@ def test_an_output_with_new_neurons_is_a_layer():
         "a -> output": 5,
         "b": 3,
     }
-    whole = neuron_graph(Autoencoder(lambda code, out: torch.cat([out, code], 1)))
-    assert whole.layer_sizes == [8, 6, 3, 6, 8, 3]
+
+
+def test_one_tensor_of_several_outputs_is_as_these_outputs():
+    """Half of a layer is read on, a sum holds new neurons, and nothing reads a head."""
+
+    def forward(self, x, joined):
+        h, side = self.a(x), self.d(x)
+        outputs = h, self.b(h[:, :2]) + h[:, 2:], side
+        return torch.cat(outputs, 1) if joined else outputs
+
+    model = randomized(Forward(forward, a=linear(8, 5), b=linear(2, 3), d=linear(8, 4)))
+    found, expected = (
+        neuron_graph(model, example_inputs=(POINTS, joined)) for joined in (True, False)
+    )
+    assert expected.layer_sizes == [8, 8, 2, 5, 3, 4]
+    assert_same(found, expected)
 
 
 def test_a_mean_beside_what_reads_it():

@@ -169,3 +169,22 @@ def test_a_value_may_hold_nothing():
     assert outputs(gated([nothing, produced(0, (2, 2), 1)], (2, 2))) == [
         [(0, c)] for c in (0, 1, 0, 1)
     ]
+
+
+@pytest.mark.parametrize("n_pixels", [1, 2])
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [2, 0, 3, 1], [0, 2], [1, 1, 3], []])
+def test_each_output_is_scaled_by_the_entry_at_its_place(order, n_pixels):
+    """Whether the outputs come in their order, in another, in part or several times."""
+    value, shape = produced(0, (1, 4, n_pixels), 1), (1, 5, n_pixels)
+    pads = (0, 0, 1, 4 - len(order))
+    value = moved([value], [value.shape], lambda x: F.pad(x[:, order], pads), shape)
+    n = 5 * n_pixels
+    entries = torch.arange(n).view(shape)
+    found = scaled(value, Multiplier("s", False, is_number=False), entries, n)
+    for term in found.terms:
+        origin, labels = term.origin, term.labels.flatten()
+        (_, own), places = origin.scales[0], torch.arange(n)[labels > 0]
+        assert own[labels[places] - 1].tolist() == places.tolist()
+        expected = [order[place // n_pixels - 1] for place in places.tolist()]
+        assert origin.channels[labels[places] - 1].tolist() == expected
+    assert sum(int((t.labels > 0).sum()) for t in found.terms) == n_pixels * len(order)

@@ -43,6 +43,7 @@ examples:
   clusterability measure model.safetensors --json result.json --csv labels.csv --figure sheet.pdf
   clusterability measure resnet50.onnx --conventions published
   clusterability measure models:build --input-shape 3,32,32
+  clusterability measure models:two_inputs --input-shape 1,28,28 --input-shape 10
   clusterability measure a.pt b.pt --shuffles 100 --table numbers.tex
   clusterability measure model.safetensors --clusters 2-8 --seeds 5 --figure k.pdf
   clusterability measure "ckpt_*.pt" --series series.pdf
@@ -66,10 +67,11 @@ def add_parser(
     add_flags(add, Settings)
     add(
         "--input-shape",
+        action="append",
         type=_sizes,
         metavar="SIZES",
-        help="of one input without the batch axis, as 3,224,224; by default the file's own, or "
-        "guessed from the first weight layer",
+        help="of one input without the batch axis, as 3,224,224; given again for each further "
+        "input; by default the file's own, or guessed from the first weight layer",
     )
     add(
         "--order",

@@ -15,6 +15,7 @@ from clusterability.penalties.pairs import Pairs, cross_share, group_norms, part
 from clusterability.promoting.given_tags import check_tags, checked, most_tags
 from clusterability.promoting.live import LiveGraph
 from clusterability.promoting.parameters import connections_by_weight, tags_of_weight
+from clusterability.reading.loaded import InputShape
 from clusterability.shown import described, listed
 from clusterability.wiring import Wiring
 from clusterability.wiring.kernels import l1
@@ -33,7 +34,7 @@ class _ClusterPenalty:
         tags: Mapping[str, Tensor],
         *,
         example_inputs: Any = None,
-        input_shape: Sequence[int] | None = None,
+        input_shape: InputShape | None = None,
     ) -> None:
         self._live = LiveGraph(model, example_inputs, input_shape, WHOLE, "l1")
         known = known_tags(tags, self._live.wiring)

@@ -24,6 +24,7 @@ from clusterability.promoting.parameters import (
     tied_neurons,
 )
 from clusterability.promoting.tags import Ends
+from clusterability.reading.loaded import InputShape
 from clusterability.shown import quoted
 from clusterability.tracing.assembling import assemble
 from clusterability.tracing.examples import inputs_to_trace
@@ -39,7 +40,7 @@ def clusterable_init_(
     seed: int = 0,
     *,
     example_inputs: Any = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: InputShape | None = None,
 ) -> dict[str, Tensor]:
     """Make freshly initialized weights clusterable, in place, and return the neurons' tags.
 
@@ -56,7 +57,7 @@ def clusterable_init_(
         beta: factor between tags.
         seed: draws the tags.
         example_inputs: arguments of the forward pass; by default guessed from the first layer.
-        input_shape: in place of these, the shape of one input without the batch axis.
+        input_shape: in place of these, the shape of one input without the batch axis, or of each.
 
     Returns:
         For each layer of the graph but the input, (n_neurons,) int64, from 0 to ``n_tags`` - 1.

@@ -57,17 +57,23 @@ class Subject:
         model: any module that can be traced.
         inputs: arguments of its forward pass, tensors with a batch axis each.
         batch_size: samples in one forward pass.
+        traced: another of the same module, whose wiring is taken, so that none is traced.
 
     Raises:
         InputError: if the module cannot be traced or copied, or its weights are used in several
             places, or outside of linear layers and convolutions.
     """
 
-    def __init__(self, model: nn.Module, inputs: Inputs, batch_size: int) -> None:
-        example = tuple(x[:1] if isinstance(x, Tensor) else x for x in inputs)
+    def __init__(
+        self, model: nn.Module, inputs: Inputs, batch_size: int, traced: Subject | None = None
+    ) -> None:
         check_traceable(model)
         self._twin = _own_copy(model)
-        self.wiring, self._parameters = whole_wiring(self._twin, example)
+        if traced is None:
+            example = tuple(x[:1] if isinstance(x, Tensor) else x for x in inputs)
+            self.wiring, self._parameters = whole_wiring(self._twin, example)
+        else:
+            self.wiring, self._parameters = traced.wiring, traced._parameters.of(self._twin)
         self.wiring.check(self._parameters)
         self._inputs, self._batch_size = inputs, batch_size
         self.offsets = np.cumsum([0, *(layer.n_neurons for layer in self.wiring.layers)])

@@ -12,6 +12,7 @@ from clusterability.compiling import can_compile
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
 from clusterability.promoting.parameters import plain_chain
+from clusterability.reading.loaded import InputShape
 from clusterability.shown import described, quoted
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.modules import trace_module, unwrapped
@@ -34,7 +35,7 @@ class LiveGraph:
         self,
         model: nn.Module,
         example_inputs: Any,
-        input_shape: Sequence[int] | None,
+        input_shape: InputShape | None,
         include: Collection[str],
         kernel_norm: str,
     ) -> None:

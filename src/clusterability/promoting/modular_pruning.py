@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from clusterability.promoting.parameters import (
     tags_of_weight,
 )
 from clusterability.promoting.tags import whole_wiring
+from clusterability.reading.loaded import InputShape
 from clusterability.shown import described, listed, quoted
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.modules import unwrapped
@@ -46,7 +47,7 @@ class ModularPruning:
             are the zeros; :attr:`final_sparsities` says how many each weight ends with.
         initial_sparsity: share of zeros at the first step.
         example_inputs: arguments of the forward pass; by default guessed from the first layer.
-        input_shape: in place of these, the shape of one input without the batch axis.
+        input_shape: in place of these, the shape of one input without the batch axis, or of each.
 
     Attributes:
         masks: for each weight, 1 where it is kept and 0 elsewhere; ones before the first step.
@@ -73,7 +74,7 @@ class ModularPruning:
         *,
         initial_sparsity: float = 0.5,
         example_inputs: Any = None,
-        input_shape: Sequence[int] | None = None,
+        input_shape: InputShape | None = None,
     ) -> None:
         self._final = number("final_sparsity", final_sparsity, below=1)
         self._initial = number("initial_sparsity", initial_sparsity, below=1)

@@ -5,7 +5,6 @@ Source: appendix A.10 of Filan et al. (2021), and its algorithm 2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -13,6 +12,7 @@ from torch import nn
 from clusterability.arguments import number, yes_or_no
 from clusterability.promoting.chain import TARGET
 from clusterability.promoting.rescaling import HiddenScales
+from clusterability.reading.loaded import InputShape
 from clusterability.tracing.examples import inputs_to_trace
 
 
@@ -22,7 +22,7 @@ def normalize_(
     *,
     with_bias: bool = True,
     example_inputs: Any = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: InputShape | None = None,
 ) -> None:
     """Give the weights into every hidden neuron the norm ``target``, in place (algorithm 2).
 
@@ -39,7 +39,7 @@ def normalize_(
         target: the norm; of He initialization by default.
         with_bias: whether the bias counts in the norm, as published.
         example_inputs: arguments of the forward pass; by default guessed from the first layer.
-        input_shape: in place of these, the shape of one input without the batch axis.
+        input_shape: in place of these, the shape of one input without the batch axis, or of each.
 
     Raises:
         InputError: if the function would change, since an activation is not homogeneous or a skip
@@ -59,7 +59,7 @@ def normalize_(
 
 
 def balance_(
-    model: nn.Module, *, example_inputs: Any = None, input_shape: Sequence[int] | None = None
+    model: nn.Module, *, example_inputs: Any = None, input_shape: InputShape | None = None
 ) -> None:
     """Make the incoming strength of every hidden neuron equal its outgoing one, in place.
 
@@ -71,7 +71,7 @@ def balance_(
     Args:
         model: any module that can be traced.
         example_inputs: arguments of the forward pass; by default guessed from the first layer.
-        input_shape: in place of these, the shape of one input without the batch axis.
+        input_shape: in place of these, the shape of one input without the batch axis, or of each.
 
     Raises:
         InputError: as for :func:`normalize_`, except for skip connections.

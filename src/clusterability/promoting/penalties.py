@@ -13,6 +13,7 @@ from clusterability.arguments import whole
 from clusterability.errors import InputError
 from clusterability.penalties import Eigenvalues, MeanEigenvalue
 from clusterability.promoting.live import LiveGraph
+from clusterability.reading.loaded import InputShape
 from clusterability.shown import described, listed
 from clusterability.spectral.following import Start
 
@@ -56,7 +57,7 @@ class EigenvaluePenalty:
         eigenvalues: Collection[int] = range(2, 5),
         *,
         example_inputs: Any = None,
-        input_shape: Sequence[int] | None = None,
+        input_shape: InputShape | None = None,
         include: Collection[str] = (),
         kernel_norm: str = "l1",
         every: int = 1,

@@ -15,6 +15,7 @@ from clusterability.arguments import one_of, whole
 from clusterability.errors import InputError
 from clusterability.promoting.given_tags import check_tags, given_tags, most_tags
 from clusterability.promoting.parameters import tied_neurons
+from clusterability.reading.loaded import InputShape
 from clusterability.registries import LAYERS
 from clusterability.result import Clusterability
 from clusterability.shown import quoted
@@ -34,7 +35,7 @@ def cluster_tags(
     seed: int = 0,
     *,
     example_inputs: Any = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: InputShape | None = None,
 ) -> dict[str, Tensor]:
     """Return the cluster in which each neuron shall be, for pruning, penalties and validation.
 
@@ -54,7 +55,7 @@ def cluster_tags(
             between two layers that have tags are what pruning and penalties treat.
         seed: draws the tags.
         example_inputs: arguments of the forward pass; by default guessed from the first layer.
-        input_shape: in place of these, the shape of one input without the batch axis.
+        input_shape: in place of these, the shape of one input without the batch axis, or of each.
 
     Returns:
         For each of these layers, (n_neurons,) int64, from 0 to k - 1.
@@ -111,9 +112,7 @@ def tags_with(
     return tags
 
 
-def whole_wiring(
-    model: nn.Module, inputs: tuple[Any, ...] | None
-) -> tuple[Wiring, Mapping[str, Tensor]]:
+def whole_wiring(model: nn.Module, inputs: tuple[Any, ...] | None) -> tuple[Wiring, Effective]:
     """Return the wiring of a module with its image and dense part, and what its weights are."""
     _, walked = walked_program(model, inputs)
     wiring, _ = assemble(walked, ("dense", "input"))

@@ -83,7 +83,7 @@ def validate_clusters(
         _check_targets(right, subject.n_classes)
         judged = right[:n_lesioned]
         falls, null = _lesion_all(subject, tags, judged, n_permutations, rng)
-        accuracies, n_cut = _cut_all(model, tags, arguments, right, batch_size)
+        accuracies, n_cut = _cut_all(model, subject, tags, arguments, right, batch_size)
     fall, spread = compared(falls, null)
     return ClusterValidation(
         *accuracies,
@@ -101,6 +101,7 @@ def validate_clusters(
 
 def _cut_all(
     model: nn.Module,
+    traced: Subject,
     tags: dict[str, Tensor],
     arguments: tuple[Any, ...],
     right: Tensor,
@@ -110,7 +111,7 @@ def _cut_all(
     found: list[float] = []
     n_cut = 0
     for folded in (False, True):
-        subject = Subject(model, arguments, batch_size)
+        subject = Subject(model, arguments, batch_size, traced)
         if not found:
             found.append(_share(subject.predictions() == right))
         n_cut = subject.cut(tags, folded)

@@ -27,12 +27,12 @@ from clusterability.reading.graphs import (
     read_graph,
 )
 from clusterability.reading.keras import is_keras_model, keras_model, read_keras
-from clusterability.reading.loaded import Loaded
+from clusterability.reading.loaded import Loaded, Shapes
 from clusterability.reading.onnx import read_onnx
 from clusterability.reading.weights.weight_files import read_weights
 from clusterability.shown import show_path, shown
 from clusterability.tracing.chains.statedict import state_dict_wiring
-from clusterability.tracing.examples import inputs_of_shape
+from clusterability.tracing.examples import inputs_of_shapes
 from clusterability.tracing.modules import TracedModule, trace_module
 from clusterability.wiring.kernels import find_kernel_norm
 
@@ -78,7 +78,7 @@ class Arguments:
     entry: str | None
     edge_weight: str | None
     example_inputs: tuple[Any, ...] | None
-    input_shape: tuple[int, ...] | None
+    input_shapes: Shapes | None
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def check_applies(kind: Kind, arguments: Arguments) -> None:
         raise InputError(
             f"example_inputs are for a torch.nn.Module, but the network is {kind.name}; {remedy}"
         )
-    if arguments.input_shape is not None and "input_shape" not in kind.takes:
+    if arguments.input_shapes is not None and "input_shape" not in kind.takes:
         weights = "weights alone, which are read as a chain of layers"
         what = weights if "order" in kind.takes else kind.name
         raise InputError(f"an input shape says nothing about {what}; leave it out")
@@ -172,17 +172,17 @@ def _read_graph_file(network: str | os.PathLike[str], arguments: Arguments) -> T
 
 def _read_module(network: nn.Module, arguments: Arguments) -> Traced:
     inputs = arguments.example_inputs
-    if arguments.input_shape is not None:
-        inputs = inputs_of_shape(network, arguments.input_shape)
+    if arguments.input_shapes is not None:
+        inputs = inputs_of_shapes(network, arguments.input_shapes)
     traced = trace_module(network, inputs, arguments.include)
     return _traced(type(network).__name__, traced, arguments)
 
 
 def _read_keras_model(network: Any, arguments: Arguments) -> Traced:
-    shape, inputs = arguments.input_shape, arguments.example_inputs
-    if inputs is not None and len(inputs) == 1 and isinstance(inputs[0], Tensor):
-        shape = tuple(inputs[0].shape[1:])
-    loaded = keras_model(network, shape)
+    shapes, inputs = arguments.input_shapes, arguments.example_inputs
+    if inputs is not None and all(isinstance(x, Tensor) for x in inputs):
+        shapes = tuple(tuple(x.shape[1:]) for x in inputs)
+    loaded = keras_model(network, shapes)
     return _trace_loaded(type(network).__name__, loaded, arguments)
 
 
@@ -195,12 +195,12 @@ def _read_state_dict(network: Mapping[str, Any], arguments: Arguments) -> Traced
 
 
 def _model_file(
-    read: Callable[[Path, tuple[int, ...] | None], Loaded],
+    read: Callable[[Path, Shapes | None], Loaded],
 ) -> Callable[[str | os.PathLike[str], Arguments], Traced]:
     def read_file(network: str | os.PathLike[str], arguments: Arguments) -> Traced:
         path = Path(network)
         try:
-            loaded = read(path, arguments.input_shape)
+            loaded = read(path, arguments.input_shapes)
             return _trace_loaded(shown(path.name), loaded, arguments)
         except InputError as error:
             raise InputError(_name_file(path, str(error))) from None

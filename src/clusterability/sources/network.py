@@ -12,6 +12,7 @@ from torch import nn
 
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
+from clusterability.reading.loaded import InputShape
 from clusterability.shown import described
 from clusterability.sources.kinds import (
     Arguments,
@@ -40,7 +41,7 @@ def trace(
     entry: str | None = None,
     edge_weight: str | None = None,
     example_inputs: Any = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: InputShape | None = None,
 ) -> Traced:
     """Return the graph of a network, with its name and notes.
 
@@ -60,7 +61,7 @@ def trace(
         example_inputs: for a module, the arguments of its forward pass: a tensor, a tuple, or a
             dictionary by their names.
         input_shape: for a module or a model's file, the shape of its one input without the batch
-            axis, in place of ``example_inputs``.
+            axis, in place of ``example_inputs``; of several inputs a sequence with that of each.
 
     Raises:
         InputError: if the network cannot be read, or an argument has a wrong value or type, or
@@ -107,7 +108,7 @@ def neuron_graph(
     entry: str | None = None,
     edge_weight: str | None = None,
     example_inputs: Any = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: InputShape | None = None,
 ) -> NeuronGraph:
     """Return a network's graph, differentiable in its parameters; arguments as in :func:`trace`.
 

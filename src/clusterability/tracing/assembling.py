@@ -11,7 +11,7 @@ Source: section 3.1 of Filan et al. (2021), and the released code, which splits 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +29,7 @@ from clusterability.tracing.reading import Arrivals, Reading, read
 from clusterability.tracing.walking import Walked
 from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.index_maps import Entries
+from clusterability.wiring.weights import Weight
 from clusterability.wiring.wiring import Wiring, left_out_notes
 
 
@@ -51,45 +52,65 @@ def assemble(walked: Walked, include: Collection[str]) -> tuple[Wiring, tuple[st
     Raises:
         InputError: if no two layers are joined.
     """
-    operations = walked.operations
-    if not operations:
-        raise InputError("there is no weight layer: expected a dense layer or a convolution")
-    names = _unique([operation.name for operation in operations])
-    read_by_weights = [read(operation) for operation in operations]
-    readings = [*read_by_weights, *new_outputs(walked.outputs, read_by_weights)]
-    head = _dense_head(walked, readings)
-    is_cnn = any(not operation.is_dense for operation in operations)
-    left_out = set() if not is_cnn or "dense" in include else head
-    no_input = is_cnn and "input" not in include
+    return Assembly(walked).wiring(include)
 
-    joins: list[tuple[_Place, _Place]] = []
-    reached: set[_Place] = set()
-    for source, target in _all_joins(operations, readings):
-        is_image = readings[source.reader].producers[source.segment] == {INPUT}
-        if source.reader not in left_out and not (no_input and is_image):
-            joins.append((source, target))
-        else:
-            reached.add(target)
-    missing = _missing_parts(names, readings, left_out, no_input)
-    notes = (*walked.notes, *left_out_notes(missing))
-    if not joins:
-        raise InputError(
-            "no two layers are left to join; "
-            + ("; ".join(notes) or "the network is one layer")
-            + '; pass include=("input", "dense"), on the command line --include input,dense'
+
+class Assembly:
+    """The segments that weight operations read and join, from which wirings are made.
+
+    Args:
+        walked: the operations and outputs.
+
+    Raises:
+        InputError: if there is no weight operation.
+    """
+
+    def __init__(self, walked: Walked) -> None:
+        self._walked, self._operations = walked, walked.operations
+        if not self._operations:
+            raise InputError("there is no weight layer: expected a dense layer or a convolution")
+        self._names = _unique([operation.name for operation in self._operations])
+        read_by_weights = [read(operation) for operation in self._operations]
+        self._readings = [*read_by_weights, *new_outputs(walked.outputs, read_by_weights)]
+        self._joins = _all_joins(self._operations, self._readings)
+        self._ends = _Ends(self._operations, self._readings)
+
+    def wiring(self, include: Collection[str]) -> tuple[Wiring, tuple[str, ...]]:
+        """Return the wiring of the parts that are included, and notes, as :func:`assemble`."""
+        names, readings = self._names, self._readings
+        is_cnn = any(not operation.is_dense for operation in self._operations)
+        with_head = not is_cnn or "dense" in include
+        left_out = set() if with_head else _dense_head(self._walked, readings)
+        no_input = is_cnn and "input" not in include
+
+        joins: list[tuple[_Place, _Place]] = []
+        reached: set[_Place] = set()
+        for source, target in self._joins:
+            is_image = readings[source.reader].producers[source.segment] == {INPUT}
+            if source.reader not in left_out and not (no_input and is_image):
+                joins.append((source, target))
+            else:
+                reached.add(target)
+        missing = _missing_parts(names, readings, left_out, no_input)
+        notes = (*self._walked.notes, *left_out_notes(missing))
+        if not joins:
+            raise InputError(
+                "no two layers are left to join; "
+                + ("; ".join(notes) or "the network is one layer")
+                + '; pass include=("input", "dense"), on the command line --include input,dense'
+            )
+        places = sorted({place for join in joins for place in join})
+        numbers = {place: i for i, place in enumerate(places)}
+        layers = tuple(
+            Layer(label, len(self._ends.members(place)))
+            for place, label in zip(places, _layer_names(places, readings, names), strict=True)
         )
-    places = sorted({place for join in joins for place in join})
-    numbers = {place: i for i, place in enumerate(places)}
-    labels = _layer_names(places, readings, names)
-    layers = tuple(
-        Layer(label, len(readings[place.reader].members(place.segment)))
-        for place, label in zip(places, labels, strict=True)
-    )
-    connections = [
-        _connection(source, target, operations, readings, numbers) for source, target in joins
-    ]
-    also = tuple(sorted(numbers[place] for place in reached if place in numbers))
-    return Wiring(layers, tuple(_with_kernels(connections)), missing, also), notes
+        connections = [
+            Connection(numbers[source], numbers[target], *self._ends.between(source, target))
+            for source, target in joins
+        ]
+        also = tuple(sorted(numbers[place] for place in reached if place in numbers))
+        return Wiring(layers, tuple(_with_kernels(connections)), missing, also), notes
 
 
 def _all_joins(
@@ -152,51 +173,64 @@ def _dense_head(walked: Walked, readings: Sequence[Reading]) -> set[int]:
     return set(range(len(operations))) - reaching
 
 
-def _connection(
-    source: _Place,
-    target: _Place,
-    operations: Sequence[WeightOperation],
-    readings: Sequence[Reading],
-    numbers: dict[_Place, int],
-) -> Connection:
-    reading = readings[source.reader]
-    members = reading.members(source.segment)
-    position = np.full(len(reading.segments), -1)
-    position[members] = np.arange(len(members))
-    return Connection(
-        numbers[source],
-        numbers[target],
-        operations[source.reader].weight,
-        _entries(position[reading.inputs], len(members)),
-        tuple(_routes(readings[target.reader], target.segment, source.reader, operations)),
-    )
+class _Ends:
+    """What connections have at their ends, found once for each segment."""
 
+    def __init__(self, operations: Sequence[WeightOperation], readings: Sequence[Reading]) -> None:
+        self._operations, self._readings = operations, readings
+        self._found: dict[_Place, tuple[Indices, Indices]] = {}
+        self._inputs: dict[_Place, Entries] = {}
+        self._between: dict[tuple[_Place, _Place], tuple[Weight, Entries, tuple[Route, ...]]] = {}
+        self._arrivals = [defaultdict[int, list[Arrivals]](list) for _ in readings]
+        for of_operation, reading in zip(self._arrivals, readings, strict=True):
+            for arrivals in reading.arrivals:
+                of_operation[arrivals.origin.operation].append(arrivals)
 
-def _routes(
-    reading: Reading, segment: int, operation: int, operations: Sequence[WeightOperation]
-) -> list[Route]:
-    members = reading.members(segment)
-    position = np.full(len(reading.segments), -1)
-    position[members] = np.arange(len(members))
-    routes = []
-    for arrivals in reading.arrivals:
-        if arrivals.origin.operation != operation:
-            continue
-        here = position[arrivals.neurons] >= 0
-        if here.any():
-            routes.append(
-                _route(arrivals, here, position, len(members), operations[operation].n_outputs)
-            )
-    return routes
+    def members(self, place: _Place) -> Indices:
+        """Return the neurons of a segment, among those of its reader."""
+        return self._segment(place)[0]
+
+    def between(self, source: _Place, target: _Place) -> tuple[Weight, Entries, tuple[Route, ...]]:
+        """Return a connection's weight, the neurons of its inputs, and its routes."""
+        found = self._between.get((source, target))
+        if found is None:
+            weight = self._operations[source.reader].weight
+            if source not in self._inputs:
+                members, position = self._segment(source)
+                inputs = position[self._readings[source.reader].inputs]
+                self._inputs[source] = _entries(inputs, len(members))
+            found = weight, self._inputs[source], self._routes(source.reader, target)
+            self._between[source, target] = found
+        return found
+
+    def _segment(self, place: _Place) -> tuple[Indices, Indices]:
+        """Return its neurons, and for each neuron of the reader its position among them, or -1."""
+        if place not in self._found:
+            reading = self._readings[place.reader]
+            members = reading.members(place.segment)
+            position = np.full(len(reading.segments), -1)
+            position[members] = np.arange(len(members))
+            self._found[place] = members, position
+        return self._found[place]
+
+    def _routes(self, operation: int, target: _Place) -> tuple[Route, ...]:
+        members, position = self._segment(target)
+        n_outputs, routes = self._operations[operation].n_outputs, []
+        for arrivals in self._arrivals[target.reader][operation]:
+            places = position[arrivals.neurons]
+            here = places >= 0
+            if here.any():
+                routes.append(_route(arrivals, here, places[here], len(members), n_outputs))
+        return tuple(routes)
 
 
 def _route(
-    arrivals: Arrivals, here: NDArray[np.bool_], position: Indices, n_neurons: int, n_outputs: int
+    arrivals: Arrivals, here: NDArray[np.bool_], neurons: Indices, n_neurons: int, n_outputs: int
 ) -> Route:
     origin, labels = arrivals.origin, arrivals.labels[here]
     return Route(
         _entries(origin.channels.numpy()[labels], n_outputs),
-        _entries(position[arrivals.neurons[here]], n_neurons),
+        _entries(neurons, n_neurons),
         tuple((scale, tuple(entry.numpy()[labels].tolist())) for scale, entry in origin.scales),
         origin.factor,
     )

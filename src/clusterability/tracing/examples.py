@@ -13,9 +13,16 @@ from torch.func import functional_call
 from torch.utils import _pytree
 
 from clusterability.errors import InputError
-from clusterability.reading.loaded import MOST_ELEMENTS
+from clusterability.reading.loaded import (
+    EACH_SHAPE,
+    MOST_ELEMENTS,
+    Shapes,
+    each_shape,
+    shapes_given,
+)
 from clusterability.shown import described, quoted
 from clusterability.tracing.exporting import Named, check_traceable, evaluating_copy, quiet
+from clusterability.tracing.signatures import signature_of
 
 SIDES = (224, 32, 28, 299, 64, 96, 256, *range(4, 129))
 """Sizes of images to try, those of ImageNet, CIFAR and MNIST first."""
@@ -78,19 +85,33 @@ def check_input_shape(shape: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
+def check_input_shapes(shape: Any) -> Shapes:
+    """Return the shapes of the inputs, of which a sequence of shapes has several.
+
+    Raises:
+        InputError: if one is no sequence of positive integers, or too large.
+
+    >>> check_input_shapes((3, 8, 8)), check_input_shapes([(3, 8, 8), (10,)])
+    (((3, 8, 8),), ((3, 8, 8), (10,)))
+    """
+    if not isinstance(shape, Sequence) or isinstance(shape, str):
+        return (check_input_shape(shape),)
+    return tuple(map(check_input_shape, each_shape(shape)))
+
+
 def check_inputs(
     example_inputs: Any, input_shape: Any
-) -> tuple[tuple[Any, ...] | None, tuple[int, ...] | None]:
-    """Return both, checked, of which at most one is not None.
+) -> tuple[tuple[Any, ...] | None, Shapes | None]:
+    """Return the example inputs and the shapes, checked, of which at most one is not None.
 
     Raises:
         InputError: if one cannot be used, or both are given.
     """
-    shape = None if input_shape is None else check_input_shape(input_shape)
+    shapes = None if input_shape is None else check_input_shapes(input_shape)
     inputs = None if example_inputs is None else check_example_inputs(example_inputs)
-    if shape is not None and inputs is not None:
+    if shapes is not None and inputs is not None:
         raise InputError("example_inputs and input_shape both tell the input; give one of them")
-    return inputs, shape
+    return inputs, shapes
 
 
 def inputs_to_trace(
@@ -103,15 +124,27 @@ def inputs_to_trace(
     """
     if not isinstance(module, nn.Module):
         raise InputError(f"model is {described(module)}, expected a torch.nn.Module")
-    inputs, shape = check_inputs(example_inputs, input_shape)
-    return inputs if shape is None else inputs_of_shape(module, shape)
+    inputs, shapes = check_inputs(example_inputs, input_shape)
+    return inputs if shapes is None else inputs_of_shapes(module, shapes)
 
 
-def inputs_of_shape(module: nn.Module, shape: Sequence[int]) -> tuple[Tensor, ...]:
-    """Return a batch of one example, all zeros, in the module's precision and on its device."""
+def inputs_of_shapes(module: nn.Module, shapes: Sequence[Sequence[int]]) -> tuple[Any, ...]:
+    """Return a batch of one example, all zeros, in the module's precision and on its device.
+
+    Raises:
+        InputError: if the forward pass takes fewer or more inputs.
+    """
+    takes = signature_of(module)
+    if takes is not None and not takes.n_required <= len(shapes) <= len(takes.names):
+        raise InputError(
+            f"{type(module).__name__}: {takes}, but {shapes_given(shapes)}; {EACH_SHAPE}"
+        )
     parameters = [t for t in module.parameters() if t.is_floating_point()]
     like = parameters[0] if parameters else torch.zeros(())
-    return (torch.zeros(1, *shape, dtype=like.dtype, device=like.device),)
+    zeros = [torch.zeros(1, *shape, dtype=like.dtype, device=like.device) for shape in shapes]
+    if takes is not None and takes.has_keywords:
+        return (Named(dict(zip(takes.names, zeros, strict=False))),)
+    return tuple(zeros)
 
 
 def inferred_inputs(module: nn.Module) -> tuple[tuple[Tensor, ...], str]:
@@ -123,10 +156,16 @@ def inferred_inputs(module: nn.Module) -> tuple[tuple[Tensor, ...], str]:
         InputError: if no guess fits.
     """
     check_traceable(module)
+    takes = signature_of(module)
+    if takes is not None and takes.n_required > 1:
+        raise InputError(
+            f"{type(module).__name__}: {takes}, whose shapes its layers do not tell; give "
+            f"example_inputs, a tensor for each, or the shapes alone: {EACH_SHAPE}"
+        )
     path, shapes = _guesses(module)
     twin = evaluating_copy(module)
     for shape in shapes:
-        inputs = inputs_of_shape(module, shape)
+        inputs = inputs_of_shapes(module, (shape,))
         if len(shapes) == 1 or _fits(twin, inputs):  # the export explains why a single guess fails
             return inputs, (
                 f"traced with an input of shape {tuple(inputs[0].shape)}, guessed from "

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
@@ -235,6 +236,16 @@ def _why(module: nn.Module, error: Exception) -> str:
         return (
             f"{name} branches on its data{place}, so that there is no one graph of it; measure "
             f"{_part_before(module)}, or replace the branch by torch.where"
+        )
+    if "more than 1 value per channel" in str(error):
+        parts = module.named_modules()
+        own = [path for path, m in parts if isinstance(m, _BatchNorm) and m.running_var is None]
+        which = (
+            f"batch norm {quoted(own[0])} of {name}" if own else f"a batch norm of {name}{place}"
+        )
+        return (
+            f"{which} keeps no running statistics, which scale the strengths; train it with "
+            "track_running_stats=True"
         )
     unknown = re.search(r"Found <class '([^']*)'> in output", str(error))
     if unknown:

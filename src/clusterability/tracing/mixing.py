@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.tracing.origins import INPUT, MOST_ELEMENTS, Statistic, Term, Value
-from clusterability.tracing.provenance import network_input
+from clusterability.tracing.provenance import multiplied, network_input
 from clusterability.tracing.statistics import combined, expanded
 
 
@@ -42,6 +42,32 @@ def mixed(value: Value, axes: Sequence[int], shape: Sequence[int], *, how: str =
         return last
 
     return _spread(value, axes, tuple(shape), columns, how)
+
+
+def is_stacked(value: Value, axes: Sequence[int]) -> bool:
+    """Whether terms fill some places along the axes only, as those of a stack of values do."""
+    return any(
+        term.origin.operation != INPUT
+        and _is_filled(term.labels, axes)
+        and not bool(((term.labels > 0) == (_filling(term.labels, axes) > 0)).all())
+        for term in value.terms
+        if any(term.labels.stride(axis) for axis in axes)
+    )
+
+
+def with_shares(value: Value, axes: Sequence[int]) -> Value:
+    """Return a stack of values, each times its share of the places along the axes."""
+    terms: list[Term] = []
+    for term in value.terms:
+        labels, axes = term.labels, list(axes)
+        if term.origin.operation == INPUT or not _is_filled(labels, axes):
+            terms.append(term)
+            continue
+        shares = (labels > 0).double().mean(axes, keepdim=True)
+        for share in sorted({*shares.flatten().tolist()} - {0.0}):
+            part = Term(torch.where(shares == share, labels, 0), term.origin)
+            terms += multiplied(Value(value.shape, (part,)), share).terms
+    return Value(value.shape, tuple(terms))
 
 
 def fills(value: Value, axes: Sequence[int]) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from clusterability.errors import InputError
 from clusterability.shown import listed
-from clusterability.tracing.assembling import assemble
+from clusterability.tracing.assembling import Assembly
 from clusterability.tracing.chains.chain import check_include
 from clusterability.tracing.computed import Computed
 from clusterability.tracing.effective import effective_parameter, has_unread_hooks
@@ -68,23 +68,24 @@ def trace_module(
         return replace(traced, notes=(note, *traced.notes))
     notes = []
     program, walked = walked_program(module, example_inputs)
-    wiring, more = assemble(walked, include)
+    assembly = Assembly(walked)
+    wiring, more = assembly.wiring(include)
     hooked = [path or "the network" for path, m in module.named_modules() if has_unread_hooks(m)]
     if hooked:
         notes.append(f"forward hooks are not taken into account: those of {listed(hooked)}")
     parameters = Effective(module, walked.computed)
-    rescalable = _rescalable(program, walked, wiring)
+    rescalable = _rescalable(program, assembly, wiring)
     return TracedModule(wiring, parameters, (*notes, *more), _n_outputs(program), rescalable)
 
 
 def _rescalable(
-    program: torch.export.ExportedProgram, walked: Walked, wiring: Wiring
+    program: torch.export.ExportedProgram, assembly: Assembly, wiring: Wiring
 ) -> Wiring | None:
     """Return the wiring with nothing left out if every hidden neuron can be scaled."""
     whole = wiring
     if wiring.left_out:
         try:
-            whole, _ = assemble(walked, ("dense", "input"))
+            whole, _ = assembly.wiring(("dense", "input"))
         except InputError:
             return None
     return whole if homogeneity(program).allows_scaling(whole) else None
@@ -132,6 +133,10 @@ class Effective(Mapping[str, Tensor]):
 
     def __init__(self, module: nn.Module, computed: Computed | None = None) -> None:
         self._module, self._computed = module, computed
+
+    def of(self, module: nn.Module) -> Effective:
+        """Return those of another module with the same forward pass."""
+        return Effective(module, self._computed)
 
     def __getitem__(self, name: str) -> Tensor:
         if self._computed is not None and name in self._computed.reshaped:

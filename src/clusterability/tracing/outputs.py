@@ -14,27 +14,32 @@ Sources = frozenset[tuple[int, int]]
 def new_outputs(outputs: Iterable[Value], readings: Sequence[Reading]) -> list[Reading]:
     """Return what is read of the outputs that make layers.
 
-    An output adds none beside others if all of its neurons are hidden: what arrives at each arrives
-    at one that a weight operation reads, whatever else does. Of outputs that hold the same, such as
-    logits and their softmax, the first counts.
+    An output adds none if all of its neurons are hidden: what arrives at each arrives at one that a
+    weight operation reads, whatever else does. Of outputs that hold the same, such as logits and
+    their softmax, the first counts. The segments of an output, as of a concatenation, are taken
+    like outputs of their own.
 
     Args:
         outputs: what the network returns.
         readings: what its weight operations read.
     """
     found = [reading for reading in map(read_output, outputs) if reading is not None]
-    if len(found) == 1:
-        return found
     of_outputs = [_sources(reading) for reading in found]
     wanted = {source for neurons in of_outputs for sources in neurons for source in sources}
     places = _places(readings, wanted)
     kept: list[Reading] = []
     seen: set[Sources] = set()
     for reading, neurons in zip(found, of_outputs, strict=True):
-        is_hidden = (bool(set.intersection(*(places[s] for s in sources))) for sources in neurons)
-        if not all(is_hidden) and not seen.issuperset(neurons):
-            kept.append(reading)
-            seen |= set(neurons)
+        new: list[int] = []
+        for segment in range(reading.n_segments):
+            members = reading.members(segment).tolist()
+            own = {neurons[neuron] for neuron in members}
+            is_hidden = (bool(set.intersection(*(places[s] for s in sources))) for sources in own)
+            if not all(is_hidden) and not seen.issuperset(own):
+                new += members
+                seen |= own
+        if new:
+            kept.append(reading.restricted(sorted(new)))
     return kept
 
 

@@ -201,17 +201,25 @@ def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value
             terms.append(term)
             continue
         labels, entry = without_repeats(term.labels, entries.expand(value.shape))
-        keys, places = torch.unique(labels * n_entries + entry, return_inverse=True)
-        old = keys // n_entries - 1
-        places = places + 1
-        if int(old[0]) < 0:  # label 0 stays 0 for every entry
-            n_zero = int((old < 0).sum())
-            old, keys = old[n_zero:], keys[n_zero:]
-            places = (places - n_zero).clamp_min(0)
+        places, old, own = _by_entry(labels, entry, n_entries, len(term.origin.channels))
         origin = of_labels(term.origin, old)
-        scales = (*origin.scales, (scale, keys % n_entries))
+        scales = (*origin.scales, (scale, own))
         terms.append(Term(places.expand(value.shape), replace(origin, scales=scales)))
     return Value(value.shape, tuple(terms))
+
+
+def _by_entry(
+    labels: Tensor, entry: Tensor, n_entries: int, n_labels: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return labels that differ where a label or its entry does; the old label, and the entry."""
+    held = labels > 0
+    each = labels[held]
+    if len(each) == n_labels and torch.equal(each, torch.arange(1, n_labels + 1)):
+        return labels, each - 1, entry[held]  # each stands at one place: there is nothing to sort
+    keys, places = torch.unique(labels * n_entries + entry, return_inverse=True)
+    old, places = keys // n_entries - 1, places + 1
+    n_zero = int((old < 0).sum())  # label 0 stays 0 for every entry
+    return (places - n_zero).clamp_min(0), old[n_zero:], keys[n_zero:] % n_entries
 
 
 def multiplied(value: Value, factor: float) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,6 +54,23 @@ class Reading:
     def members(self, segment: int) -> Indices:
         """Return the neurons of a segment, ascending."""
         return np.flatnonzero(self.segments == segment)
+
+    def restricted(self, neurons: Sequence[int]) -> Reading:
+        """Return the reading of some of the neurons, in their order."""
+        if len(neurons) == len(self.segments):
+            return self
+        place = np.full(len(self.segments), -1)
+        place[neurons] = np.arange(len(neurons))
+        arrivals = []
+        for each in self.arrivals:
+            kept = place[each.neurons] >= 0
+            if kept.any():
+                neurons_kept = place[each.neurons[kept]]
+                arrivals.append(Arrivals(each.origin, each.labels[kept], neurons_kept))
+        inputs = place[self.inputs]
+        return Reading(
+            inputs[inputs >= 0], numbered(self.segments[neurons][:, None]), tuple(arrivals)
+        )
 
     @cached_property
     def producers(self) -> tuple[frozenset[int], ...]:

@@ -70,9 +70,9 @@ def draw_network(
     # A run without clusters need not wait for what traces networks.
     from clusterability.promoting.initialization import init_with
     from clusterability.promoting.tags import tags_with
-    from clusterability.tracing.examples import inputs_of_shape
+    from clusterability.tracing.examples import inputs_of_shapes
 
-    rng, inputs = randomness.numpy(Use.TAGS), inputs_of_shape(module, shape)
+    rng, inputs = randomness.numpy(Use.TAGS), inputs_of_shapes(module, (shape,))
     clusters: int | dict[str, Tensor] = spec.tags
     if spec.clusterable_init:
         clusters = init_with(module, spec.tags, spec.beta, rng, inputs)
@@ -109,9 +109,9 @@ def _kernel_tags(
         return {}
     from clusterability.promoting.cluster_penalties import fill_tags, tagged_weights
     from clusterability.promoting.tags import whole_wiring
-    from clusterability.tracing.examples import inputs_of_shape
+    from clusterability.tracing.examples import inputs_of_shapes
 
-    wiring, parameters = whole_wiring(drawn[0][0], inputs_of_shape(drawn[0][0], shape))
+    wiring, parameters = whole_wiring(drawn[0][0], inputs_of_shapes(drawn[0][0], (shape,)))
     each = [dict(tagged_weights(parameters, wiring, fill_tags(tags, wiring))) for _, tags in drawn]
     found = {}
     for weight in each[0]:

@@ -100,9 +100,20 @@ def test_a_fixed_batch_is_kept():
     assert keras_model(model).example_inputs[0].shape == (4, 8)
 
 
-def test_one_shape_for_several_inputs_is_refused():
-    with pytest.raises(InputError, match=r"has 2 inputs, but input_shape"):
-        keras_model(keras_networks.several_inputs(), input_shape=(4,))
+def test_each_of_several_inputs_has_a_shape():
+    first, second = layers.Input((None, 3), name="first"), layers.Input((4,), name="second")
+    both = layers.Concatenate()([layers.GlobalAveragePooling1D()(first), second])
+    model = keras.Model([first, second], layers.Dense(2)(both))
+    loaded = keras_model(model, input_shape=[(5, 3), (4,)])
+    assert [tuple(x.shape) for x in loaded.example_inputs] == [(1, 5, 3), (1, 4)]
+    with pytest.raises(
+        InputError, match=r"^input_shape is \(5, 4\), but the model's input 'first'"
+    ):
+        keras_model(model, input_shape=[(5, 4), (4,)])
+    for shapes in ((4,), [(4,)], [(5, 3), (4,), (4,)]):
+        message = r"has 2 inputs, but input_shape gives \d shapes?, .* its own: 'first', 'second'$"
+        with pytest.raises(InputError, match=message):
+            keras_model(model, input_shape=shapes)
 
 
 def test_inputs_have_the_models_types():

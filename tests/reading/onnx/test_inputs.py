@@ -80,6 +80,22 @@ def test_several_inputs(tmp_path):
     assert exporting.exported(loaded.module, loaded.example_inputs)
 
 
+def test_each_of_several_inputs_has_a_shape(tmp_path):
+    proto = two_inputs(("n", 3), ("n", "m"))
+    assert shapes(proto, tmp_path, [(3,), (1,)]) == [(1, 3), (1, 1)]
+    assert shapes(proto, tmp_path, [(2, 3), (5, 3)]) == [(2, 3), (5, 3)]
+    with pytest.raises(InputError, match=r"is \[4\], but the input 'a' of the ONNX file has"):
+        shapes(proto, tmp_path, [(4,), (3,)])
+    message = (
+        r"^the ONNX file has 2 inputs, but input_shape gives 3 shapes, .*; give one for each .*; "
+        r"its own: 'a' \[\?, 3\], 'b' of any shape$"
+    )
+    with pytest.raises(InputError, match=message):
+        shapes(two_inputs(("n", 3), None), tmp_path, [(3,)] * 3)
+    with pytest.raises(InputError, match=r"has 1 input, but .*its own: 'x' \[\?, 3, \?, \?\]"):
+        shapes(conv_model(("n", 3, "h", "w")), tmp_path, [(3, 5, 5), (3,)])
+
+
 def test_initializers_among_the_inputs_are_none(tmp_path):
     proto = onnx_models.linear_model()
     value = helper.make_tensor_value_info("fc.weight", TensorProto.FLOAT, (2, 3))

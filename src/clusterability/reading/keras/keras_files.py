@@ -6,7 +6,7 @@ import io
 import json
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +19,7 @@ from clusterability.reading.keras.config import check_config
 from clusterability.reading.keras.hdf5 import HDF5_MAGIC, check_hdf5, model_config
 from clusterability.reading.keras.legacy import readable_by_keras_3
 from clusterability.reading.keras.models import import_keras, keras_model
-from clusterability.reading.loaded import Loaded
+from clusterability.reading.loaded import InputShape, Loaded
 from clusterability.shown import quoted, show_path, shown, without_address
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -29,7 +29,7 @@ _MAX_CONFIG = 1 << 26
 _MAX_EXPANSION = 1032
 
 
-def read_keras(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
+def read_keras(path: Path, input_shape: InputShape | None = None) -> Loaded:
     """Return the model in a file of Keras 3, or of Keras 2 in its ``.h5`` format.
 
     No code in the file runs: every class that it names must be one of Keras's own that only

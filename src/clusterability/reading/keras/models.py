@@ -14,7 +14,15 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.reading.keras.module import KerasNetwork, inner_layers
-from clusterability.reading.loaded import Loaded, check_input_size
+from clusterability.reading.loaded import (
+    EACH_SHAPE,
+    InputShape,
+    Loaded,
+    Shapes,
+    check_input_size,
+    each_shape,
+    shapes_given,
+)
 from clusterability.shown import described, listed, quoted
 
 _TORCH_DTYPES = {
@@ -78,13 +86,14 @@ def _import_on_torch() -> None:
             os.environ["KERAS_BACKEND"] = before
 
 
-def keras_model(model: Any, input_shape: Sequence[int] | None = None) -> Loaded:
+def keras_model(model: Any, input_shape: InputShape | None = None) -> Loaded:
     """Return a Keras model as a module to trace, which shares its weights, with example inputs.
 
     Args:
         model: a built ``keras.Model`` on the torch backend. It is not changed.
         input_shape: the shape of its one input without the batch axis, where the model leaves
-            axes open; the channels of an image come where the model declares them.
+            axes open, or a sequence with the shape of each; the channels of an image come where
+            the model declares them.
 
     Raises:
         InputError: if the model has another backend, no weights yet or quantized layers, or if
@@ -125,10 +134,10 @@ def _check_not_recurrent(model: Any, keras: ModuleType) -> None:
 
 
 def _example_inputs(
-    model: Any, input_shape: Sequence[int] | None, device: torch.device
+    model: Any, input_shape: InputShape | None, device: torch.device
 ) -> tuple[Tensor, ...]:
     """Return zeros for each input, with a batch of 1 unless the model fixes another size."""
-    given = _checked_shape(input_shape)
+    given = None if input_shape is None else _checked_shapes(input_shape)
     declared = list(getattr(model, "inputs", None) or [])
     if not declared:
         if given is None:
@@ -136,22 +145,29 @@ def _example_inputs(
                 f"the Keras model {quoted(model.name)} does not say the shape of its input; give "
                 "it without the batch axis: --input-shape 224,224,3 or input_shape=(224, 224, 3)"
             )
-        return (_zeros((1, *given), model.compute_dtype, device),)
-    if given is not None and len(declared) > 1:
+        return tuple(_zeros((1, *shape), model.compute_dtype, device) for shape in given)
+    if given is not None and len(given) != len(declared):
+        names = listed([quoted(tensor.name) for tensor in declared])
+        n_inputs = f"{len(declared)} input{'s' * (len(declared) != 1)}"
         raise InputError(
-            f"the Keras model {quoted(model.name)} has {len(declared)} inputs, but input_shape "
-            "gives the shape of one; leave it out, and save the model with fixed input shapes"
+            f"the Keras model {quoted(model.name)} has {n_inputs}, but {shapes_given(given)}; "
+            f"{EACH_SHAPE}; its own: {names}"
         )
-    return tuple(_zeros(_input_shape(tensor, given), tensor.dtype, device) for tensor in declared)
+    shapes = [None] * len(declared) if given is None else given
+    return tuple(
+        _zeros(_input_shape(tensor, shape), tensor.dtype, device)
+        for tensor, shape in zip(declared, shapes, strict=True)
+    )
 
 
-def _checked_shape(input_shape: Sequence[int] | None) -> tuple[int, ...] | None:
-    if input_shape is None:
-        return None
-    shape = tuple(input_shape)
-    if not all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in shape):
-        raise InputError(f"input_shape is {described(shape)}, expected positive whole numbers")
-    return shape
+def _checked_shapes(input_shape: InputShape) -> Shapes:
+    shapes = each_shape(input_shape)
+    for size in (size for shape in shapes for size in shape):
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise InputError(
+                f"input_shape is {described(input_shape)}, expected positive whole numbers"
+            )
+    return shapes
 
 
 def _input_shape(tensor: Any, given: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -10,10 +10,17 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.reading.loaded import check_input_size
+from clusterability.reading.loaded import (
+    EACH_SHAPE,
+    InputShape,
+    Shapes,
+    check_input_size,
+    each_shape,
+    shapes_given,
+)
 from clusterability.reading.onnx.graph import Graph, GraphInput
 from clusterability.reading.onnx.tensors import numpy_dtype
-from clusterability.shown import quoted
+from clusterability.shown import listed, quoted
 
 _REMEDY = "give its sizes without the batch axis as input_shape= or --input-shape"
 
@@ -37,7 +44,7 @@ def graph_input(value: Any) -> GraphInput:
 
 
 def example_inputs(
-    graph: Graph, float_type: torch.dtype, input_shape: Sequence[int] | None
+    graph: Graph, float_type: torch.dtype, input_shape: InputShape | None
 ) -> tuple[Tensor, ...]:
     """Return zeros for each input, with one example in the batch where its size is open.
 
@@ -48,18 +55,35 @@ def example_inputs(
         raise InputError(
             "the ONNX graph has no inputs, so that nothing is connected; export the model again"
         )
-    given = None if input_shape is None else _checked(input_shape)
-    # input_shape is for the inputs with open sizes; if none has, it must agree with the first.
-    needing = [value for value in graph.inputs if _open(value)] or list(graph.inputs[:1])
+    given = {} if input_shape is None else _given(graph.inputs, each_shape(input_shape))
     n_batch = 2 if _batch_of_one_vanishes(graph) else 1
     inputs = []
     for value in graph.inputs:
-        shape = _sizes(value, given if value in needing else None, n_batch)
+        shape = _sizes(value, given.get(value.name), n_batch)
         check_input_size(f"the input {quoted(value.name)}", shape)
         is_float = np.issubdtype(value.dtype, np.floating)
         dtype = float_type if is_float else torch.from_numpy(np.zeros(0, value.dtype)).dtype
         inputs.append(torch.zeros(shape, dtype=dtype))
     return tuple(inputs)
+
+
+def _given(inputs: Sequence[GraphInput], shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """Return the sizes that are given of inputs, by their names.
+
+    A single shape is for all inputs with open sizes; if none has, it must agree with the first.
+    """
+    shapes = tuple(map(_checked, shapes))
+    if len(shapes) == 1:
+        needing = [value for value in inputs if _open(value)] or inputs[:1]
+        return {value.name: shapes[0] for value in needing}
+    if len(shapes) != len(inputs):
+        own = listed([f"{quoted(value.name)} {_shown(value.shape)}" for value in inputs])
+        n_inputs = f"{len(inputs)} input{'s' * (len(inputs) != 1)}"
+        raise InputError(
+            f"the ONNX file has {n_inputs}, but {shapes_given(shapes)}; {EACH_SHAPE}; its own: "
+            f"{own}"
+        )
+    return {value.name: shape for value, shape in zip(inputs, shapes, strict=True)}
 
 
 def _checked(input_shape: Sequence[int]) -> tuple[int, ...]:
@@ -109,5 +133,7 @@ def _sizes(value: GraphInput, given: tuple[int, ...] | None, n_batch: int) -> tu
     return tuple(n_batch if size is None else size for size in shape)
 
 
-def _shown(shape: Sequence[int | None]) -> str:
+def _shown(shape: Sequence[int | None] | None) -> str:
+    if shape is None:
+        return "of any shape"
     return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from clusterability.errors import InputError
 from clusterability.files.checks import check_readable, check_weights_follow, explain_damage
 from clusterability.files.memory import check_fits
-from clusterability.reading.loaded import Loaded
+from clusterability.reading.loaded import InputShape, Loaded
 from clusterability.reading.onnx.fusion import fuse_patterns
 from clusterability.reading.onnx.graph import Array, Graph, GraphNode, check_order
 from clusterability.reading.onnx.inputs import example_inputs, graph_input
@@ -26,7 +26,7 @@ MIN_OPSET = 7
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 
 
-def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
+def read_onnx(path: Path, input_shape: InputShape | None = None) -> Loaded:
     """Return the model of an ONNX file as a module that ``torch.export`` traces.
 
     Its parameters are the float initializers, under their own names where torch allows these.
@@ -36,7 +36,8 @@ def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Loaded:
 
     Args:
         path: the ``.onnx`` file.
-        input_shape: sizes of the input without the batch axis, where the file leaves them open.
+        input_shape: sizes of the input without the batch axis, where the file leaves them open; of
+            several inputs a sequence with those of each.
 
     Raises:
         InputError: if the file is damaged, too large for memory, or asks for data outside its

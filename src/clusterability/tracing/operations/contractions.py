@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+
+import torch
 
 from clusterability.tracing.operations.elementwise import by_constant
+from clusterability.tracing.operations.pooling import over_axes
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Value
 from clusterability.tracing.provenance import joined, moved
@@ -39,6 +43,8 @@ def tensordot(call: Call) -> Value:
 def einsum(call: Call) -> Value:
     """Follow a sum over one axis that a value and a matrix share."""
     tensors = list(call.tensors())
+    if len(tensors) == 1:
+        return _of_one(call)
     value = next(tensor for tensor in tensors if isinstance(tensor, Value))
     terms, out = _letters(str(call["equation"]), [len(tensor.shape) for tensor in tensors])
     if len(tensors) != 2 or any(len({*term}) < len(term) for term in terms):
@@ -53,6 +59,31 @@ def einsum(call: Call) -> Value:
     (letter,) = summed
     place = theirs.index(letter)
     return _contracted(call, value, other, mine.index(letter), place, out.index(theirs[1 - place]))
+
+
+def _of_one(call: Call) -> Value:
+    """Follow ``einsum`` of one value: diagonals, sums over axes, and another order of them."""
+    (value,) = call.values()
+    (term,), out = _letters(str(call["equation"]), [len(value.shape)])
+    kept = sorted({*term}, key=term.index)
+    names = {letter: chr(ord("a") + kept.index(letter)) for letter in kept}
+    equation = "".join(names[x] for x in term) + "->" + "".join(names[x] for x in kept)
+    sizes = dict(zip(term, value.shape, strict=True))
+    shape = [sizes[letter] for letter in kept]
+    value = moved([value], [value.shape], partial(torch.einsum, equation), shape)
+    summed = [axis for axis, letter in enumerate(kept) if letter not in out]
+    rest = [letter for letter in kept if letter in out]
+    if summed:
+        arguments = {"self": value, "dim": summed, "keepdim": False}
+        of_rest = tuple(sizes[letter] for letter in rest)
+        found = over_axes(
+            replace(
+                call, operation="aten.sum", arguments=arguments, shape=of_rest, shapes=(of_rest,)
+            )
+        )
+        assert isinstance(found, Value)
+        value = found
+    return _arranged(value, "".join(rest), list(out), call.shape)
 
 
 def _of_tensors(

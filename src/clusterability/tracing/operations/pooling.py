@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import torch
+
 from clusterability.errors import InputError
-from clusterability.tracing.mixing import PoolingWindow, fills, mixed, reduced, windowed
+from clusterability.tracing.mixing import (
+    PoolingWindow,
+    fills,
+    is_stacked,
+    mixed,
+    reduced,
+    windowed,
+    with_shares,
+)
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
 from clusterability.tracing.origins import Value
-from clusterability.tracing.provenance import chosen
+from clusterability.tracing.provenance import chosen, gated, joined, moved
 from clusterability.tracing.statistics import expanded
+
+MOST_STACKED = 64
+"""Most values in a stack whose running sums are followed one by one."""
 
 
 def _pooled(call: Call, n_axes: int) -> Value:
@@ -16,7 +31,10 @@ def _pooled(call: Call, n_axes: int) -> Value:
     value = call.value("self" if "self" in call.arguments else "input")
     how = "mean" if "avg" in call.operation else "pick"
     try:
-        if all(size == 1 for size in call.shape[-n_axes:]) or fills(value, range(-n_axes, 0)):
+        axes, is_whole = range(-n_axes, 0), all(size == 1 for size in call.shape[-n_axes:])
+        if is_whole and is_stacked(value, axes):
+            return _of_stack(call, value, [axis % len(value.shape) for axis in axes], True, how)
+        if is_whole or fills(value, axes):
             return mixed(value, range(-n_axes, 0), call.shape, how=how)
         return windowed(value, _windows(call, value, n_axes), call.shape, how=how)
     except InputError as error:
@@ -90,12 +108,30 @@ def cumulative(call: Call) -> Value:
     n = value.shape[axis]
     windows = [PoolingWindow(n, 1, n - 1), *[PoolingWindow(1, 1)] * (len(value.shape) - 1 - axis)]
     try:
+        if is_stacked(value, [axis]) and n <= MOST_STACKED:
+            return _running(call, value, axis)
         if fills(value, [axis]):
             return mixed(value, [axis], call.shape)
         # It joins neurons, as a weight would, and is no statistic of them.
         return expanded(windowed(value, windows, call.shape, how="sum"))
     except InputError as error:
         raise call.refusal(str(error)) from None
+
+
+def _running(call: Call, value: Value, axis: int) -> Value:
+    """Return what comes so far at each place of a stack of values."""
+    n = value.shape[axis]
+    shape = tuple(1 if i == axis else size for i, size in enumerate(value.shape))
+    pads = [[0] * (2 * (len(shape) - 1 - axis)) + [place, n - 1 - place] for place in range(n)]
+    parts: list[Value] = []
+    so_far: list[Value] = []
+    for place in range(n):
+        here = moved([value], [value.shape], lambda x, i=place: x.narrow(axis, i, 1), shape, axis)
+        merge = joined if call.operation == "aten.cumsum" else chosen
+        so_far = [merge([*so_far, here], shape)]
+        put = partial(torch.nn.functional.pad, pad=pads[place])
+        parts.append(moved(so_far, [shape], put, call.shape, axis))
+    return joined(parts, call.shape)
 
 
 # Operations that return the index of each maximum too, with the number of axes of their windows.
@@ -155,8 +191,23 @@ def picking(call: Call) -> Value | tuple[Value, ...]:
 
 
 def _reduced(call: Call, how: str) -> Value:
-    value = call.values()[0]
+    value, axes = call.values()[0], reduced_axes(call)
+    keepdim = bool(call.arguments.get("keepdim"))
     try:
-        return reduced(value, reduced_axes(call), bool(call.arguments.get("keepdim")), how=how)
+        if is_stacked(value, axes):
+            return _of_stack(call, value, axes, keepdim, how)
+        return reduced(value, axes, keepdim, how=how)
     except InputError as error:
         raise call.refusal(str(error)) from None
+
+
+def _of_stack(call: Call, value: Value, axes: list[int], keepdim: bool, how: str) -> Value:
+    """Return what takes values together that are stacked along the axes, as a sum of them does."""
+    if how == "mean":
+        value = with_shares(value, axes)
+    whole = reduced(value, axes, keepdim, how=how)
+    if how == "mean" or call.operation in ("aten.sum", "aten.nansum"):
+        return joined([whole], call.shape)
+    if call.operation == "aten.prod":
+        return gated([Value(call.shape, (term,)) for term in whole.terms], call.shape)
+    return call.nonlinear(chosen([whole], call.shape))
