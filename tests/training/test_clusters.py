@@ -144,7 +144,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
             {"network": "small-cnn", "partition_penalty": 1},
             "'small-cnn' is no MLP; use group_lasso",
         ),
-        ({"group_lasso": -1}, "group_lasso is -1, expected a number of at least 0"),
+        ({"group_lasso": -1}, "group_lasso is -1, expected a weight of at least 0"),
     ],
 )
 def test_bad_specs(fields, message):
