@@ -37,8 +37,6 @@ REFUSALS: dict[str, nn.Module | Callable[[Tensor], Tensor]] = {
     "_scaled_dot_product_flash_attention_for_cpu": flash,
     "_transformer_encoder_layer_fwd": transformer_layer,
     "bilinear": lambda x: functional.bilinear(x, x, ones(2, 6, 6)),
-    "bmm": lambda x: torch.bmm(x, x.mT),
-    "baddbmm": lambda x: torch.baddbmm(x[..., :4], x, x.mT),
     "dot": lambda x: torch.dot(x[0, 0], x[0, 1]),
     "lstm": nn.LSTM(6, 3),
     "gru": nn.GRU(6, 3),

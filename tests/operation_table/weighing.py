@@ -73,6 +73,10 @@ WEIGHING = {
     "mv": dense(row_by_row(lambda row, w: torch.mv(w, row)), out_in),
     "addmm": dense(lambda x, w, b: torch.addmm(b, x, w), in_out, bias),
     "addmv": dense(row_by_row(lambda row, w, b: torch.addmv(b, w, row)), out_in, bias),
+    "bmm": of_channels(lambda x, w: torch.bmm(w.expand(len(x), *w.shape), x)),
+    "baddbmm": of_channels(
+        lambda x, w: torch.baddbmm(torch.zeros(1, dtype=x.dtype), w.expand(len(x), *w.shape), x)
+    ),
     "inner": dense(torch.inner, out_in),
     "tensordot": of_channels(lambda x, w: torch.tensordot(x, w, ([1], [1])).movedim(-1, 1)),
     "einsum": of_channels(lambda x, w: torch.einsum("oc,bc...->bo...", w, x)),

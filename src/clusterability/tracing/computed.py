@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx
+
+
+@dataclass(frozen=True)
+class Rearranged:
+    """A constant's elements in another shape.
+
+    Attributes:
+        first: axes along which only the first entry is taken, since all are the same.
+        order: in which its axes come then.
+        shape: that it has in the end.
+    """
+
+    first: tuple[int, ...]
+    order: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        for axis in self.first:
+            tensor = tensor.narrow(axis, 0, 1)
+        return tensor.permute(self.order).reshape(self.shape)
 
 
 class Computed:
@@ -16,9 +37,8 @@ class Computed:
     def __init__(self, program: torch.export.ExportedProgram) -> None:
         signature = program.graph_signature
         self.nodes: dict[str, fx.Node] = {}
-        self.reshaped: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
-        """By name, the constant that a weight takes in another shape, the order in which its axes
-        come, and the shape."""
+        self.reshaped: dict[str, tuple[str, Rearranged]] = {}
+        """By name, the constant that a weight takes in another shape, and how."""
         self.outer: dict[fx.Node, fx.Node] = {}
         """For each placeholder of a part of the program, the node whose value it takes."""
         self._buffers = set(signature.inputs_to_buffers.values())

@@ -140,8 +140,8 @@ class Effective(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         if self._computed is not None and name in self._computed.reshaped:
-            source, order, shape = self._computed.reshaped[name]
-            return self[source].permute(order).reshape(shape)
+            source, rearranged = self._computed.reshaped[name]
+            return rearranged(self[source])
         if self._computed is not None and name in self._computed.nodes:
             found: Tensor = self._computed.evaluate(self._computed.nodes[name], self)
             return found

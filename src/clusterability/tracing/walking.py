@@ -14,7 +14,7 @@ from torch import Tensor, fx
 
 from clusterability.errors import InputError
 from clusterability.shown import listed
-from clusterability.tracing.computed import Computed
+from clusterability.tracing.computed import Computed, Rearranged
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
 from clusterability.tracing.operations.refused import is_refused
 from clusterability.tracing.operations.registry import Chosen, OperationError
@@ -162,19 +162,30 @@ class _Walker:
             value: Tensor = self.computed.evaluate(node, self._parameters)
             return value
 
-        def reshaped(shape: tuple[int, ...], order: Sequence[int] | None = None) -> Constant:
-            axes = tuple(range(meta.ndim)) if order is None else tuple(order)
-            if shape == tuple(meta.shape) and axes == tuple(range(meta.ndim)):
-                return constant
-            other = f"{name} {shape}" if order is None else f"{name} {axes} {shape}"
-            self.computed.reshaped[other] = name, axes, shape
-            return Constant(
-                *(other, source, shape, meta.dtype),
-                lambda: evaluate().permute(axes).reshape(shape),
-                reshaped,
-            )
+        return self._named(name, source, tuple(meta.shape), meta.dtype, evaluate)
 
-        constant = Constant(name, source, tuple(meta.shape), meta.dtype, evaluate, reshaped)
+    def _named(
+        self,
+        name: str,
+        source: str,
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
+        evaluate: Callable[[], Tensor],
+    ) -> Constant:
+        def reshaped(
+            new: tuple[int, ...], order: Sequence[int] | None = None, first: Sequence[int] = ()
+        ) -> Constant:
+            how = Rearranged(
+                tuple(first), tuple(range(len(shape)) if order is None else order), new
+            )
+            if not first and new == shape and how.order == tuple(range(len(shape))):
+                return constant
+            parts = (tuple(first) or None, None if order is None else how.order, new)
+            other = " ".join([name, *(str(part) for part in parts if part is not None)])
+            self.computed.reshaped[other] = name, how
+            return self._named(other, source, new, dtype, lambda: how(evaluate()))
+
+        constant = Constant(name, source, shape, dtype, evaluate, reshaped)
         return constant
 
     def _inside(self, node: fx.Node) -> Any:

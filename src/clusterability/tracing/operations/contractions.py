@@ -54,6 +54,7 @@ def einsum(call: Call) -> Value:
     summed = {*mine} - {*out}
     if isinstance(other, Value):
         return _contracted(call, value, other, -1, 1, -1)
+    other, mine, theirs = _once(other, mine, theirs, out)
     if {*mine} & {*theirs} != summed or len(summed) != 1 or len(theirs) != 2:
         return _by_letters(call, value, other, mine, theirs, out)
     (letter,) = summed
@@ -107,6 +108,47 @@ def _of_tensors(
     return _contracted(call, first, second, -1, 1, -1)
 
 
+def of_batches(call: Call, value: Value, constant: Constant, is_first: bool) -> Value:
+    """Follow ``matmul`` with a stack of matrices, whose axes broadcast to those of the value.
+
+    Args:
+        call: of ``matmul``, ``bmm`` or ``baddbmm``.
+        value: what is multiplied.
+        constant: (..., rows, columns).
+        is_first: whether the value stands first; a vector has one axis.
+    """
+    is_vector = len(value.shape) == 1
+    mine = "s" if is_vector else "rs" if is_first else "sc"
+    theirs = "sc" if is_first else "rs"
+    out = "".join(letter for letter in "rc" if letter in mine + theirs)
+    batch = [chr(ord("A") + i) for i in range(len(call.shape) - len(out))]
+    mine, theirs = (
+        "".join(batch[len(batch) + len(end) - len(tensor.shape) :]) + end
+        for tensor, end in ((value, mine), (constant, theirs))
+    )
+    # An axis of size 1 broadcasts: where the matrices have more, the value is left without it.
+    sizes = dict(zip(theirs, constant.shape, strict=True))
+    kept = [i for i, x in enumerate(mine) if value.shape[i] > 1 or sizes.get(x, 1) == 1 or x == "s"]
+    shape = [value.shape[i] for i in kept]
+    value = moved([value], [value.shape], lambda x: x.reshape(shape), shape)
+    mine, out = "".join(mine[i] for i in kept), "".join(batch) + out
+    return _by_letters(call, value, *_once(constant, mine, theirs, out), out)
+
+
+def _once(constant: Constant, mine: str, theirs: str, out: str) -> tuple[Constant, str, str]:
+    """Return a constant without axes that a value has too and along which it is the same."""
+    shared = [i for i, x in enumerate(theirs) if x in mine and x in out]
+    spare = [i for i, x in enumerate(theirs) if x not in mine and x not in out]
+    dropped = [i for i in spare if constant.shape[i] == 1]
+    if shared:
+        values = constant.evaluate()
+        dropped += [i for i in shared if bool((values == values.narrow(i, 0, 1)).all())]
+    kept = [i for i in range(len(theirs)) if i not in dropped]
+    shape = tuple(constant.shape[i] for i in kept)
+    once = constant.reshaped(shape, None, tuple(dropped)) if dropped else constant
+    return once, mine, "".join(theirs[i] for i in kept)
+
+
 def _by_letters(
     call: Call, value: Value, constant: Constant, mine: str, theirs: str, out: str
 ) -> Value:
@@ -125,11 +167,13 @@ def _by_letters(
         raise call.refusal(_REMEDY)
     if not summed and not new:
         return _product(call, value, constant, mine, theirs, out)
-    if not summed or {*rest} & {*theirs}:
+    if not summed:
         raise call.refusal(
             f"each of several neurons has a matrix of its own; {_REMEDY}, or as a convolution with "
             "groups"
         )
+    if {*rest} & {*theirs}:
+        return _in_groups(call, value, constant, mine, theirs, out)
     kept = [sizes[letter] for letter in rest]
     n_inputs, n_outputs = (math.prod(sizes[x] for x in letters) for letters in (summed, new))
     reads = _arranged(value, mine, [*rest, *summed], [*kept, n_inputs])
@@ -151,6 +195,36 @@ def _by_letters(
         [sizes[a] for a in together],
     )
     return _arranged(apart, "".join(together), list(out), call.shape)
+
+
+def _in_groups(
+    call: Call, value: Value, constant: Constant, mine: str, theirs: str, out: str
+) -> Value:
+    """Follow products with a matrix for each place along some axes, as a convolution's groups."""
+    sizes = dict(zip((*mine, *theirs), (*value.shape, *constant.shape), strict=True))
+    groups = [letter for letter in mine if letter in theirs and letter in out]
+    summed = [letter for letter in mine if letter in theirs and letter not in out]
+    new = [letter for letter in theirs if letter not in mine]
+    rest = [letter for letter in mine if letter not in theirs]
+    kept = [sizes[letter] for letter in rest]
+    n_groups, n_inputs, n_outputs = (
+        math.prod(sizes[x] for x in letters) for letters in (groups, summed, new)
+    )
+    reads = _arranged(value, mine, [*rest, *groups, *summed], [*kept, n_groups * n_inputs])
+    order = [theirs.index(letter) for letter in (*groups, *new, *summed)]
+    kernels = constant.reshaped((n_groups * n_outputs, n_inputs, 1, 1), order)
+    shape = (*kept, n_groups * n_outputs)
+    flat = replace(call, shape=shape).weigh(
+        *(reads, kernels, -1),
+        n_outputs=n_groups * n_outputs,
+        out_axis=-1,
+        is_dense=True,
+        groups=n_groups,
+    )
+    together = [*rest, *groups, *new]
+    apart = [sizes[letter] for letter in together]
+    split = moved([flat], [shape], lambda x: x.reshape(apart), apart)
+    return _arranged(split, "".join(together), list(out), call.shape)
 
 
 def _product(

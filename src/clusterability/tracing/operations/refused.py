@@ -19,11 +19,11 @@ def attention(call: Call) -> NoReturn:
     )
 
 
-@rule("aten.bmm", "aten.baddbmm", "aten.dot")
-def batch_of_products(call: Call) -> NoReturn:
+@rule("aten.dot")
+def product_of_vectors(call: Call) -> NoReturn:
     raise call.refusal(
-        "it multiplies each element of a batch by a matrix of its own, as attention does, which "
-        "this version does not measure; write torch.matmul with one matrix if there is one"
+        "it multiplies vectors without a batch, which this version does not measure; write "
+        "torch.matmul with one matrix if there is one"
     )
 
 

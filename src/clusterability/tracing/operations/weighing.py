@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clusterability.tracing.operations.contractions import of_batches
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Value
 from clusterability.tracing.provenance import joined, multiplied
@@ -16,13 +17,13 @@ def linear(call: Call) -> Value:
     return _with_bias(call, out, call["bias"])
 
 
-@rule("aten.matmul", "aten.mm", "aten.mv")
+@rule("aten.matmul", "aten.mm", "aten.mv", "aten.bmm")
 def matmul(call: Call) -> Value:
     first, second = list(call.tensors())[:2]
     return _product(call, first, second)
 
 
-@rule("aten.addmm", "aten.addmv")
+@rule("aten.addmm", "aten.addmv", "aten.baddbmm")
 def addmm(call: Call) -> Value:
     bias, first, second = list(call.tensors())[:3]
     out = multiplied(_product(call, first, second), float(call["alpha"]))
@@ -33,7 +34,9 @@ def addmm(call: Call) -> Value:
 
 def _product(call: Call, first: Value | Constant, second: Value | Constant) -> Value:
     if isinstance(first, Value) and isinstance(second, Constant):
-        if len(second.shape) != 2:
+        if len(second.shape) > 2:
+            return of_batches(call, first, second, is_first=True)
+        if len(second.shape) < 2:
             raise call.refusal(f"its matrix has shape {second.shape}, expected 2 axes")
         return call.weigh(
             first,
@@ -45,7 +48,9 @@ def _product(call: Call, first: Value | Constant, second: Value | Constant) -> V
             layout="in-out",
         )
     if isinstance(first, Constant) and isinstance(second, Value):
-        if len(first.shape) != 2:
+        if len(first.shape) > 2:
+            return of_batches(call, second, first, is_first=False)
+        if len(first.shape) < 2:
             raise call.refusal(f"its matrix has shape {first.shape}, expected 2 axes")
         axis = -1 if len(second.shape) == 1 else -2
         return call.weigh(
