@@ -26,7 +26,7 @@ from clusterability.training import TrainedRun, TrainingSpec, train
 from clusterability.training.pruning import PruningSchedule
 from clusterability.training.samples import Samples, samples
 
-SHARE = 0.9
+SHARE = 0.5
 """Share of the untreated network's outputs in the loss; the rest is of the classes."""
 
 TEMPERATURE = 4.0

@@ -188,7 +188,7 @@ class TrainingSpec(Record):
         flag="--partition-penalty",
         parse=parse_number,
         metavar="W",
-        help="weight of the n-cut of the tags, of an MLP; for comparison",
+        help="weight of the n-cut of the tags, of an MLP",
     )
     tag_layers: str = choice(
         "hidden",
