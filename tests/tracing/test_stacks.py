@@ -88,6 +88,22 @@ WAYS = {
         lambda h, g, s: h + 3 * g + s * h,
         lambda h, g, s: torch.stack([h, 3 * g, s * h]).sum(0),
     ),
+    "one in both places": (
+        lambda h, g, _: h + 3 * g,
+        lambda h, g, _: (torch.stack([h, g]) + g).sum(0),
+    ),
+    "taken twice": (
+        lambda h, g, _: 2 * h + g,
+        lambda h, g, _: torch.stack([h, g])[torch.tensor([0, 0, 1])].sum(0),
+    ),
+    "repeated": (
+        lambda h, g, _: 2 * h + g,
+        lambda h, g, _: torch.cat([h.expand(2, 2, 5), g[None]]).sum(0),
+    ),
+    "with their mean": (
+        lambda h, g, _: (h + g) + 2 * ((h + g) / 2),
+        lambda h, g, _: (torch.stack([h, g]) + torch.stack([h, g]).mean(0)).sum(0),
+    ),
     "activation": (
         lambda h, *_: h + (-h).relu(),
         lambda h, *_: torch.stack([h, (-h).relu()]).sum(0),

@@ -6,6 +6,7 @@ every element along these axes reaches every element of the result, which is a s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -57,17 +58,40 @@ def is_stacked(value: Value, axes: Sequence[int]) -> bool:
 
 def with_shares(value: Value, axes: Sequence[int]) -> Value:
     """Return a stack of values, each times its share of the places along the axes."""
+    n_places = math.prod(value.shape[axis] for axis in axes)
+    return _by_places(value, axes, lambda n: n / n_places)
+
+
+def with_counts(value: Value, axes: Sequence[int]) -> Value:
+    """Return a stack of values, each times the number of values in it that hold it.
+
+    A value fills as many places as the term that fills fewest: pixels are not counted.
+    """
+    counts = [_n_filled(t.labels, axes) for t in value.terms if _is_followed(t, axes)]
+    unit = min(int(n[n > 0].min()) for n in counts if bool((n > 0).any()))
+    return _by_places(value, axes, lambda n: n // unit)
+
+
+def _by_places(value: Value, axes: Sequence[int], factor: Callable[[int], float]) -> Value:
+    """Return a stack of values, each times a factor of the number of places that it fills."""
     terms: list[Term] = []
     for term in value.terms:
-        labels, axes = term.labels, list(axes)
-        if term.origin.operation == INPUT or not _is_filled(labels, axes):
+        if not _is_followed(term, axes):
             terms.append(term)
             continue
-        shares = (labels > 0).double().mean(axes, keepdim=True)
-        for share in sorted({*shares.flatten().tolist()} - {0.0}):
-            part = Term(torch.where(shares == share, labels, 0), term.origin)
-            terms += multiplied(Value(value.shape, (part,)), share).terms
+        filled = _n_filled(term.labels, axes)
+        for n in sorted({*filled.flatten().tolist()} - {0}):
+            part = Term(torch.where(filled == n, term.labels, 0), term.origin)
+            terms += multiplied(Value(value.shape, (part,)), factor(n)).terms
     return Value(value.shape, tuple(terms))
+
+
+def _is_followed(term: Term, axes: Sequence[int]) -> bool:
+    return term.origin.operation != INPUT and _is_filled(term.labels, axes)
+
+
+def _n_filled(labels: Tensor, axes: Sequence[int]) -> Tensor:
+    return (labels > 0).sum(list(axes), keepdim=True)
 
 
 def fills(value: Value, axes: Sequence[int]) -> bool:

@@ -14,6 +14,7 @@ from clusterability.tracing.mixing import (
     mixed,
     reduced,
     windowed,
+    with_counts,
     with_shares,
 )
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
@@ -203,10 +204,11 @@ def _reduced(call: Call, how: str) -> Value:
 
 def _of_stack(call: Call, value: Value, axes: list[int], keepdim: bool, how: str) -> Value:
     """Return what takes values together that are stacked along the axes, as a sum of them does."""
-    if how == "mean":
-        value = with_shares(value, axes)
+    is_sum = call.operation in ("aten.sum", "aten.nansum")
+    if how == "mean" or is_sum:
+        value = with_shares(value, axes) if how == "mean" else with_counts(value, axes)
     whole = reduced(value, axes, keepdim, how=how)
-    if how == "mean" or call.operation in ("aten.sum", "aten.nansum"):
+    if how == "mean" or is_sum:
         return joined([whole], call.shape)
     if call.operation == "aten.prod":
         return gated([Value(call.shape, (term,)) for term in whole.terms], call.shape)
