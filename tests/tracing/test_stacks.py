@@ -84,6 +84,22 @@ WAYS = {
     ),
     "pooled": (lambda h, g, _: (h + g) / 2, pooled(functional.avg_pool1d, 2)),
     "pooled to one": (lambda h, g, _: (h + g) / 2, pooled(functional.adaptive_avg_pool1d, 1)),
+    "pooled, a window": (
+        lambda h, g, _: (h + g) / 2,
+        lambda h, g, s: functional.avg_pool1d(torch.stack([h, g, s * h, s * h], -1), 2)[..., 0],
+    ),
+    "pooled, windows that overlap": (
+        lambda h, g, _: (h + g) / 2,
+        lambda h, g, s: functional.avg_pool1d(torch.stack([h, g, s * g], -1), 2, 1)[..., 0],
+    ),
+    "pooled, as rows": (
+        lambda h, g, _: (h + g) / 2,
+        lambda h, g, _: functional.avg_pool2d(torch.stack([h, g], 1)[:, None], (2, 1)).flatten(1),
+    ),
+    "largest in a window": (
+        lambda h, *_: h,
+        lambda h, g, _: functional.max_pool1d(torch.stack([h, h, g, g], -1), 2)[..., 0],
+    ),
     "with factors": (
         lambda h, g, s: h + 3 * g + s * h,
         lambda h, g, s: torch.stack([h, 3 * g, s * h]).sum(0),

@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.tracing.origins import INPUT, MOST_ELEMENTS, Statistic, Term, Value
+from clusterability.tracing.origins import (
+    INPUT,
+    MOST_ELEMENTS,
+    Statistic,
+    Term,
+    Value,
+    mark_repeats,
+)
 from clusterability.tracing.provenance import multiplied, network_input
 from clusterability.tracing.statistics import combined, expanded
 
@@ -175,7 +182,8 @@ def _spread(
         if term.origin.operation == INPUT:
             continue
         labels = term.labels
-        if _is_filled(labels, axes):
+        is_filled = _is_filled(labels, axes)
+        if is_filled and not (is_window and is_stacked(Value(value.shape, (term,)), axes)):
             terms.append(Term(_filling(labels, axes).expand(shape), term.origin))
             continue
         for axis in range(labels.ndim):
@@ -184,9 +192,38 @@ def _spread(
         of_elements = columns(labels)
         if of_elements.numel() > MOST_ELEMENTS:
             raise InputError(f"it joins neurons in {of_elements.numel()} combinations")
+        if is_filled:
+            sizes = columns(torch.ones_like(labels)).sum(-1)
+            terms += _in_windows(term, of_elements, sizes if how == "mean" else None, shape)
+            continue
         found = combined(term, of_elements, operations, how, is_window)
         terms.append(Term(found.labels.expand(shape), found.origin))
     return Value(shape, tuple(terms))
+
+
+def _in_windows(
+    term: Term, of_elements: Tensor, sizes: Tensor | None, shape: tuple[int, ...]
+) -> list[Term]:
+    """Return what windows over a stack hold of one value in it, in each the same neuron or none.
+
+    Args:
+        term: of the value.
+        of_elements: (..., n) labels in each window.
+        sizes: how many places each window has inside the stack, if it averages them; a neuron
+            counts by its largest share.
+        shape: of the result.
+    """
+    labels = of_elements.amax(-1)
+    if sizes is None:
+        return [Term(mark_repeats(labels).expand(shape), term.origin)]
+    shares = (of_elements > 0).sum(-1) / sizes.clamp_min(1)
+    largest = torch.zeros(len(term.origin.channels) + 1, dtype=shares.dtype)
+    largest = largest.scatter_reduce(0, labels.flatten(), shares.flatten(), "amax")
+    found: list[Term] = []
+    for share in sorted({*largest[1:].tolist()} - {0.0}):
+        part = mark_repeats(torch.where(largest[labels] == share, labels, 0)).expand(shape)
+        found += multiplied(Value(shape, (Term(part, term.origin),)), share).terms
+    return found
 
 
 def _mixed_inputs(

@@ -33,11 +33,16 @@ def _pooled(call: Call, n_axes: int) -> Value:
     how = "mean" if "avg" in call.operation else "pick"
     try:
         axes, is_whole = range(-n_axes, 0), all(size == 1 for size in call.shape[-n_axes:])
-        if is_whole and is_stacked(value, axes):
+        stacked = is_stacked(value, axes)
+        if is_whole and stacked:
             return _of_stack(call, value, [axis % len(value.shape) for axis in axes], True, how)
-        if is_whole or fills(value, axes):
+        if is_whole or (fills(value, axes) and not (stacked and "kernel_size" in call.arguments)):
             return mixed(value, range(-n_axes, 0), call.shape, how=how)
-        return windowed(value, _windows(call, value, n_axes), call.shape, how=how)
+        pooled = windowed(value, _windows(call, value, n_axes), call.shape, how=how)
+        if not stacked:
+            return pooled
+        merge = joined if how == "mean" else chosen
+        return merge([pooled], call.shape)
     except InputError as error:
         raise call.refusal(str(error)) from None
 
