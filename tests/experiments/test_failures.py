@@ -111,6 +111,19 @@ def test_the_file_that_was_named_last_is_shown(tmp_path):
     assert isinstance(tasks[0].settings, Settings)
 
 
+def test_links_to_nothing_among_the_records_hold_nothing(tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "vgg-16-0.json").symlink_to(tmp_path / "gone.json")
+    assert store.file_results("VGG-16", "published") == []
+
+
+def test_what_is_no_folder_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    assert not can_be_written(tmp_path / "file")
+    assert not can_be_written(tmp_path / "gone")
+
+
 def test_paths_on_other_machines_are_whole(tmp_path, monkeypatch):
     from clusterability.experiments.imagenet import file_tasks
 

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from clusterability.datasets import load_dataset
+from clusterability.errors import InputError
 from clusterability.experiments import distilling, modular_frontier
 from clusterability.experiments.modular_frontier import FOUND, WAYS, Way, spec_of
 
@@ -76,12 +77,17 @@ def test_a_report_keeps_runs_that_are_not_in_the_folder(tmp_path, monkeypatch, c
     )
     earlier = {**row, **numbers, "seed": 7}
     path = tmp_path / "report.json"
-    path.write_text(json.dumps({"runs": [earlier]}))
+    command = "python -m clusterability.experiments.modular_frontier --out RUNS --network mlp"
+    path.write_text(json.dumps({"command": command, "runs": [earlier]}))
     modular_frontier.main(["--out", str(tmp_path / "runs"), "--json", str(path)])
     report = json.loads(path.read_text())
     assert report["runs"] == [earlier]
     assert report["means"][0]["n_runs"] == 1
     assert "50.00" in capsys.readouterr().out
+    of_cnn = ["--out", str(tmp_path / "runs"), "--json", str(path), "--network", "small-cnn"]
+    with pytest.raises(InputError, match=r"report\.json' is the report of '.* mlp'; name"):
+        modular_frontier.main(of_cnn)
+    assert json.loads(path.read_text()) == report
 
 
 def test_distillation_holds_out_the_last_samples():

@@ -1,6 +1,7 @@
 """The penalty in others' loops: what it gives, where gradients flow, and what it refuses."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -305,3 +306,13 @@ def test_a_frozen_kernel_of_a_chain_gets_no_gradient():
     EigenvaluePenalty(model)().backward()
     assert model[2].weight.grad is None
     assert model[0].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_or_pickle_of_a_penalty_that_is_in_use_goes_on(again):
+    model = mlp((60, 50, 40))
+    penalty = EigenvaluePenalty(model)
+    value = penalty()
+    twin = again(penalty)
+    torch.testing.assert_close(twin(), value)
+    torch.testing.assert_close(twin(), penalty())

@@ -40,6 +40,16 @@ class WithOption(ImageAndFeatures):
         return scale * super().forward(image, features)
 
 
+class ByPlaceAndName(ImageAndFeatures):
+    def forward(self, image, /, *, features):
+        return super().forward(image, features)
+
+
+class OptionalByName(ImageAndFeatures):
+    def forward(self, image, *, features=None):
+        return super().forward(image, torch.zeros(1, 5) if features is None else features)
+
+
 @pytest.mark.parametrize("shapes", [SHAPES, tuple(SHAPES), [list(shape) for shape in SHAPES]])
 @pytest.mark.parametrize("network", [ImageAndFeatures, ByName, WithOption])
 def test_a_shape_for_each_input_is_as_examples_of_them(network, shapes):
@@ -50,6 +60,51 @@ def test_a_shape_for_each_input_is_as_examples_of_them(network, shapes):
     found = neuron_graph(model, input_shape=shapes, **everything)
     assert found.layer_sizes == expected.layer_sizes
     assert torch.equal(found.flat_strengths(), expected.flat_strengths())
+
+
+@pytest.mark.parametrize("network", [ByPlaceAndName, OptionalByName])
+def test_inputs_by_name_beside_others_or_optional(network):
+    everything = {"include": ("input", "dense"), "input_shape": SHAPES}
+    expected = neuron_graph(ImageAndFeatures(), **everything)
+    found = neuron_graph(network(), **everything)
+    assert found.layer_sizes == expected.layer_sizes
+    assert torch.equal(found.flat_strengths(), expected.flat_strengths())
+
+
+class Alone(nn.Module):
+    """Whose one input is taken by its name only."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.layers = nn.Sequential(first, nn.Flatten(), nn.LazyLinear(3), nn.Linear(3, 2))
+        self.layers(torch.zeros(1, 5) if isinstance(first, nn.Linear) else torch.zeros(1, 1, 8, 8))
+
+    def forward(self, *, x):
+        return self.layers(x)
+
+
+@pytest.mark.parametrize("first", [nn.Linear(5, 4), nn.Conv2d(1, 4, 3)])
+def test_the_shape_of_an_input_by_name_is_guessed(first):
+    found = trace(Alone(first), include=("input", "dense"))
+    assert found.graph.layer_sizes[-2:] == [3, 2]
+    assert found.notes[0].startswith("traced with an input of shape (1, ")
+
+
+class NoInput(ImageAndFeatures):
+    def forward(self):
+        return self.head(self.conv.bias)
+
+
+def test_a_network_without_inputs_is_refused():
+    with pytest.raises(InputError, match=r"^NoInput: the forward pass takes no input, so"):
+        trace(NoInput())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_shapes_for_a_torch_script_module_do_not_hide_that_it_is_one():
+    script = torch.jit.script(nn.Linear(5, 2))
+    with pytest.raises(InputError, match=r"^a TorchScript module cannot be traced"):
+        trace(script, input_shape=SHAPES)
 
 
 def test_a_sequence_of_one_shape_is_this_shape():

@@ -84,9 +84,41 @@ WAYS = {
     ),
     "pooled": (lambda h, g, _: (h + g) / 2, pooled(functional.avg_pool1d, 2)),
     "pooled to one": (lambda h, g, _: (h + g) / 2, pooled(functional.adaptive_avg_pool1d, 1)),
+    "pooled, a window": (
+        lambda h, g, _: (h + g) / 2,
+        lambda h, g, s: functional.avg_pool1d(torch.stack([h, g, s * h, s * h], -1), 2)[..., 0],
+    ),
+    "pooled, windows that overlap": (
+        lambda h, g, _: (h + g) / 2,
+        lambda h, g, s: functional.avg_pool1d(torch.stack([h, g, s * g], -1), 2, 1)[..., 0],
+    ),
+    "pooled, as rows": (
+        lambda h, g, _: (h + g) / 2,
+        lambda h, g, _: functional.avg_pool2d(torch.stack([h, g], 1)[:, None], (2, 1)).flatten(1),
+    ),
+    "largest in a window": (
+        lambda h, *_: h,
+        lambda h, g, _: functional.max_pool1d(torch.stack([h, h, g, g], -1), 2)[..., 0],
+    ),
     "with factors": (
         lambda h, g, s: h + 3 * g + s * h,
         lambda h, g, s: torch.stack([h, 3 * g, s * h]).sum(0),
+    ),
+    "one in both places": (
+        lambda h, g, _: h + 3 * g,
+        lambda h, g, _: (torch.stack([h, g]) + g).sum(0),
+    ),
+    "taken twice": (
+        lambda h, g, _: 2 * h + g,
+        lambda h, g, _: torch.stack([h, g])[torch.tensor([0, 0, 1])].sum(0),
+    ),
+    "repeated": (
+        lambda h, g, _: 2 * h + g,
+        lambda h, g, _: torch.cat([h.expand(2, 2, 5), g[None]]).sum(0),
+    ),
+    "with their mean": (
+        lambda h, g, _: (h + g) + 2 * ((h + g) / 2),
+        lambda h, g, _: (torch.stack([h, g]) + torch.stack([h, g]).mean(0)).sum(0),
     ),
     "activation": (
         lambda h, *_: h + (-h).relu(),

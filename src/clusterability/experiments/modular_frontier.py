@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from clusterability.arguments import DEVICES, find_device
 from clusterability.datasets import load_dataset
 from clusterability.display.figure_files import encoded
+from clusterability.errors import InputError
 from clusterability.experiments.distilling import distill
 from clusterability.experiments.environment import environment
 from clusterability.experiments.frontier_drawing import draw_frontier
@@ -40,6 +41,7 @@ from clusterability.measuring import measure
 from clusterability.promoting import validate_clusters
 from clusterability.promoting.validated import Lesions
 from clusterability.result import Clusterability
+from clusterability.shown import quoted, show_path
 from clusterability.training import TrainedRun, TrainingSpec, tags_of_run, train
 from clusterability.training.drawing import draw_network
 from clusterability.training.randomness import Randomness
@@ -145,11 +147,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for way, spec in cells:
             _finish(way, spec, args.out, args.data_dir, args.device)
         return
-    rows = _with_earlier([row for cell in cells for row in _rows(*cell, args.out)], args.json)
+    command = (
+        f"python -m clusterability.experiments.modular_frontier --out RUNS --network {args.network}"
+    )
+    found = [row for cell in cells for row in _rows(*cell, args.out)]
+    rows = _with_earlier(found, args.json, command)
     report: dict[str, Any] = {
         "question": "What does a low n-cut cost in accuracy, and are the clusters worth anything?",
-        "command": "python -m clusterability.experiments.modular_frontier --out RUNS"
-        f" --network {args.network}",
+        "command": command,
         "n_shuffles": N_SHUFFLES,
         "n_permutations": N_PERMUTATIONS,
         "means": _means(rows),
@@ -304,12 +309,18 @@ def _rows(way: Way, spec: TrainingSpec, out: Path) -> Iterator[dict[str, Any]]:
             yield {**about, "k": k, "seed": spec.seed, **json.loads(path.read_text())}
 
 
-def _with_earlier(rows: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
-    """Return the rows, and before them those that a report holds of other runs."""
+def _with_earlier(rows: list[dict[str, Any]], path: Path, command: str) -> list[dict[str, Any]]:
+    """Return the rows, and before them those that a report of the same command holds."""
     if not path.exists():
         return rows
+    report = json.loads(path.read_text())
+    if report["command"] != command:
+        raise InputError(
+            f"{show_path(path)} is the report of {quoted(report['command'])}; name another file "
+            "with --json, or remove this one"
+        )
     known = {tuple(row[key] for key in (*KEYS, "seed")) for row in rows}
-    earlier = json.loads(path.read_text())["runs"]
+    earlier = report["runs"]
     return [r for r in earlier if tuple(r[key] for key in (*KEYS, "seed")) not in known] + rows
 
 
@@ -323,7 +334,7 @@ def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             name: statistics.fmean(row[name] for row in held)
             for name, value in held[0].items()
             if name not in KEYS and isinstance(value, float)
-            if all(row[name] is not None for row in held)
+            if all(row.get(name) is not None for row in held)
         }
         means.append({**dict(zip(KEYS, about, strict=True)), "n_runs": len(held), **numbers})
     return means

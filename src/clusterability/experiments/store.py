@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -133,7 +133,7 @@ class Store:
         """
         paths = sorted(
             (self.folder / "files").glob(f"{architecture.lower()}-*.json"),
-            key=lambda path: path.stat().st_mtime_ns,
+            key=_modified,
             reverse=True,
         )
         found = [read_beside(p, Clusterability.from_json, "to measure again") for p in paths]
@@ -163,8 +163,17 @@ def can_be_written(folder: Path) -> bool:
     except OSError:
         return False
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder is none any more, or was made read-only
+            path.unlink()
     return True
+
+
+def _modified(path: Path) -> int:
+    """Return when a file was written, in nanoseconds; 0 for a link to nothing."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @contextmanager

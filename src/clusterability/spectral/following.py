@@ -95,6 +95,13 @@ class Follower:
         self._halves: _Halves | None = None
         self._laid: WeakKeyDictionary[NeuronGraph, _Laid] = WeakKeyDictionary()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave what is laid out for graphs out of copies and pickles: it is found anew."""
+        return {name: value for name, value in vars(self).items() if name != "_laid"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _laid=WeakKeyDictionary())
+
     @torch.no_grad()
     def __call__(self, graph: NeuronGraph, degrees: Tensor | None = None) -> Eigenpairs:
         """Return the eigenpairs of the graph, or of each graph of a batch.

@@ -21,7 +21,13 @@ from clusterability.reading.loaded import (
     shapes_given,
 )
 from clusterability.shown import described, quoted
-from clusterability.tracing.exporting import Named, check_traceable, evaluating_copy, quiet
+from clusterability.tracing.exporting import (
+    Named,
+    as_arguments,
+    check_traceable,
+    evaluating_copy,
+    quiet,
+)
 from clusterability.tracing.signatures import signature_of
 
 SIDES = (224, 32, 28, 299, 64, 96, 256, *range(4, 129))
@@ -134,6 +140,7 @@ def inputs_of_shapes(module: nn.Module, shapes: Sequence[Sequence[int]]) -> tupl
     Raises:
         InputError: if the forward pass takes fewer or more inputs.
     """
+    check_traceable(module)
     takes = signature_of(module)
     if takes is not None and not takes.n_required <= len(shapes) <= len(takes.names):
         raise InputError(
@@ -142,12 +149,15 @@ def inputs_of_shapes(module: nn.Module, shapes: Sequence[Sequence[int]]) -> tupl
     parameters = [t for t in module.parameters() if t.is_floating_point()]
     like = parameters[0] if parameters else torch.zeros(())
     zeros = [torch.zeros(1, *shape, dtype=like.dtype, device=like.device) for shape in shapes]
-    if takes is not None and takes.has_keywords:
-        return (Named(dict(zip(takes.names, zeros, strict=False))),)
-    return tuple(zeros)
+    if takes is None:
+        return tuple(zeros)
+    given = dict(zip(takes.names, zeros, strict=False))
+    by_name = [name for name in given if name in takes.by_name]
+    named = Named({name: given.pop(name) for name in by_name})
+    return (*given.values(), named) if named else tuple(zeros)
 
 
-def inferred_inputs(module: nn.Module) -> tuple[tuple[Tensor, ...], str]:
+def inferred_inputs(module: nn.Module) -> tuple[tuple[Any, ...], str]:
     """Return inputs guessed from the module's first weight layer, and a note that says so.
 
     A linear layer gives the size; for a convolution, common sizes of images are tried.
@@ -157,6 +167,11 @@ def inferred_inputs(module: nn.Module) -> tuple[tuple[Tensor, ...], str]:
     """
     check_traceable(module)
     takes = signature_of(module)
+    if takes is not None and not takes.names:
+        raise InputError(
+            f"{type(module).__name__}: the forward pass takes no input, so that nothing is "
+            "connected; measure a module that takes one"
+        )
     if takes is not None and takes.n_required > 1:
         raise InputError(
             f"{type(module).__name__}: {takes}, whose shapes its layers do not tell; give "
@@ -168,7 +183,7 @@ def inferred_inputs(module: nn.Module) -> tuple[tuple[Tensor, ...], str]:
         inputs = inputs_of_shapes(module, (shape,))
         if len(shapes) == 1 or _fits(twin, inputs):  # the export explains why a single guess fails
             return inputs, (
-                f"traced with an input of shape {tuple(inputs[0].shape)}, guessed from "
+                f"traced with an input of shape {(1, *shape)}, guessed from "
                 f"{quoted(path) if path else 'the weight'}"
             )
     raise InputError(_unknown_shape(module))
@@ -196,19 +211,28 @@ def _guesses(module: nn.Module) -> tuple[str, list[tuple[int, ...]]]:
     raise InputError(_unknown_shape(module))
 
 
-def _fits(module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
-    """Whether the forward pass runs on fake tensors, which have shapes and no values."""
+def _fits(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
+    """Whether the forward pass runs on fake tensors, which have shapes and no values.
+
+    The inputs are a batch of one example.
+    """
     with quiet(), torch.no_grad(), FakeTensorMode() as mode:
         held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         fake: dict[str, Tensor] = {name: mode.from_tensor(tensor) for name, tensor in held.items()}
         try:
-            outputs = functional_call(module, fake, tuple(mode.from_tensor(x) for x in inputs))
+            positional, named = as_arguments(inputs)
+            outputs = functional_call(
+                module,
+                fake,
+                tuple(mode.from_tensor(x) for x in positional),
+                {name: mode.from_tensor(x) for name, x in named.items()},
+            )
         except Exception as error:
             # Dependence on data fails for every shape alike: the export reports it.
             return isinstance(error, DataDependentOutputException)
     # A view(-1, n) of an image that is too large makes a batch of its pixels.
     tensors = [x for x in _pytree.tree_leaves(outputs) if isinstance(x, Tensor) and x.ndim]
-    return all(len(x) == len(inputs[0]) for x in tensors)
+    return all(len(x) == 1 for x in tensors)
 
 
 def _unknown_shape(module: nn.Module) -> str:

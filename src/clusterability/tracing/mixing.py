@@ -6,6 +6,7 @@ every element along these axes reaches every element of the result, which is a s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,14 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.tracing.origins import INPUT, MOST_ELEMENTS, Statistic, Term, Value
+from clusterability.tracing.origins import (
+    INPUT,
+    MOST_ELEMENTS,
+    Statistic,
+    Term,
+    Value,
+    mark_repeats,
+)
 from clusterability.tracing.provenance import multiplied, network_input
 from clusterability.tracing.statistics import combined, expanded
 
@@ -57,17 +65,40 @@ def is_stacked(value: Value, axes: Sequence[int]) -> bool:
 
 def with_shares(value: Value, axes: Sequence[int]) -> Value:
     """Return a stack of values, each times its share of the places along the axes."""
+    n_places = math.prod(value.shape[axis] for axis in axes)
+    return _by_places(value, axes, lambda n: n / n_places)
+
+
+def with_counts(value: Value, axes: Sequence[int]) -> Value:
+    """Return a stack of values, each times the number of values in it that hold it.
+
+    A value fills as many places as the term that fills fewest: pixels are not counted.
+    """
+    counts = [_n_filled(t.labels, axes) for t in value.terms if _is_followed(t, axes)]
+    unit = min(int(n[n > 0].min()) for n in counts if bool((n > 0).any()))
+    return _by_places(value, axes, lambda n: n // unit)
+
+
+def _by_places(value: Value, axes: Sequence[int], factor: Callable[[int], float]) -> Value:
+    """Return a stack of values, each times a factor of the number of places that it fills."""
     terms: list[Term] = []
     for term in value.terms:
-        labels, axes = term.labels, list(axes)
-        if term.origin.operation == INPUT or not _is_filled(labels, axes):
+        if not _is_followed(term, axes):
             terms.append(term)
             continue
-        shares = (labels > 0).double().mean(axes, keepdim=True)
-        for share in sorted({*shares.flatten().tolist()} - {0.0}):
-            part = Term(torch.where(shares == share, labels, 0), term.origin)
-            terms += multiplied(Value(value.shape, (part,)), share).terms
+        filled = _n_filled(term.labels, axes)
+        for n in sorted({*filled.flatten().tolist()} - {0}):
+            part = Term(torch.where(filled == n, term.labels, 0), term.origin)
+            terms += multiplied(Value(value.shape, (part,)), factor(n)).terms
     return Value(value.shape, tuple(terms))
+
+
+def _is_followed(term: Term, axes: Sequence[int]) -> bool:
+    return term.origin.operation != INPUT and _is_filled(term.labels, axes)
+
+
+def _n_filled(labels: Tensor, axes: Sequence[int]) -> Tensor:
+    return (labels > 0).sum(list(axes), keepdim=True)
 
 
 def fills(value: Value, axes: Sequence[int]) -> bool:
@@ -151,7 +182,8 @@ def _spread(
         if term.origin.operation == INPUT:
             continue
         labels = term.labels
-        if _is_filled(labels, axes):
+        is_filled = _is_filled(labels, axes)
+        if is_filled and not (is_window and is_stacked(Value(value.shape, (term,)), axes)):
             terms.append(Term(_filling(labels, axes).expand(shape), term.origin))
             continue
         for axis in range(labels.ndim):
@@ -160,9 +192,38 @@ def _spread(
         of_elements = columns(labels)
         if of_elements.numel() > MOST_ELEMENTS:
             raise InputError(f"it joins neurons in {of_elements.numel()} combinations")
+        if is_filled:
+            sizes = columns(torch.ones_like(labels)).sum(-1)
+            terms += _in_windows(term, of_elements, sizes if how == "mean" else None, shape)
+            continue
         found = combined(term, of_elements, operations, how, is_window)
         terms.append(Term(found.labels.expand(shape), found.origin))
     return Value(shape, tuple(terms))
+
+
+def _in_windows(
+    term: Term, of_elements: Tensor, sizes: Tensor | None, shape: tuple[int, ...]
+) -> list[Term]:
+    """Return what windows over a stack hold of one value in it, in each the same neuron or none.
+
+    Args:
+        term: of the value.
+        of_elements: (..., n) labels in each window.
+        sizes: how many places each window has inside the stack, if it averages them; a neuron
+            counts by its largest share.
+        shape: of the result.
+    """
+    labels = of_elements.amax(-1)
+    if sizes is None:
+        return [Term(mark_repeats(labels).expand(shape), term.origin)]
+    shares = (of_elements > 0).sum(-1) / sizes.clamp_min(1)
+    largest = torch.zeros(len(term.origin.channels) + 1, dtype=shares.dtype)
+    largest = largest.scatter_reduce(0, labels.flatten(), shares.flatten(), "amax")
+    found: list[Term] = []
+    for share in sorted({*largest[1:].tolist()} - {0.0}):
+        part = mark_repeats(torch.where(largest[labels] == share, labels, 0)).expand(shape)
+        found += multiplied(Value(shape, (Term(part, term.origin),)), share).terms
+    return found
 
 
 def _mixed_inputs(

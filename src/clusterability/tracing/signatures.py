@@ -15,14 +15,14 @@ class Takes:
     """The inputs of a forward pass.
 
     Attributes:
-        names: of its arguments, those without a default first.
+        names: of its arguments, those without a default first, in their order.
         n_required: number of those without a default.
-        has_keywords: whether some of these are taken by name only.
+        by_name: those that are taken by name only.
     """
 
     names: tuple[str, ...]
     n_required: int
-    has_keywords: bool
+    by_name: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         required, others = self.names[: self.n_required], self.names[self.n_required :]
@@ -40,16 +40,17 @@ def signature_of(module: nn.Module) -> Takes | None:
     "the forward pass takes 2 inputs ('input1', 'input2')"
     """
     try:
-        parameters = inspect.signature(module.forward).parameters.values()
+        parameters = list(inspect.signature(module.forward).parameters.values())
     except (TypeError, ValueError):
         return None
     if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
         return None
-    by_name = inspect.Parameter.KEYWORD_ONLY
-    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
-    others = [p for p in parameters if p.default is not p.empty and p.kind is not by_name]
+    taken = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    if len(taken) < len(parameters) and not taken:
+        return None
+    ordered = sorted(taken, key=lambda p: (p.default is not p.empty, p.kind is p.KEYWORD_ONLY))
     return Takes(
-        tuple(p.name for p in (*required, *others)),
-        len(required),
-        any(p.kind is by_name for p in required),
+        tuple(p.name for p in ordered),
+        sum(p.default is p.empty for p in taken),
+        frozenset(p.name for p in taken if p.kind is p.KEYWORD_ONLY),
     )

@@ -14,6 +14,7 @@ from clusterability.tracing.mixing import (
     mixed,
     reduced,
     windowed,
+    with_counts,
     with_shares,
 )
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
@@ -32,11 +33,16 @@ def _pooled(call: Call, n_axes: int) -> Value:
     how = "mean" if "avg" in call.operation else "pick"
     try:
         axes, is_whole = range(-n_axes, 0), all(size == 1 for size in call.shape[-n_axes:])
-        if is_whole and is_stacked(value, axes):
+        stacked = is_stacked(value, axes)
+        if is_whole and stacked:
             return _of_stack(call, value, [axis % len(value.shape) for axis in axes], True, how)
-        if is_whole or fills(value, axes):
+        if is_whole or (fills(value, axes) and not (stacked and "kernel_size" in call.arguments)):
             return mixed(value, range(-n_axes, 0), call.shape, how=how)
-        return windowed(value, _windows(call, value, n_axes), call.shape, how=how)
+        pooled = windowed(value, _windows(call, value, n_axes), call.shape, how=how)
+        if not stacked:
+            return pooled
+        merge = joined if how == "mean" else chosen
+        return merge([pooled], call.shape)
     except InputError as error:
         raise call.refusal(str(error)) from None
 
@@ -203,10 +209,11 @@ def _reduced(call: Call, how: str) -> Value:
 
 def _of_stack(call: Call, value: Value, axes: list[int], keepdim: bool, how: str) -> Value:
     """Return what takes values together that are stacked along the axes, as a sum of them does."""
-    if how == "mean":
-        value = with_shares(value, axes)
+    is_sum = call.operation in ("aten.sum", "aten.nansum")
+    if how == "mean" or is_sum:
+        value = with_shares(value, axes) if how == "mean" else with_counts(value, axes)
     whole = reduced(value, axes, keepdim, how=how)
-    if how == "mean" or call.operation in ("aten.sum", "aten.nansum"):
+    if how == "mean" or is_sum:
         return joined([whole], call.shape)
     if call.operation == "aten.prod":
         return gated([Value(call.shape, (term,)) for term in whole.terms], call.shape)
