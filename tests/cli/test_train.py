@@ -172,7 +172,7 @@ def test_quiet_without_pruning(tmp_path, capsys):
         (["--network", "mlp-regression"], "does not fit 'digits'"),
         (["--network", "vgg"], "at least 32 pixels"),
         (["--epochs", "ten"], "epochs is 'ten', expected a whole number"),
-        (["--l1", "much"], "l1 is 'much', expected a number of at least 0"),
+        (["--l1", "much"], "l1 is 'much', expected a weight of at least 0"),
         (["--runs", "two"], "runs is 'two'"),
         (["--device", "gpu"], "device is 'gpu', expected one of auto, cpu, cuda"),
         (["--shuffles", "10"], "--shuffles says how to measure, but --measure is not there"),
