@@ -5,7 +5,7 @@ import torch
 
 from clusterability import NeuronGraph, normalized_cut
 from clusterability.penalties import GroupNorms, PartitionCut
-from clusterability.penalties.pairs import Pairs
+from clusterability.penalties.pairs import Pairs, widened
 
 N_RUNS, K = 3, 4
 SHAPES = {
@@ -106,10 +106,12 @@ def test_loops_are_the_products(squared, dtype):
     kernels, ends = stack(SHAPES["dense"], dtype=dtype)
     pairs, kernel = Pairs(*reversed(ends["0"]), K), kernels["0"]
     values = kernel.square() if squared else kernel.abs()
-    found = pairs.sums_of(kernel, squared=squared)
-    assert torch.allclose(found, pairs.sums(values), rtol=1e-5)
-    assert found.dtype == dtype
+    table = torch.zeros(len(kernel), K + 1, K + 1, dtype=dtype)
+    for n_added in (1, 2):
+        pairs.add_sums_(table, kernel, squared=squared)
+        found = table[:, :-1, :-1].clone()
+        assert torch.allclose(found, n_added * pairs.sums(values), rtol=1e-5)
     factor = kernel.sign() if squared else kernel
     total = torch.zeros_like(kernel)
-    pairs.add_products_(total, kernel, found, signs=squared)
+    pairs.add_products_(total, kernel, widened(found), signs=squared)
     assert torch.allclose(total, factor * pairs.spread(found), rtol=1e-5)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from clusterability.penalties.pairs import Pairs, group_norms, partition_cut
+from clusterability.penalties.pairs import Pairs, group_norms, partition_cut, widened
 
 KernelTags = Mapping[str, tuple[Tensor, Tensor]]
 """By the name of a kernel: the cluster of each input, (n_runs, in), and output, (n_runs, out)."""
@@ -43,13 +43,16 @@ class GroupNorms:
     ) -> None:
         """Add the gradient to ``gradients`` in place; that of a block of zeros is 0."""
         _, slopes = self._norms(parameters)
-        for (name, pairs), slope in zip(self.pairs.items(), slopes, strict=True):
+        for (name, pairs), slope in zip(self.pairs.items(), widened(slopes), strict=True):
             pairs.add_products_(gradients[name], parameters[name], slope, signs=False)
 
     def _norms(self, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the norms of each kernel, (n_kernels, n_runs), and slopes (..., k, k)."""
-        squares = [p.sums_of(parameters[name], squared=True) for name, p in self.pairs.items()]
-        return group_norms(torch.stack(squares), self._factors(parameters))
+        factors = self._factors(parameters)
+        squares = torch.zeros_like(widened(factors))
+        for (name, pairs), table in zip(self.pairs.items(), squares, strict=True):
+            pairs.add_sums_(table, parameters[name], squared=True)
+        return group_norms(squares[..., :-1, :-1], factors)
 
     def _factors(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return c sqrt(n) of each block, (n_kernels, n_runs, k, k), 0 inside a cluster."""
@@ -81,6 +84,7 @@ class PartitionCut:
     def __init__(self, tags: KernelTags, weight: float, n_clusters: int) -> None:
         self.weight = weight
         self.pairs = _pairs(tags, n_clusters)
+        self._n_tags = n_clusters + 1
 
     def value(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the penalty of each run, (n_runs,), of kernels (n_runs, out, in, ...)."""
@@ -90,13 +94,16 @@ class PartitionCut:
         self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
     ) -> None:
         """Add the gradient to ``gradients`` in place; that of ``|w|`` at 0 is 0."""
-        slope = self.weight * self._cut(parameters)[1]
+        slope = widened(self.weight * self._cut(parameters)[1])
         for name, pairs in self.pairs.items():
             pairs.add_products_(gradients[name], parameters[name], slope, signs=True)
 
     def _cut(self, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        strengths = [p.sums_of(parameters[name], squared=False) for name, p in self.pairs.items()]
-        return partition_cut(torch.stack(strengths).sum(0))
+        kernels = parameters[next(iter(self.pairs))]
+        strengths = kernels.new_zeros(len(kernels), self._n_tags, self._n_tags)
+        for name, pairs in self.pairs.items():
+            pairs.add_sums_(strengths, parameters[name], squared=False)
+        return partition_cut(strengths[:, :-1, :-1])
 
 
 def _pairs(tags: KernelTags, n_clusters: int) -> dict[str, Pairs]:

@@ -16,7 +16,7 @@ Tags = NDArray[np.int64]
 
 @compiled(reorder=True)
 def add_up(matrix: Matrix, rows: Tags, columns: Tags, squared: bool, sums: Matrix) -> None:
-    """Write the sum of squares, or of absolute values, of each pair of tags to ``sums``."""
+    """Add the squares, or the absolute values, of each pair of tags to ``sums``."""
     by_row = np.zeros((len(sums), matrix.shape[1]), matrix.dtype)
     for i in range(len(matrix)):
         row, held = matrix[i], by_row[rows[i]]
@@ -26,7 +26,6 @@ def add_up(matrix: Matrix, rows: Tags, columns: Tags, squared: bool, sums: Matri
         else:
             for j in range(len(row)):
                 held[j] += abs(row[j])
-    sums[:] = 0
     for tag in range(len(sums)):
         for j in range(matrix.shape[1]):
             sums[tag, columns[j]] += by_row[tag, j]

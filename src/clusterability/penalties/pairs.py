@@ -51,41 +51,47 @@ class Pairs:
         """Return the value (n_runs, k, k) of each entry's pair, 0 where an end has no tag."""
         return self._of_rows.to(values) @ (values @ self._columns_of.to(values))
 
-    def sums_of(self, kernels: Tensor, *, squared: bool) -> Tensor:
-        """Return the sums of squares or of absolute values, (n_runs, k, k).
+    def add_sums_(self, table: Tensor, kernels: Tensor, *, squared: bool) -> None:
+        """Add the sums of squares or of absolute values to a table.
 
         Args:
+            table: (n_runs, k + 1, k + 1); its last row and column are of neurons without a tag, and
+                hold anything.
             kernels: (n_runs, n_rows, n_columns, ...).
             squared: which.
         """
         if not _can_loop(kernels):
             values = kernels.square() if squared else kernels.abs()
-            return self.sums(values.flatten(3).sum(3) if values.ndim > 3 else values)
-        k = self._of_rows.shape[-1]
-        found = kernels.new_empty(len(kernels), k + 1, k + 1)
+            table[:, :-1, :-1] += self.sums(values.flatten(3).sum(3) if values.ndim > 3 else values)
+            return
+        sums = table.numpy()
         for run, matrix in enumerate(kernels.numpy()):
-            add_up(matrix, self._rows[run], self._columns[run], squared, found[run].numpy())
-        return found[:, :k, :k]
+            add_up(matrix, self._rows[run], self._columns[run], squared, sums[run])
 
-    def add_products_(self, total: Tensor, kernels: Tensor, values: Tensor, *, signs: bool) -> None:
+    def add_products_(self, total: Tensor, kernels: Tensor, table: Tensor, *, signs: bool) -> None:
         """Add to ``total`` each entry of kernels, or its sign, times its pair's value.
 
         Args:
             total: (n_runs, n_rows, n_columns, ...).
             kernels: of the same shape.
-            values: (n_runs, k, k).
+            table: (n_runs, k + 1, k + 1), the values; 0 in the last row and column.
             signs: whether the sign of an entry is multiplied.
         """
         if not (_can_loop(kernels) and _can_loop(total)):
             window = [1] * (kernels.ndim - 3)
-            spread = self.spread(values)
+            spread = self.spread(table[:, :-1, :-1])
             factor = spread.view(*spread.shape, *window)
             total.addcmul_(kernels.sign() if signs else kernels, factor)
             return
-        padded = pad(values, (0, 1, 0, 1)).numpy()
+        totals, values = total.numpy(), table.numpy()
         for run, matrix in enumerate(kernels.numpy()):
             ends = self._rows[run], self._columns[run]
-            add_products(total[run].numpy(), matrix, *ends, padded[run], signs)
+            add_products(totals[run], matrix, *ends, values[run], signs)
+
+
+def widened(values: Tensor) -> Tensor:
+    """Return a table of values (..., k, k), with a row and a column of zeros more."""
+    return pad(values, (0, 1, 0, 1))
 
 
 def _can_loop(kernels: Tensor) -> bool:
