@@ -3,10 +3,10 @@
 Names are loaded when first used, so that ``clusterability --help`` does not wait for torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clusterability._version import __version__
+from clusterability.lazy import loaded_when_used
 
 if TYPE_CHECKING:
     from clusterability import toy
@@ -70,10 +70,9 @@ _HOMES = {
     "plot_null": "report.figures",
     "plot_series": "report.series",
     "scan_clusters": "scanning",
+    "toy": None,
     "validate_clusters": "promoting",
 }
-
-_MODULES = ("toy",)
 
 __all__ = [
     "Block",
@@ -110,12 +109,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = loaded_when_used(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from clusterability._version import __version__
-from clusterability.arguments import text
+from clusterability.arguments import device_name, text
 from clusterability.caveats import caveats
 from clusterability.conventions import CONVENTIONS
 from clusterability.errors import InputError
@@ -182,7 +182,7 @@ def measure_each(
             "n_init": n_init,
             "n_init_policy": n_init_policy,
             "version": __version__,
-            "device": resources.device_name,
+            "device": device_name(resources.device),
             "graph": prepared.graph,
         }
 

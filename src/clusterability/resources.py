@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from clusterability.arguments import device_name, find_device, whole
+from clusterability.arguments import find_device, whole
 from clusterability.journal import check_folder
 from clusterability.workers import available_workers
 
@@ -20,11 +20,6 @@ class Resources:
     n_workers: int
     progress: bool
     resume: str | os.PathLike[str] | None
-
-    @property
-    def device_name(self) -> str:
-        """Name of the GPU, or ``cpu``."""
-        return device_name(self.device)
 
 
 def find_resources(

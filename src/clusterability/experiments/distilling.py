@@ -100,18 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     data = hold_out(load_dataset("fashion-mnist", data_dir=args.data_dir))
     assert data.test is not None
-    run = train(TrainingSpec("mlp", "fashion-mnist", seed=args.seed), data=data, out=args.out)
+    run = train(TrainingSpec("mlp", "fashion-mnist", seed=0), data=data, out=args.out)
     seen, held_out = (samples(data, part, torch.device("cpu")) for part in (data.train, data.test))
     untreated = run.network("pruned")
-    tags = cluster_tags(
-        *(untreated, 10), layers="hidden+outputs", seed=args.seed, input_shape=run.shape
-    )
+    tags = cluster_tags(*(untreated, 10), layers="hidden+outputs", seed=0, input_shape=run.shape)
     rows = []
     for share in SHARES:
         for temperature in TEMPERATURES if share else (1.0,):

@@ -3,8 +3,9 @@
 Names are loaded when first used: a training without penalties need not wait for numba.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from clusterability.lazy import loaded_when_used
 
 if TYPE_CHECKING:
     from clusterability.penalties.clusters import GroupNorms, PartitionCut
@@ -23,10 +24,7 @@ _HOMES = {
 __all__ = ["L1", "L2", "Eigenvalues", "GroupNorms", "MeanEigenvalue", "PartitionCut"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = loaded_when_used(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

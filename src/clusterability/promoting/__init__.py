@@ -3,8 +3,9 @@
 Names are loaded when first used: a training that uses one of them need not wait for all.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from clusterability.lazy import loaded_when_used
 
 if TYPE_CHECKING:
     from clusterability.promoting.cluster_penalties import (
@@ -52,10 +53,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = loaded_when_used(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
