@@ -138,13 +138,19 @@ def _renumber(
     degrees: NDArray[np.float64],
     n_clusters: int,
 ) -> NDArray[np.int32]:
-    """Number the clusters like those of ``like`` with which they share most volume."""
-    from scipy.optimize import linear_sum_assignment  # a quarter of a second, often not needed
+    """Number the clusters like those of ``like`` with which they share most volume.
 
+    Of all pairs of a cluster and a number that are still free, the one with most volume in common
+    is matched first.
+    """
     alive = labels >= 0
     shared = np.zeros((n_clusters, n_clusters))
     np.add.at(shared, (labels[alive], like[alive]), degrees[alive])
-    numbers = linear_sum_assignment(shared, maximize=True)[1]
+    numbers = np.empty(n_clusters, labels.dtype)
+    for _ in range(n_clusters):
+        cluster, number = np.unravel_index(shared.argmax(), shared.shape)
+        numbers[cluster] = number
+        shared[cluster, :] = shared[:, number] = -1.0
     renumbered = labels.copy()
     renumbered[alive] = numbers[labels[alive]]
     return renumbered

@@ -18,10 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy  # scipy.sparse is loaded when it is first used
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from clusterability.errors import InputError
@@ -96,9 +95,11 @@ def make_ties(
 
 def group(pairs: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Return a group for each of n things, equal for those that pairs (2, n_pairs) join."""
-    joined = coo_array((np.ones(pairs.shape[1], bool), (pairs[0], pairs[1])), shape=(n, n))
-    found: NDArray[np.int64] = connected_components(joined, directed=False)[1].astype(np.int64)
-    return found
+    ones = np.ones(pairs.shape[1], bool)
+    joined = scipy.sparse.coo_array((ones, (pairs[0], pairs[1])), shape=(n, n))
+    found = scipy.sparse.csgraph.connected_components(joined, directed=False)[1]
+    numbers: NDArray[np.int64] = found.astype(np.int64)
+    return numbers
 
 
 def _bundles(

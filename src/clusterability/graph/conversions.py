@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse
+import scipy  # scipy.sparse is loaded when it is first used
 from numpy.typing import NDArray
 
 from clusterability.errors import InputError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse
+import scipy  # scipy.sparse is loaded when it is first used
 from numpy.typing import NDArray
 
 from clusterability.errors import InputError

@@ -1,5 +1,7 @@
 """The kinds of networks: how each is recognized and read, and which arguments it takes.
 
+Readers are loaded by the kinds that need them.
+
 :data:`KINDS` is the one list. A kind of network that is added to it is known to ``trace``,
 ``measure`` and the command.
 """
@@ -11,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,15 +28,15 @@ from clusterability.reading.graphs import (
     read_foreign_graph,
     read_graph,
 )
-from clusterability.reading.keras import is_keras_model, keras_model, read_keras
+from clusterability.reading.keras import is_keras_model
 from clusterability.reading.loaded import Loaded, Shapes
-from clusterability.reading.onnx import read_onnx
 from clusterability.reading.weights.weight_files import read_weights
 from clusterability.shown import show_path, shown
 from clusterability.tracing.chains.statedict import state_dict_wiring
-from clusterability.tracing.examples import inputs_of_shapes
-from clusterability.tracing.modules import TracedModule, trace_module
 from clusterability.wiring.kernels import find_kernel_norm
+
+if TYPE_CHECKING:
+    from clusterability.tracing.modules import TracedModule
 
 MOST_RESCALED = 10_000_000
 """Graphs of more strengths than this are not brought to canonical scaling unless that is asked for,
@@ -171,6 +173,9 @@ def _read_graph_file(network: str | os.PathLike[str], arguments: Arguments) -> T
 
 
 def _read_module(network: nn.Module, arguments: Arguments) -> Traced:
+    from clusterability.tracing.examples import inputs_of_shapes
+    from clusterability.tracing.modules import trace_module
+
     inputs = arguments.example_inputs
     if arguments.input_shapes is not None:
         inputs = inputs_of_shapes(network, arguments.input_shapes)
@@ -179,6 +184,8 @@ def _read_module(network: nn.Module, arguments: Arguments) -> Traced:
 
 
 def _read_keras_model(network: Any, arguments: Arguments) -> Traced:
+    from clusterability.reading.keras import keras_model
+
     shapes, inputs = arguments.input_shapes, arguments.example_inputs
     if inputs is not None and all(isinstance(x, Tensor) for x in inputs):
         shapes = tuple(tuple(x.shape[1:]) for x in inputs)
@@ -192,6 +199,18 @@ def _read_state_dict(network: Mapping[str, Any], arguments: Arguments) -> Traced
     )
     graph = wiring.graph(parameters, arguments.kernel_norm)
     return Traced("state dict", graph, notes, left_out=wiring.left_out)
+
+
+def _read_onnx(path: Path, shapes: Shapes | None) -> Loaded:
+    from clusterability.reading.onnx import read_onnx
+
+    return read_onnx(path, shapes)
+
+
+def _read_keras(path: Path, shapes: Shapes | None) -> Loaded:
+    from clusterability.reading.keras import read_keras
+
+    return read_keras(path, shapes)
 
 
 def _model_file(
@@ -209,6 +228,8 @@ def _model_file(
 
 
 def _trace_loaded(name: str, loaded: Loaded, arguments: Arguments) -> Traced:
+    from clusterability.tracing.modules import trace_module
+
     inputs = arguments.example_inputs or loaded.example_inputs
     traced = trace_module(loaded.module, inputs, arguments.include)
     with torch.no_grad():
@@ -304,9 +325,9 @@ KINDS = (
     Kind("a graph", _is_instance(NeuronGraph), _read_graph),
     Kind("a graph", is_foreign_graph, _read_foreign_graph, GRAPH),
     Kind("a graph file", lambda x: _is_path(x) and is_graph_file(x), _read_graph_file, GRAPH),
-    Kind("a model file", _has_suffix(".onnx"), _model_file(read_onnx), ("input_shape",)),
+    Kind("a model file", _has_suffix(".onnx"), _model_file(_read_onnx), ("input_shape",)),
     Kind(
-        *("a model file", _has_suffix(".keras", ".h5", ".hdf5"), _model_file(read_keras)),
+        *("a model file", _has_suffix(".keras", ".h5", ".hdf5"), _model_file(_read_keras)),
         ("input_shape",),
     ),
     Kind("a file of weights", _is_path, _read_weights_file, WEIGHTS),

@@ -12,7 +12,7 @@ from torch import nn
 
 from clusterability.errors import InputError
 from clusterability.graph import NeuronGraph
-from clusterability.reading.loaded import InputShape
+from clusterability.reading.loaded import InputShape, Shapes
 from clusterability.shown import described
 from clusterability.sources.kinds import (
     Arguments,
@@ -24,8 +24,6 @@ from clusterability.sources.kinds import (
 from clusterability.sources.names import example, exists, is_shipped
 from clusterability.tracing.chains.chain import check_include
 from clusterability.tracing.chains.statedict import checked_order
-from clusterability.tracing.examples import check_inputs
-from clusterability.tracing.modules import unwrapped
 from clusterability.wiring.kernels import find_kernel_norm
 
 AnyNetwork = Any
@@ -74,19 +72,34 @@ def trace(
     """
     find_kernel_norm(kernel_norm)
     check_include(include)
-    inputs = check_inputs(example_inputs, input_shape)
     arguments = Arguments(
         kernel_norm,
         include,
         checked_order(order),
         _checked_name("entry", entry, "model"),
         _checked_name("edge_weight", edge_weight, "value"),
-        *inputs,
+        *_checked_inputs(example_inputs, input_shape),
     )
     if _is_example(network):
         path = example(network.removeprefix("example:"))
         return replace(_read(path, arguments), name=network)
-    return _read(unwrapped(network) if isinstance(network, nn.Module) else network, arguments)
+    return _read(_unwrapped(network) if isinstance(network, nn.Module) else network, arguments)
+
+
+def _checked_inputs(
+    example_inputs: Any, input_shape: InputShape | None
+) -> tuple[tuple[Any, ...] | None, Shapes | None]:
+    if example_inputs is None and input_shape is None:
+        return None, None
+    from clusterability.tracing.examples import check_inputs
+
+    return check_inputs(example_inputs, input_shape)
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    from clusterability.tracing.modules import unwrapped
+
+    return unwrapped(module)
 
 
 def _read(network: AnyNetwork, arguments: Arguments) -> Traced:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
 from clusterability.graph import NeuronGraph
@@ -108,6 +107,8 @@ def _solve(
     Returns:
         (n_weak, m).
     """
+    from scipy.sparse.linalg import LinearOperator, gmres
+
     n_weak, m = unknown.shape
     solution = np.zeros((n_weak, m))
     for column in range(m):

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import scipy.sparse
+import scipy  # scipy.sparse is loaded when it is first used
 import torch
 from numpy.typing import NDArray
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse
+import scipy  # scipy.sparse is loaded when it is first used
 from numpy.typing import NDArray
 
 from clusterability.errors import InputError
@@ -25,13 +25,8 @@ from clusterability.shown import described
 ROUNDING = 1e-6
 """Largest difference between the halves of a matrix, relative to the larger entry, to accept."""
 
-_COMPRESSED = {
-    "csr": scipy.sparse.csr_array,
-    "csc": scipy.sparse.csc_array,
-    "bsr": scipy.sparse.bsr_array,
-}
 _ARRAYS = {
-    **dict.fromkeys(_COMPRESSED, ("indices", "indptr")),
+    **dict.fromkeys(("csr", "csc", "bsr"), ("indices", "indptr")),
     "coo": ("row", "col"),
     "dia": ("offsets",),
 }
@@ -137,7 +132,7 @@ def _assembled(kind: str, arrays: Mapping[str, NDArray[Any]], n_nodes: int) -> A
             return scipy.sparse.coo_array((data, tuple(places)), shape=shape)
         if kind == "dia":
             return scipy.sparse.dia_array((data, *places), shape=shape)
-        matrix = _COMPRESSED[kind]((data, *places), shape=shape)
+        matrix = getattr(scipy.sparse, f"{kind}_array")((data, *places), shape=shape)
         matrix.check_format(full_check=True)
     except (ValueError, TypeError, IndexError) as error:
         reason = described(str(error))

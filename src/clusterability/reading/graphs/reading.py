@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import scipy.sparse
-
 from clusterability.errors import InputError
 from clusterability.files.checks import check_readable, check_weights_follow, explain_damage
 from clusterability.files.memory import check_fits
@@ -63,7 +61,7 @@ def read_graph(path: str | os.PathLike[str], edge_weight: str | None = None) -> 
 
 def is_foreign_graph(network: object) -> bool:
     """Whether an object is a SciPy sparse matrix or a networkx graph."""
-    return scipy.sparse.issparse(network) or _is_networkx_graph(network)
+    return _is_sparse_matrix(network) or _is_networkx_graph(network)
 
 
 def read_foreign_graph(network: Any, edge_weight: str | None = None) -> NeuronGraph:
@@ -83,8 +81,13 @@ def read_foreign_graph(network: Any, edge_weight: str | None = None) -> NeuronGr
     return graph_from_sparse(network)
 
 
+def _is_sparse_matrix(network: object) -> bool:
+    sparse = sys.modules.get("scipy.sparse")  # imported already if the object is such a matrix
+    return sparse is not None and sparse.issparse(network)
+
+
 def _is_networkx_graph(network: object) -> bool:
-    networkx = sys.modules.get("networkx")  # imported already if the object is such a graph
+    networkx = sys.modules.get("networkx")
     return networkx is not None and isinstance(network, networkx.Graph)
 
 
