@@ -2,13 +2,19 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from sklearn.metrics import adjusted_rand_score
 
 from clusterability.clustering.agreement import adjusted_rand_index, agreement, renumbered
 
 
+@pytest.fixture(scope="module")
+def adjusted_rand_score():
+    from sklearn.metrics import adjusted_rand_score  # imported in two seconds
+
+    return adjusted_rand_score
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_index_against_scikit_learn(seed):
+def test_index_against_scikit_learn(seed, adjusted_rand_score):
     rng = np.random.default_rng(seed)
     first, second = rng.integers(0, 4, 50), rng.integers(0, 3, 50)
     second = np.where(rng.random(50) < 0.5, first, second)
@@ -23,12 +29,12 @@ def test_index_against_scikit_learn(seed):
     ("first", "second"),
     [([0, 0, 0], [0, 0, 0]), ([0, 1, 2], [2, 0, 1]), ([0, 0, 0], [0, 1, 2]), ([0], [0]), ([], [])],
 )
-def test_index_of_awkward_clusterings(first, second):
+def test_index_of_awkward_clusterings(first, second, adjusted_rand_score):
     first, second = np.array(first, dtype=np.int64), np.array(second, dtype=np.int64)
     assert adjusted_rand_index(first, second) == adjusted_rand_score(first, second)
 
 
-def test_consensus_is_what_most_have():
+def test_consensus_is_what_most_have(adjusted_rand_score):
     rng = np.random.default_rng(0)
     truth = np.append(rng.integers(0, 5, 99), -1)
     clusterings = []

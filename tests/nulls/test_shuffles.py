@@ -3,7 +3,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-import scipy.stats
+import scipy  # scipy.stats, which takes a second, is loaded when it is first used
 import torch
 
 from clusterability.errors import InputError
