@@ -278,7 +278,8 @@ def _digest(graph: NeuronGraph, each: Sequence[Settings], device: str) -> str:
         {n: v for n, v in one.to_dict().items() if n not in ("n_shuffles", "seed")} for one in each
     ]
     places = [(block.source, block.target, block.kernel) for block in graph.blocks]
-    head = [__version__, device, choices, graph.layer_sizes, places]
+    shared = None if graph.shared_scale is None else graph.shared_scale.tolist()
+    head = [__version__, device, choices, graph.layer_sizes, places, shared]
     found = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for block in graph.blocks:
         strengths = block.strengths.detach()

@@ -160,6 +160,8 @@ def measure_each(
     with single_threaded_libraries():  # small operations would wait for the other threads
         traced = trace(network, kernel_norm=settings.kernel_norm, include=settings.include, **how)
     _check_whole(settings, traced)
+    if settings.scaling == "canonical":
+        traced = traced.to_scale()
     notes, n_outputs, rescalable = traced.notes, traced.n_outputs, traced.rescalable
     name = text("name", name or traced.name)
     with single_threaded_libraries(), torch.no_grad():

@@ -106,6 +106,27 @@ def check_layer(layer: Layer) -> None:
         )
 
 
+def check_shared_scale(shared: object, n_neurons: int) -> None:
+    """Refuse numbers of neurons' scales that are not one for each neuron, on the CPU.
+
+    Raises:
+        InputError: that says what is wrong.
+    """
+    if (
+        not isinstance(shared, Tensor)
+        or shared.dtype != torch.int64
+        or tuple(shared.shape) != (n_neurons,)
+        or shared.device.type != "cpu"
+    ):
+        found = described(shared)
+        if isinstance(shared, Tensor):
+            found = f"{shared.dtype} of shape {tuple(shared.shape)} on {shared.device}"
+        raise InputError(
+            f"shared_scale is {found}, expected a torch.int64 tensor on the CPU with a number for "
+            f"each of {n_neurons} neurons"
+        )
+
+
 def as_strengths(array: NDArray[Any]) -> Tensor:
     """Return a NumPy array of floats as a tensor, copied only where torch cannot share it.
 

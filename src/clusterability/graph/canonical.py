@@ -53,12 +53,16 @@ class Ties:
 
 
 def ties(graph: NeuronGraph) -> Ties:
-    """Return the ties of a graph's neurons: equal copies of a block tie the neurons they lead to.
+    """Return the ties of a graph's neurons: those of its ``shared_scale``.
+
+    Without it, equal copies of a block tie the neurons that they lead to.
 
     Raises:
         InputError: if the graph has no direction from inputs to outputs.
     """
     check_directed(graph, "scaling='canonical'", "scaling='raw'")
+    if graph.shared_scale is not None:
+        return make_ties(graph, graph.shared_scale.numpy())
     first: dict[str, int] = {}
     pairs = []
     for i, block in enumerate(graph.blocks):
@@ -73,21 +77,18 @@ def ties(graph: NeuronGraph) -> Ties:
     return make_ties(graph, group(joined, graph.n_neurons))
 
 
-def make_ties(
-    graph: NeuronGraph, groups: NDArray[np.int64], fixed: NDArray[np.int64] | None = None
-) -> Ties:
+def make_ties(graph: NeuronGraph, groups: NDArray[np.int64]) -> Ties:
     """Return ties of these groups, one a neuron; those of inputs and outputs are fixed.
 
     Args:
         graph: of the neurons.
-        groups: (n_neurons,).
-        fixed: further groups whose factor is 1.
+        groups: (n_neurons,), -1 for further neurons whose factor is 1.
     """
     sources = {block.source for block in graph.blocks}
     targets = {block.target for block in graph.blocks}
     layer_of = np.repeat(np.arange(len(graph.layers)), graph.layer_sizes)
     hidden = np.isin(layer_of, list(sources & targets))
-    free = ~np.isin(groups, groups[~hidden] if fixed is None else [*groups[~hidden], *fixed])
+    free = ~np.isin(groups, [-1, *groups[~hidden]])
     numbered = np.full(groups.size, -1)
     numbered[free] = np.unique(groups[free], return_inverse=True)[1].reshape(-1)
     return Ties(torch.from_numpy(numbered), _bundles(graph, numbered, layer_of))

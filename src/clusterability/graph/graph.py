@@ -25,6 +25,7 @@ from clusterability.graph.blocks import (
     as_strengths,
     check_block,
     check_layer,
+    check_shared_scale,
     check_values,
 )
 from clusterability.graph.products import matmul, row_and_column_sums, transposed_matmul
@@ -46,6 +47,13 @@ class NeuronGraph:
 
     Source: section 1.1 of Filan et al. (2021).
 
+    Attributes:
+        layers: the layers, in the order of their neurons' numbers.
+        blocks: the strengths between them.
+        shared_scale: (n_neurons,) int64: neurons of one number have one factor where hidden neurons
+            are rescaled, as skip connections want it, and those of -1 keep their scale. If it is
+            None, copies of a block tell which these are.
+
     Raises:
         InputError: if a block does not fit its layers or the other blocks. The strengths' values
             are checked by :meth:`check_strengths`.
@@ -58,6 +66,7 @@ class NeuronGraph:
     layers: tuple[Layer, ...]
     blocks: tuple[Block, ...]
     _flat: Tensor | None = field(default=None, repr=False)
+    shared_scale: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for layer in self.layers:
@@ -66,6 +75,8 @@ class NeuronGraph:
             check_block(block, self.layers)
         if any(b.source == b.target and b.support is None for b in self.blocks):
             object.__setattr__(self, "blocks", tuple(map(_add_support, self.blocks)))
+        if self.shared_scale is not None:
+            check_shared_scale(self.shared_scale, self.n_neurons)
         devices = {block.strengths.device for block in self.blocks}
         if len(devices) > 1:
             listed = ", ".join(sorted(map(str, devices)))
@@ -133,7 +144,7 @@ class NeuronGraph:
             blocks: as for the graph itself; a block within one layer must have a support.
         """
         graph = object.__new__(cls)
-        graph.__dict__.update(layers=layers, blocks=blocks, _flat=None)
+        graph.__dict__.update(layers=layers, blocks=blocks, _flat=None, shared_scale=None)
         return graph
 
     @cached_property
@@ -240,7 +251,7 @@ class NeuronGraph:
             )
             for b in self.blocks
         )
-        return NeuronGraph(self.layers, tuple(blocks))
+        return NeuronGraph(self.layers, tuple(blocks), None, self.shared_scale)
 
     def flat_strengths(self) -> Tensor:
         """Return all strengths in one tensor (..., n_strengths), block after block, row by row.
@@ -262,7 +273,7 @@ class NeuronGraph:
             replace(b, strengths=piece.view(*piece.shape[:-1], *b.strengths.shape[-2:]))
             for b, piece in zip(self.blocks, pieces, strict=True)
         )
-        return NeuronGraph(self.layers, blocks, flat)
+        return NeuronGraph(self.layers, blocks, flat, self.shared_scale)
 
     def check_single(self) -> None:
         """Refuse a batch of graphs.

@@ -32,5 +32,6 @@ def without_isolated(graph: NeuronGraph) -> NeuronGraph:
         )
         for b in graph.blocks
     )
-    kept_graph = NeuronGraph(layers, blocks)
+    shared = None if graph.shared_scale is None else graph.shared_scale[alive.cpu()]
+    kept_graph = NeuronGraph(layers, blocks, shared_scale=shared)
     return kept_graph.with_flat_strengths(kept_graph.flat_strengths())

@@ -58,7 +58,13 @@ def block_generators(graph: NeuronGraph, rng: np.random.Generator) -> Iterator[n
 
 
 def untie(graph: NeuronGraph) -> NeuronGraph:
-    """Return the graph without the names of kernels, so that each block is shuffled by itself."""
+    """Return the graph without the names of kernels, so that each block is shuffled by itself.
+
+    Where hidden neurons are rescaled, each has a factor of its own.
+    """
+    if graph.shared_scale is not None:
+        own = torch.arange(graph.n_neurons)
+        graph = replace(graph, shared_scale=torch.where(graph.shared_scale < 0, -1, own))
     if all(block.kernel is None for block in graph.blocks):
         return graph
     return replace(graph, blocks=tuple(replace(block, kernel=None) for block in graph.blocks))

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from clusterability.errors import InputError
 from clusterability.graph.canonical import group
 from clusterability.shown import quoted
-from clusterability.tracing.effective import effective_parameter, hook_made_parameters
+from clusterability.tracing.effective import hook_made_parameters
 from clusterability.tracing.naming import split_name
 from clusterability.wiring import Wiring
 from clusterability.wiring.connections import Connection, Route
+from clusterability.wiring.index_maps import picks
 from clusterability.wiring.weights import Weight
 
 
@@ -130,18 +131,6 @@ def spread(weight: Weight, factors: Tensor, shape: Sequence[int]) -> Tensor:
         return factors.reshape(*[1] * n_windows, *factors.shape)
     factors = factors if weight.transposed else factors.mT
     return factors.reshape(*factors.shape, *[1] * n_windows)
-
-
-def parameter_sizes(model: nn.Module, weight: Weight) -> tuple[int, int]:
-    """Return the number of inputs and of outputs of a weight of the module."""
-    path, attribute = split_name(weight.name)
-    shape = effective_parameter(model.get_submodule(path), attribute).shape
-    return weight.sizes(shape)
-
-
-def picks(entries: Sequence[int] | None, n: int) -> Tensor:
-    """Return indices as a tensor; None stands for 0, 1, ... n - 1."""
-    return torch.arange(n) if entries is None else torch.tensor(entries)
 
 
 def tied_neurons(parameters: Mapping[str, Tensor], wiring: Wiring) -> list[NDArray[np.int64]]:

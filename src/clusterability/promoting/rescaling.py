@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from clusterability.compiling import can_compile
 from clusterability.errors import InputError
-from clusterability.graph.canonical import Ties, connected_through, log_factors
+from clusterability.graph.canonical import Ties, connected_through, log_factors, make_ties
 from clusterability.promoting.chain import TARGET, Chain
 from clusterability.promoting.parameters import (
     check_not_shared,
@@ -18,16 +18,21 @@ from clusterability.promoting.parameters import (
     plain_chain,
     spread,
 )
-from clusterability.promoting.places import Norm, Places, Scaled
+from clusterability.promoting.places import Norm, Scaled, scaled_parameters
 from clusterability.shown import listed, quoted
 from clusterability.tracing.assembling import assemble
 from clusterability.tracing.examples import inputs_to_trace
 from clusterability.tracing.homogeneity import Homogeneity, homogeneity
-from clusterability.tracing.modules import Effective, unwrapped, walked_program
-from clusterability.tracing.outputs import returned_channels
+from clusterability.tracing.modules import (
+    Effective,
+    returned_by_weight,
+    unwrapped,
+    walked_program,
+)
 from clusterability.wiring import Wiring
 from clusterability.wiring.kernels import l2
 from clusterability.wiring.parameters import widen
+from clusterability.wiring.scaling import Places
 from clusterability.wiring.weights import weight_strengths
 
 
@@ -60,10 +65,13 @@ class HiddenScales:
         self._wiring.check(self._parameters)
         check_not_shared(model, self._wiring)
         _check_homogeneous(self._wiring, facts)
-        places = Places(model, self._wiring)
-        returned = returned_channels(walked.outputs)
-        self._ties = places.ties({walked.operations[i].weight.name: c for i, c in returned.items()})
-        self._weights, self._norms = places.scaled(self._ties, facts)
+        places = Places(self._parameters, self._wiring)
+        graph = self._wiring.strengths(self._parameters)
+        self._ties = make_ties(graph, places.shared_scale(returned_by_weight(walked)))
+        device = next(model.parameters()).device
+        self._weights, self._norms = scaled_parameters(
+            places, self._wiring, self._ties, facts, device
+        )
         self._own = _own_parameters(model, self._weights, self._norms, facts)
         self._order: list[tuple[Tensor, list[int]]] | None = None
         names = [scaled.weight.name for scaled in self._weights]

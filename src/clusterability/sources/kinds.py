@@ -53,6 +53,8 @@ class Traced:
     weights and graphs, which do not tell. ``canonical`` returns the graph in canonical scaling,
     that of the network with nothing left out; None if it is large or not rescalable.
     ``reached_by_left_out`` are numbers of the layers that the parts reach which are left out.
+    ``shared_scale`` returns which neurons have one factor, as the graph's attribute of that name
+    has it; None where nothing but copies of blocks tells.
 
     >>> from clusterability import toy
     >>> from clusterability.sources import trace
@@ -68,6 +70,16 @@ class Traced:
     rescalable: bool | None = None
     canonical: Callable[[], NeuronGraph] | None = None
     reached_by_left_out: tuple[int, ...] = ()
+    shared_scale: Callable[[], Tensor] | None = None
+
+    def to_scale(self) -> Traced:
+        """Return the same with a graph that knows which of its neurons have one factor."""
+        if self.shared_scale is None:
+            return self
+        try:
+            return replace(self, graph=replace(self.graph, shared_scale=self.shared_scale()))
+        except InputError:
+            return replace(self, rescalable=False, canonical=None)
 
 
 @dataclass(frozen=True)
@@ -250,6 +262,7 @@ def _traced(name: str, traced: TracedModule, arguments: Arguments) -> Traced:
         if rescalable and graph.n_strengths <= MOST_RESCALED
         else None,
         traced.wiring.reached_by_left_out,
+        traced.shared_scale if traced.rescalable is traced.wiring else None,
     )
 
 
@@ -257,10 +270,11 @@ def _traced(name: str, traced: TracedModule, arguments: Arguments) -> Traced:
 def _canonical(traced: TracedModule, graph: NeuronGraph, kernel_norm: str) -> NeuronGraph:
     """Return the graph with the strengths of the whole network in canonical scaling."""
     assert traced.rescalable is not None
+    shared = traced.shared_scale()
     if traced.rescalable is traced.wiring:
-        return canonical_scaling(graph)
+        return canonical_scaling(replace(graph, shared_scale=shared))
     whole = traced.rescalable.graph(traced.parameters, kernel_norm)
-    blocks = canonical_scaling(whole).blocks
+    blocks = canonical_scaling(replace(whole, shared_scale=shared)).blocks
     places = traced.wiring.places_in(traced.rescalable)
     return graph.with_flat_strengths(torch.cat([blocks[i].strengths.flatten() for i in places]))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,7 +19,9 @@ from clusterability.tracing.examples import inferred_inputs
 from clusterability.tracing.exporting import exported
 from clusterability.tracing.homogeneity import homogeneity
 from clusterability.tracing.naming import split_name
+from clusterability.tracing.outputs import returned_channels
 from clusterability.tracing.walking import Walked, walk
+from clusterability.wiring.scaling import Places
 from clusterability.wiring.wiring import Wiring
 
 
@@ -30,7 +32,8 @@ class TracedModule:
     ``wiring.graph(parameters)`` reads the parameters when it is called, so it follows training.
     ``n_outputs`` is the width of a single output (batch, width); None for outputs of other forms.
     ``rescalable`` is the wiring with nothing left out if hidden neurons can be scaled such that the
-    function stays, else None.
+    function stays, else None. ``returned`` are the outputs of weights, by name, that the network
+    returns.
     """
 
     wiring: Wiring
@@ -38,6 +41,17 @@ class TracedModule:
     notes: tuple[str, ...]
     n_outputs: int | None = None
     rescalable: Wiring | None = None
+    returned: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def shared_scale(self) -> Tensor:
+        """Return which neurons of ``rescalable`` have one factor, as ``NeuronGraph`` has it.
+
+        Raises:
+            InputError: if one cannot be scaled.
+        """
+        assert self.rescalable is not None
+        places = Places(self.parameters, self.rescalable)
+        return torch.from_numpy(places.shared_scale(self.returned))
 
 
 def trace_module(
@@ -75,7 +89,8 @@ def trace_module(
         notes.append(f"forward hooks are not taken into account: those of {listed(hooked)}")
     parameters = Effective(module, walked.computed)
     rescalable = _rescalable(program, assembly, wiring)
-    return TracedModule(wiring, parameters, (*notes, *more), _n_outputs(program), rescalable)
+    scaling = rescalable, {} if rescalable is None else returned_by_weight(walked)
+    return TracedModule(wiring, parameters, (*notes, *more), _n_outputs(program), *scaling)
 
 
 def _rescalable(
@@ -89,6 +104,12 @@ def _rescalable(
         except InputError:
             return None
     return whole if homogeneity(program).allows_scaling(whole) else None
+
+
+def returned_by_weight(walked: Walked) -> dict[str, list[int]]:
+    """Return the outputs of each weight that arrive at the network's outputs, by its name."""
+    returned = returned_channels(walked.outputs)
+    return {walked.operations[i].weight.name: channels for i, channels in returned.items()}
 
 
 def walked_program(

@@ -36,6 +36,11 @@ class Index:
         return tensor
 
 
+def picks(entries: Entries, n: int) -> Tensor:
+    """Return indices as a tensor; None stands for 0, 1, ... n - 1."""
+    return torch.arange(n) if entries is None else torch.tensor(entries)
+
+
 def pick_columns(entries: Entries) -> Map:
     """Return the map (..., n) -> (..., len(entries)) to the columns of these indices."""
     return _keep if entries is None else partial(_pick, Index(entries), -1)
