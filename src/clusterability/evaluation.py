@@ -27,6 +27,7 @@ from clusterability.graph.canonical import canonical, ties
 from clusterability.graph.ends import only_layers
 from clusterability.graph.packed import PackedGraph, pack
 from clusterability.graph.sparse import SparseGraph, without_zeros
+from clusterability.nulls.ties import follow_wholes
 from clusterability.registries import NULLS
 from clusterability.settings import Settings
 from clusterability.spectral.embedding import Embedding, spectral_embedding
@@ -186,7 +187,7 @@ def _draw_shuffle(graph: NeuronGraph, null: str, rng: np.random.Generator) -> Ne
             f"the null model {null!r} returned strengths from {min(lowest):g} to {max(highest):g}, "
             "expected finite ones, none negative and one positive"
         )
-    return drawn
+    return follow_wholes(graph, drawn)
 
 
 def _evaluate_together(

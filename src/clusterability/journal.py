@@ -277,7 +277,11 @@ def _digest(graph: NeuronGraph, each: Sequence[Settings], device: str) -> str:
     choices = [
         {n: v for n, v in one.to_dict().items() if n not in ("n_shuffles", "seed")} for one in each
     ]
-    places = [(block.source, block.target, block.kernel) for block in graph.blocks]
+    parts = [b.part and (b.part.kernel, b.part.columns.tolist()) for b in graph.blocks]
+    places = [
+        (block.source, block.target, block.kernel, part)
+        for block, part in zip(graph.blocks, parts, strict=True)
+    ]
     shared = None if graph.shared_scale is None else graph.shared_scale.tolist()
     head = [__version__, device, choices, graph.layer_sizes, places, shared]
     found = hashlib.sha256(json.dumps(head, sort_keys=True).encode())

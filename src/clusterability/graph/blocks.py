@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +44,23 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
+class Part:
+    """Where the columns of a block stand in another, as where a skip connection adds half a layer.
+
+    Attributes:
+        kernel: the other block's ``kernel``.
+        columns: (n_target,) int64, for each column of the block that of the other, from the same
+            source, of which it is a copy, perhaps scaled; -1 if that one is not there any more.
+
+    >>> Part("fc1.weight", torch.tensor([2, 0])).columns.tolist()
+    [2, 0]
+    """
+
+    kernel: str
+    columns: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Block:
     """Connection strengths between two layers, or among the neurons of one.
 
@@ -57,6 +75,8 @@ class Block:
             pairs are connected; in a block within one layer, all pairs above the diagonal.
         kernel: name of the weights that the strengths come from. A skip connection repeats a
             block: such copies have the same name.
+        part: tells of a block that repeats another in part, or in another order, where its columns
+            stand in that one.
 
     >>> from clusterability import toy
     >>> block = toy.star().blocks[0]
@@ -69,6 +89,7 @@ class Block:
     strengths: Tensor
     support: Tensor | None = None
     kernel: str | None = None
+    part: Part | None = None
 
     def __repr__(self) -> str:
         kernel = f", kernel={quoted(self.kernel)}" if self.kernel is not None else ""
@@ -178,6 +199,37 @@ def check_block(block: Block, layers: tuple[Layer, ...]) -> None:
         raise InputError(
             f"the support of {block_name(block, layers)} is {found}, "
             f"expected a torch.bool tensor of shape {expected}"
+        )
+
+
+def check_part(block: Block, blocks: Sequence[Block], layers: tuple[Layer, ...]) -> None:
+    """Refuse a part whose columns are not those of a block of the graph with that kernel.
+
+    Raises:
+        InputError: if they are not.
+    """
+    part, name = block.part, block_name(block, layers)
+    if part is None:
+        return
+    columns = part.columns
+    if (
+        not isinstance(columns, Tensor)
+        or columns.dtype != torch.int64
+        or tuple(columns.shape) != (layers[block.target].n_neurons,)
+    ):
+        raise InputError(
+            f"the columns of which {name} is a part are {described(columns)}, expected a "
+            f"torch.int64 tensor with one for each of {layers[block.target].n_neurons} neurons"
+        )
+    whole_block = next((b for b in blocks if b.kernel == part.kernel), None)
+    if whole_block is not None and (
+        whole_block.source != block.source
+        or int(columns.max()) >= whole_block.strengths.shape[-1]
+        or int(columns.min()) < -1
+    ):
+        raise InputError(
+            f"{name} is no part of the block with the kernel {quoted(part.kernel)}: it has another "
+            "source, or a column that is not there"
         )
 
 

@@ -25,6 +25,7 @@ from clusterability.graph.blocks import (
     as_strengths,
     check_block,
     check_layer,
+    check_part,
     check_shared_scale,
     check_values,
 )
@@ -75,6 +76,8 @@ class NeuronGraph:
             check_block(block, self.layers)
         if any(b.source == b.target and b.support is None for b in self.blocks):
             object.__setattr__(self, "blocks", tuple(map(_add_support, self.blocks)))
+        for block in self.blocks:
+            check_part(block, self.blocks, self.layers)
         if self.shared_scale is not None:
             check_shared_scale(self.shared_scale, self.n_neurons)
         devices = {block.strengths.device for block in self.blocks}

@@ -58,16 +58,62 @@ def block_generators(graph: NeuronGraph, rng: np.random.Generator) -> Iterator[n
 
 
 def untie(graph: NeuronGraph) -> NeuronGraph:
-    """Return the graph without the names of kernels, so that each block is shuffled by itself.
+    """Return the graph whose blocks know of no other, so that each is shuffled by itself.
 
     Where hidden neurons are rescaled, each has a factor of its own.
     """
     if graph.shared_scale is not None:
         own = torch.arange(graph.n_neurons)
         graph = replace(graph, shared_scale=torch.where(graph.shared_scale < 0, -1, own))
-    if all(block.kernel is None for block in graph.blocks):
+    if all(block.kernel is None and block.part is None for block in graph.blocks):
         return graph
-    return replace(graph, blocks=tuple(replace(block, kernel=None) for block in graph.blocks))
+    blocks = tuple(replace(block, kernel=None, part=None) for block in graph.blocks)
+    return replace(graph, blocks=blocks)
+
+
+def follow_wholes(graph: NeuronGraph, shuffle: NeuronGraph) -> NeuronGraph:
+    """Return a shuffle whose blocks that are parts of others are the same parts of these again.
+
+    Args:
+        graph: the graph that was shuffled.
+        shuffle: the shuffle, on the CPU and lying flat.
+
+    >>> first = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> layers = NeuronGraph.chain([first, first, torch.ones(2, 1)]).layers
+    >>> whole, part = Block(0, 1, first, kernel="a"), Block(0, 3, 2 * first[:, 1:])
+    >>> graph = NeuronGraph(layers, (whole, replace(part, part=Part("a", torch.tensor([1])))))
+    >>> shuffle = graph.with_flat_strengths(torch.tensor([4.0, 1.0, 2.0, 3.0, 8.0, 4.0]))
+    >>> follow_wholes(graph, shuffle).blocks[1].strengths.tolist()
+    [[2.0], [6.0]]
+    """
+    wholes = _wholes(graph)
+    if not wholes:
+        return shuffle
+    flat = shuffle.flat_strengths().clone()
+    blocks = shuffle.with_flat_strengths(flat).blocks
+    for i, (whole, columns, ratio) in wholes.items():
+        blocks[i].strengths.copy_(blocks[whole].strengths[:, columns] * ratio)
+    return shuffle.with_flat_strengths(flat)
+
+
+def _wholes(graph: NeuronGraph) -> dict[int, tuple[int, Tensor, Tensor]]:
+    """Return of each part the number of its whole, its columns there, and their scales beside it.
+
+    A part is left out whose whole is not there, or has only zeros in a column where it has not.
+    """
+    found = {}
+    for i, block in enumerate(graph.blocks):
+        part = block.part
+        numbers = [j for j, b in enumerate(graph.blocks) if part and b.kernel == part.kernel]
+        if part is None or not numbers or bool((part.columns < 0).any()):
+            continue
+        own = block.strengths.sum(0, dtype=torch.float64)
+        whole = graph.blocks[numbers[0]].strengths[:, part.columns].sum(0, dtype=torch.float64)
+        ratio = torch.where(whole > 0, own / whole, torch.where(own > 0, torch.inf, 1.0))
+        ratio = ratio.to(block.strengths.dtype)
+        if bool(ratio.isfinite().all()):
+            found[i] = numbers[0], part.columns, ratio
+    return found
 
 
 def copies_by_kernel(graph: NeuronGraph) -> dict[str, list[Block]]:
@@ -96,15 +142,25 @@ def check_copies(graph: NeuronGraph, alive: Tensor) -> None:
         InputError: if they do; the message names the kernel and the remedy.
     """
     kept = torch.split(alive, graph.layer_sizes)
-    for kernel, (original, *others) in copies_by_kernel(graph).items():
+    copies = copies_by_kernel(graph)
+    for kernel, (original, *others) in copies.items():
         for block in others:
             ends = ((original.source, block.source), (original.target, block.target))
             if not all(torch.equal(kept[one], kept[other]) for one, other in ends):
-                raise InputError(
-                    f"copies of the kernel '{shown(kernel)}' lose different neurons where "
-                    'isolated ones are dropped, so they cannot be tied; pass isolated="drop-after" '
-                    '(--isolated drop-after) or ties="independent" (--ties independent)'
-                )
+                raise _lost(kernel)
+    for block in graph.blocks:
+        if block.part is not None and block.part.kernel in copies:
+            of_whole = kept[copies[block.part.kernel][0].target][block.part.columns]
+            if bool((kept[block.target] & ~of_whole).any()):
+                raise _lost(block.part.kernel)
+
+
+def _lost(kernel: str) -> InputError:
+    return InputError(
+        f"copies of the kernel '{shown(kernel)}' lose different neurons where isolated ones are "
+        'dropped, so they cannot be tied; pass isolated="drop-after" (--isolated drop-after) or '
+        'ties="independent" (--ties independent)'
+    )
 
 
 def _check_alike(original: Block, copy: Block, graph: NeuronGraph) -> None:

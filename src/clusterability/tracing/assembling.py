@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.tracing.chains.chain import dense_part, image_part
+from clusterability.tracing.copies import note_on_others, relate
 from clusterability.tracing.numbering import Indices, distinct
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.origins import INPUT
@@ -110,7 +111,8 @@ class Assembly:
             for source, target in joins
         ]
         also = tuple(sorted(numbers[place] for place in reached if place in numbers))
-        return Wiring(layers, tuple(_with_kernels(connections)), missing, also), notes
+        related, others = relate(connections, [layer.n_neurons for layer in layers])
+        return Wiring(layers, tuple(related), missing, also), (*notes, *note_on_others(others))
 
 
 def _all_joins(
@@ -241,33 +243,6 @@ def _entries(indices: Indices, n: int) -> Entries:
     if len(indices) == n and np.array_equal(indices, np.arange(n)):
         return None
     return tuple(indices.tolist())
-
-
-def _with_kernels(connections: Sequence[Connection]) -> list[Connection]:
-    """Copies of one block get a common name."""
-    keys = [_kernel_key(connection) for connection in connections]
-    copies = Counter(keys)
-    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    named = []
-    for connection, key in zip(connections, keys, strict=True):
-        kernel = f"{connection.weight.name} #{number[key]}" if copies[key] > 1 else None
-        named.append(
-            Connection(
-                connection.source,
-                connection.target,
-                connection.weight,
-                connection.inputs,
-                connection.routes,
-                kernel,
-            )
-        )
-    return named
-
-
-def _kernel_key(connection: Connection) -> tuple[object, ...]:
-    """Return a key that copies of a block share, even if the scales on their routes differ."""
-    ends = tuple((route.channels, route.neurons) for route in connection.routes)
-    return connection.source, connection.weight, ends
 
 
 def _layer_names(

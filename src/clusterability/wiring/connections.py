@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
-from clusterability.graph import Block
+from clusterability.graph import Block, Part
 from clusterability.shown import quoted
 from clusterability.wiring.index_maps import Entries, add_into_columns, add_into_rows, pick_columns
 from clusterability.wiring.parameters import widen
@@ -50,6 +50,7 @@ class Connection:
         routes: the routes to the target; their strengths add up.
         kernel: a name that copies of one block share, as a skip connection makes them; None if
             there are no copies.
+        part: the kernel of a block of which the connection's is a part, and its columns there.
     """
 
     source: int
@@ -58,6 +59,7 @@ class Connection:
     inputs: Entries = None
     routes: tuple[Route, ...] = (Route(),)
     kernel: str | None = None
+    part: tuple[str, tuple[int, ...]] | None = None
 
 
 class Joint:
@@ -78,6 +80,10 @@ class Joint:
         self._routes = [_ReadyRoute(route, n_target) for route in connection.routes]
         self._is_plain = connection.inputs is None and connection.routes == (Route(),)
         self._support = cache(self._make_support)
+        self._part = None
+        if connection.part is not None:
+            kernel, columns = connection.part
+            self._part = Part(kernel, torch.tensor(columns))
 
     def block(self, strengths: Tensor, parameters: Mapping[str, Tensor]) -> Block:
         """Return the block of these strengths of the weight, (..., n_inputs, n_outputs).
@@ -90,7 +96,8 @@ class Joint:
             support = self._support(*strengths.shape[-2:], strengths.device)
         if not self._is_plain:
             strengths = self._add_up(strengths, parameters)
-        return Block(connection.source, connection.target, strengths, support, connection.kernel)
+        ends = connection.source, connection.target
+        return Block(*ends, strengths, support, connection.kernel, self._part)
 
     def _add_up(self, strengths: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """(..., n_inputs, n_outputs) -> (..., n_source, n_target) along all routes."""
