@@ -25,6 +25,7 @@ from torch.nn.utils import parametrize
 from clusterability.errors import InputError
 from clusterability.shown import quoted, shown
 from clusterability.tracing.effective import effective_parameter, hook_made_parameters
+from clusterability.tracing.signatures import take_own_arguments
 
 _OTHERS = (
     sysconfig.get_path("stdlib"),
@@ -55,6 +56,7 @@ def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.Exporte
         twin = evaluating_copy(module)
         try:
             positional, named = as_arguments(inputs)
+            take_own_arguments(twin, positional, named)
             program = torch.export.export(twin, positional, named, strict=False)
             return program.run_decompositions({}) if _mutates_views(program) else program
         except InputError:

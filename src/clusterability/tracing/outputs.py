@@ -15,8 +15,8 @@ def new_outputs(outputs: Iterable[Value], readings: Sequence[Reading]) -> list[R
     """Return what is read of the outputs that make layers.
 
     An output adds none if all of its neurons are hidden: what arrives at each arrives at one that a
-    weight operation reads, whatever else does. Of neurons at which the same arrives, such as a logit
-    and its softmax, the first counts, in one output as in several; an output that is part of
+    weight operation reads, whatever else does. Of neurons at which the same arrives, such as a
+    logit and its softmax, the first counts, in one output as in several; an output that is part of
     another adds none, whichever comes first. The segments of an output, as of a concatenation, are
     taken like outputs of their own.
 
