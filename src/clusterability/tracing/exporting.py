@@ -184,7 +184,7 @@ def without_stack_traces() -> Iterator[None]:
 
 
 def _mutates_views(program: torch.export.ExportedProgram) -> bool:
-    """Whether an in-place operation changes a tensor that another operation still reads."""
+    """Whether an operation in place changes a shape, or a tensor that another one still reads."""
     for node in program.graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
@@ -192,7 +192,8 @@ def _mutates_views(program: torch.export.ExportedProgram) -> bool:
             changed = node.args[0]
             assert isinstance(changed, torch.fx.Node)
             _check_no_dropout(changed)
-            if len(changed.users) > 1 or _is_alias(changed):
+            reshapes = torch.Tag.inplace_view in node.target.tags
+            if reshapes or len(changed.users) > 1 or _is_alias(changed):
                 return True
     return False
 

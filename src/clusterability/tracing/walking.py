@@ -15,6 +15,7 @@ from torch import Tensor, fx
 from clusterability.errors import InputError
 from clusterability.shown import listed
 from clusterability.tracing.computed import Computed, Rearranged
+from clusterability.tracing.decomposing import of_the_input, operation_name
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
 from clusterability.tracing.operations.refused import is_refused
 from clusterability.tracing.operations.registry import Chosen, OperationError
@@ -94,16 +95,10 @@ def walk(
 
 def _not_followed(program: torch.export.ExportedProgram, first: str) -> list[str]:
     """Return the operations beside the first that depend on the input and have no rule."""
-    reached = {n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs}
     names: dict[str, None] = {}
-    for node in program.graph.nodes:
-        if not reached.isdisjoint(node.all_input_nodes):
-            reached.add(node)
-            name = operation_name(node)
-            is_assertion = not node.users and node.meta.get("val") is None
-            is_operation = isinstance(node.target, torch._ops.OpOverload) and not is_assertion
-            if is_operation and is_refused(name):
-                names[name] = None
+    for node in of_the_input(program):
+        if is_refused(operation_name(node)):
+            names[operation_name(node)] = None
     return [name for name in names if name != first]
 
 
@@ -319,14 +314,6 @@ def _holds_value(known: Any) -> bool:
     if isinstance(known, tuple | list):
         return any(_holds_value(part) for part in known)
     return isinstance(known, Value | Chosen)
-
-
-def operation_name(node: fx.Node) -> str:
-    """Return an operation's name as the registry of rules has it."""
-    if isinstance(node.target, torch._ops.OpOverload):
-        namespace, _, name = node.target._schema.name.partition("::")
-        return f"{namespace}.{name if name.endswith('__') else name.removesuffix('_')}"
-    return str(getattr(node.target, "__name__", node.target))
 
 
 def _shapes(node: fx.Node) -> tuple[tuple[int, ...], ...]:

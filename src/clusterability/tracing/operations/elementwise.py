@@ -23,13 +23,15 @@ ACTIVATIONS = (
     *("erf", "erfc", "pow", "clamp", "clamp_min", "clamp_max", "clip", "floor", "ceil", "round"),
     *("nan_to_num", "logit", "sgn", "frac", "trunc", "logical_not", "absolute"),
     *("fix", "arctan", "arcsinh", "asin", "arcsin", "acos", "arccos", "sinh", "cosh", "atanh"),
-    *("arctanh", "acosh", "arccosh", "sinc", "erfinv", "special_expit"),
+    *("arctanh", "acosh", "arccosh", "sinc", "erfinv", "special_expit", "lgamma", "digamma"),
+    *("i0", "isnan", "isinf", "signbit", "bitwise_not"),
 )
 
 UNCHANGED = (
     *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"),
     *("clone", "contiguous", "to", "_to_copy", "type_as", "detach"),
     *("alias", "lift_fresh_copy", "neg", "negative", "positive", "deg2rad", "rad2deg"),
+    *("real", "resolve_conj", "resolve_neg", "conj", "conj_physical"),
     *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
 )
 

@@ -169,7 +169,7 @@ _HOW = {
 @rule(
     *("aten.mean", "aten.sum", "aten.amax", "aten.amin", "aten.logsumexp", "aten.prod"),
     *("aten.linalg_vector_norm", "aten.norm", "aten.std", "aten.var", "aten.nanmean"),
-    "aten.nansum",
+    *("aten.nansum", "aten.any", "aten.all"),
 )
 def over_axes(call: Call) -> Value:
     """Sum or average over whole axes; of products with a matrix, as a linear layer does."""
