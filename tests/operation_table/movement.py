@@ -53,6 +53,10 @@ def written(stream: Tensor) -> Tensor:
     return torch.cat([stream, stream]).put(places + stream.numel(), stream)[len(stream) :]
 
 
+def square(stream: Tensor) -> Tensor:
+    return stream.new_zeros(stream.shape[1], stream.shape[1])
+
+
 def marked(stream: Tensor) -> Tensor:
     mask = torch.arange(2) > 0
     both = torch.stack([stream, stream], -1)
@@ -190,7 +194,7 @@ MOVEMENT = {
     ),
     "dsplit": Operation(lambda x: torch.cat(x.dsplit([1])[::-1], 2), fits=channels),
     "fill_diagonal": Operation(
-        lambda x: torch.cat([x, x]).fill_diagonal_(3.0)[len(x) :], fits=is_features
+        lambda x: torch.cat([square(x), x]).fill_diagonal_(3.0)[x.shape[1] :], fits=is_features
     ),
     "tril": Operation(torch.tril, fits=is_map),
     "triu": Operation(torch.triu, fits=is_map),
