@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,8 @@ from clusterability.tracing.origins import (
     Value,
     mark_repeats,
 )
-from clusterability.tracing.provenance import multiplied, network_input
+from clusterability.tracing.places import of_rows, of_whole_axes, times_added
+from clusterability.tracing.provenance import moved, multiplied, network_input
 from clusterability.tracing.statistics import combined, expanded
 
 
@@ -66,39 +68,41 @@ def is_stacked(value: Value, axes: Sequence[int]) -> bool:
 def with_shares(value: Value, axes: Sequence[int]) -> Value:
     """Return a stack of values, each times its share of the places along the axes."""
     n_places = math.prod(value.shape[axis] for axis in axes)
-    return _by_places(value, axes, lambda n: n / n_places)
-
-
-def with_counts(value: Value, axes: Sequence[int]) -> Value:
-    """Return a stack of values, each times the number of values in it that hold it.
-
-    A value fills as many places as the term that fills fewest: pixels are not counted.
-    """
-    counts = [_n_filled(t.labels, axes) for t in value.terms if _is_followed(t, axes)]
-    unit = min(int(n[n > 0].min()) for n in counts if bool((n > 0).any()))
-    return _by_places(value, axes, lambda n: n // unit)
-
-
-def _by_places(value: Value, axes: Sequence[int], factor: Callable[[int], float]) -> Value:
-    """Return a stack of values, each times a factor of the number of places that it fills."""
     terms: list[Term] = []
     for term in value.terms:
-        if not _is_followed(term, axes):
+        if term.origin.operation == INPUT or not _is_filled(term.labels, axes):
             terms.append(term)
             continue
-        filled = _n_filled(term.labels, axes)
-        for n in sorted({*filled.flatten().tolist()} - {0}):
-            part = Term(torch.where(filled == n, term.labels, 0), term.origin)
-            terms += multiplied(Value(value.shape, (part,)), factor(n)).terms
+        filled = (term.labels > 0).sum(list(axes), keepdim=True).expand(term.labels.shape)
+        terms += _parts(term, filled, lambda n: n / n_places)
     return Value(value.shape, tuple(terms))
 
 
-def _is_followed(term: Term, axes: Sequence[int]) -> bool:
-    return term.origin.operation != INPUT and _is_filled(term.labels, axes)
+def with_counts(value: Value, axes: Sequence[int]) -> Value:
+    """Return a value, each element times the number of its copies that a sum over axes adds.
+
+    Pixels are no copies, and are not counted.
+    """
+    terms: list[Term] = []
+    for term in value.terms:
+        counts = times_added(term, axes)
+        present = sorted({*counts[torch.unique(term.labels)].tolist()} - {0.0, 1.0})
+        if not present:
+            terms.append(term)
+            continue
+        counts[counts == 0] = 1
+        of_labels = counts[term.labels]
+        terms += _parts(term, of_labels, float)
+    return Value(value.shape, tuple(terms))
 
 
-def _n_filled(labels: Tensor, axes: Sequence[int]) -> Tensor:
-    return (labels > 0).sum(list(axes), keepdim=True)
+def _parts(term: Term, numbers: Tensor, factor: Callable[[Any], float]) -> list[Term]:
+    """Return the parts of a term with one number each, times a factor of it."""
+    found: list[Term] = []
+    for number in sorted({*numbers[(term.labels > 0).expand(numbers.shape)].tolist()}):
+        part = replace(term, labels=torch.where(numbers == number, term.labels, 0))
+        found += multiplied(Value(tuple(term.labels.shape), (part,)), factor(number)).terms
+    return found
 
 
 def fills(value: Value, axes: Sequence[int]) -> bool:
@@ -184,7 +188,8 @@ def _spread(
         labels = term.labels
         is_filled = _is_filled(labels, axes)
         if is_filled and not (is_window and is_stacked(Value(value.shape, (term,)), axes)):
-            terms.append(Term(_filling(labels, axes).expand(shape), term.origin))
+            places = of_whole_axes(term.places, axes, labels.shape, shape)
+            terms.append(Term(_filling(labels, axes).expand(shape), term.origin, places))
             continue
         for axis in range(labels.ndim):
             if axis not in axes and labels.stride(axis) == 0:
@@ -197,7 +202,8 @@ def _spread(
             terms += _in_windows(term, of_elements, sizes if how == "mean" else None, shape)
             continue
         found = combined(term, of_elements, operations, how, is_window)
-        terms.append(Term(found.labels.expand(shape), found.origin))
+        places = of_rows(term.places, columns, value.shape)
+        terms.append(Term(found.labels.expand(shape), found.origin, places))
     return Value(shape, tuple(terms))
 
 
@@ -268,4 +274,4 @@ def reduced(value: Value, axes: Sequence[int], keepdim: bool, *, how: str = "pic
     if keepdim:
         return whole
     shape = tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
-    return Value(shape, tuple(Term(t.labels.squeeze(axes), t.origin) for t in whole.terms))
+    return moved([whole], [whole.shape], lambda labels: labels.squeeze(axes), shape)

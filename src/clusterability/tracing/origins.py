@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from clusterability.wiring.scales import Scale
+
+if TYPE_CHECKING:
+    from clusterability.tracing.places import Places
 
 INPUT = -1
 """Stands for the network's input where a weight operation's number is expected."""
@@ -84,10 +87,17 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """Labels of a tensor's shape, and the origin that gives them their meaning."""
+    """Labels of a tensor's shape, and the origin that gives them their meaning.
+
+    Attributes:
+        labels: of the tensor's shape.
+        origin: gives them their meaning.
+        places: tell pixels of a channel from copies of one element; None for what is never copied.
+    """
 
     labels: Tensor
     origin: Origin
+    places: Places | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +118,7 @@ class Value:
 def side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
     """Return the terms of all values, broadcast to a shape."""
     shape = tuple(shape)
-    return [Term(term.labels.expand(shape), term.origin) for v in values for term in v.terms]
+    return [replace(term, labels=term.labels.expand(shape)) for v in values for term in v.terms]
 
 
 def mark_repeats(labels: Tensor) -> Tensor:

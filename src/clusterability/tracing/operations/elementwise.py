@@ -238,7 +238,7 @@ def _of_matrix(product: Value, value: Value, constant: Constant) -> Value:
     """Mark a product in which each of several outputs has a factor for each neuron."""
     if not is_matrix(value, constant, product.shape):
         return product
-    terms = (Term(t.labels, replace(t.origin, by_matrix=True)) for t in product.terms)
+    terms = (replace(t, origin=replace(t.origin, by_matrix=True)) for t in product.terms)
     return replace(product, terms=tuple(terms))
 
 

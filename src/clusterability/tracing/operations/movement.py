@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Term, Value
+from clusterability.tracing.places import Places
 from clusterability.tracing.provenance import joined, moved, multiplied
 
 _INDICES = ("index", "indices")
@@ -90,8 +91,15 @@ def padding(call: Call) -> Value:
                 given = given.narrow(axis, 0, 1)
                 kept[-2 * axis - 2 : -2 * axis] = 0, 0
         labels = torch.nn.functional.pad(given, kept).expand(call.shape)
-        terms.append(Term(labels, term.origin))
+        terms.append(Term(labels, term.origin, _padded_places(term, pads)))
     return Value(call.shape, tuple(terms))
+
+
+def _padded_places(term: Term, pads: list[int]) -> Places | None:
+    if term.places is None:
+        return None
+    shape = term.labels.shape
+    return Places(lambda x: torch.nn.functional.pad(x.expand(shape), pads), term.places)
 
 
 @rule("aten.masked_scatter")

@@ -20,6 +20,7 @@ from clusterability.tracing.mixing import (
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
 from clusterability.tracing.origins import Value
+from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved
 from clusterability.tracing.statistics import expanded
 
@@ -114,7 +115,9 @@ def cumulative(call: Call) -> Value:
     n = value.shape[axis]
     windows = [PoolingWindow(n, 1, n - 1), *[PoolingWindow(1, 1)] * (len(value.shape) - 1 - axis)]
     try:
-        if is_stacked(value, [axis]) and n <= MOST_STACKED:
+        if is_stacked(value, [axis]) or any(are_copies(term, axis) for term in value.terms):
+            if n > MOST_STACKED:
+                raise InputError(f"it sums {n} values one after another")
             return _running(call, value, axis)
         if fills(value, [axis]):
             return mixed(value, [axis], call.shape)
@@ -165,6 +168,8 @@ _HOW = {
     **dict.fromkeys(("sum", "nansum", "linalg_vector_norm", "norm"), "sum"),
 }
 
+_SUMS = ("aten.sum", "aten.nansum")
+
 
 @rule(
     *("aten.mean", "aten.sum", "aten.amax", "aten.amin", "aten.logsumexp", "aten.prod"),
@@ -200,6 +205,8 @@ def _reduced(call: Call, how: str) -> Value:
     value, axes = call.values()[0], reduced_axes(call)
     keepdim = bool(call.arguments.get("keepdim"))
     try:
+        if call.operation in _SUMS:
+            value = with_counts(value, axes)
         if is_stacked(value, axes):
             return _of_stack(call, value, axes, keepdim, how)
         return reduced(value, axes, keepdim, how=how)
@@ -209,11 +216,10 @@ def _reduced(call: Call, how: str) -> Value:
 
 def _of_stack(call: Call, value: Value, axes: list[int], keepdim: bool, how: str) -> Value:
     """Return what takes values together that are stacked along the axes, as a sum of them does."""
-    is_sum = call.operation in ("aten.sum", "aten.nansum")
-    if how == "mean" or is_sum:
-        value = with_shares(value, axes) if how == "mean" else with_counts(value, axes)
+    if how == "mean":
+        value = with_shares(value, axes)
     whole = reduced(value, axes, keepdim, how=how)
-    if how == "mean" or is_sum:
+    if how == "mean" or call.operation in _SUMS:
         return joined([whole], call.shape)
     if call.operation == "aten.prod":
         return gated([Value(call.shape, (term,)) for term in whole.terms], call.shape)
