@@ -86,9 +86,19 @@ def moved(
         for term in value.terms if value is not None else ():
             labels = move_one(term.labels)
             if bool(labels.any()):
+                if term.origin.by_matrix:
+                    term = _without_mark(term, labels)
                 places = _moved_places(term, move_one)
                 terms.append(Term(mark_repeats(labels).expand(shape), term.origin, places))
     return Value(tuple(shape), tuple(terms))
+
+
+def _without_mark(term: Term, labels: Tensor) -> Term:
+    """Return a term that was multiplied by a matrix, unmarked if each neuron is left once."""
+    present = torch.unique(labels[labels > 0]) - 1
+    if len(torch.unique(term.origin.channels[present])) < len(present):
+        return term
+    return replace(term, origin=replace(term.origin, by_matrix=False))
 
 
 def _move_one(

@@ -19,7 +19,7 @@ from clusterability.tracing.decomposing import of_the_input, operation_name
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
 from clusterability.tracing.operations.refused import is_refused
 from clusterability.tracing.operations.registry import Chosen, OperationError
-from clusterability.tracing.origins import MOST_ELEMENTS, Value
+from clusterability.tracing.origins import MOST_ELEMENTS, Product, Value
 from clusterability.tracing.provenance import network_input
 
 _SAME = {
@@ -168,15 +168,18 @@ class _Walker:
         evaluate: Callable[[], Tensor],
     ) -> Constant:
         def reshaped(
-            new: tuple[int, ...], order: Sequence[int] | None = None, first: Sequence[int] = ()
+            new: tuple[int, ...],
+            order: Sequence[int] | None = None,
+            first: Sequence[int] = (),
+            part: tuple[int, int] | None = None,
         ) -> Constant:
-            how = Rearranged(
-                tuple(first), tuple(range(len(shape)) if order is None else order), new
-            )
-            if not first and new == shape and how.order == tuple(range(len(shape))):
+            axes = tuple(range(len(shape)) if order is None else order)
+            how = Rearranged(tuple(first), axes, new, part)
+            if how == Rearranged((), tuple(range(len(shape))), shape):
                 return constant
-            parts = (tuple(first) or None, None if order is None else how.order, new)
-            other = " ".join([name, *(str(part) for part in parts if part is not None)])
+            told = (tuple(first) or None, None if order is None else how.order, new)
+            ends = None if part is None else slice(*part)
+            other = " ".join([name, *(str(each) for each in (*told, ends) if each is not None)])
             self.computed.reshaped[other] = name, how
             return self._named(other, source, new, dtype, lambda: how(evaluate()))
 
@@ -288,7 +291,7 @@ def _on_map(known: object) -> set[int]:
     """
     if isinstance(known, tuple):
         return {operation for part in known for operation in _on_map(part)}
-    if not isinstance(known, Value) or len(known.shape) < 3 or known.factors is not None:
+    if not isinstance(known, Value) or len(known.shape) < 3 or isinstance(known, Product):
         return set()
     positions = [axis for axis, size in enumerate(known.shape) if axis and size > 1]
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -19,7 +20,7 @@ from clusterability.tracing.mixing import (
 )
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
-from clusterability.tracing.origins import Value
+from clusterability.tracing.origins import Product, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved
 from clusterability.tracing.statistics import expanded
@@ -182,6 +183,9 @@ def over_axes(call: Call) -> Value:
         product = product_with_matrix(call)
         if product is not None:
             return product
+        (value,) = call.values()
+        if isinstance(value, Product):  # all copies of an element, or none, are summed
+            call = replace(call, arguments={**call.arguments, "self": value.averaged()})
     return _reduced(call, _HOW.get(call.operation.removeprefix("aten."), "pick"))
 
 

@@ -32,8 +32,8 @@ class Constant:
         shape: its shape.
         dtype: its type.
         evaluate: computes its value.
-        reshaped: returns a constant of the same elements in another shape; the order of its axes
-            may change before.
+        reshaped: returns a constant of the same elements, or of a part of them, in another shape;
+            the order of its axes may change before.
     """
 
     name: str
