@@ -151,6 +151,49 @@ def windowed(
     return _spread(value, list(along), tuple(shape), columns, how, is_window=True)
 
 
+def apart(value: Value, axes: Sequence[int]) -> tuple[Value, Value]:
+    """Return the part of a value whose terms are stacked along the axes, and the rest of it."""
+    pairs = [(term, is_stacked(Value(value.shape, (term,)), axes)) for term in value.terms]
+    stack = tuple(term for term, is_own in pairs if is_own)
+    rest = tuple(term for term, is_own in pairs if not is_own)
+    return Value(value.shape, stack), Value(value.shape, rest)
+
+
+def resampled(
+    value: Value,
+    axes: Sequence[int],
+    shape: Sequence[int],
+    run: Callable[[Tensor], Tensor],
+    *,
+    weighs: bool,
+) -> Value:
+    """Return what windows over a stack hold of each value in it, in each the same neuron or none.
+
+    Args:
+        value: whose terms are stacked along the axes.
+        axes: along which the windows lie.
+        shape: of the result.
+        run: the operation itself, on floats.
+        weighs: whether it averages them; a neuron with several pixels then counts by its largest
+            share.
+    """
+    terms: list[Term] = []
+    for term in value.terms:
+        has_pixels = int((term.labels > 0).sum(list(axes)).max()) > 1
+        held = run((term.labels > 0).double())
+        labels = torch.where(held != 0, _filling(term.labels, axes).expand(tuple(shape)), 0)
+        places = of_whole_axes(term.places, axes, value.shape, shape)
+        if not weighs:
+            terms.append(Term(mark_repeats(labels).expand(tuple(shape)), term.origin, places))
+            continue
+        largest = torch.zeros(len(term.origin.channels) + 1, dtype=held.dtype)
+        shares = held.abs().float().double()  # equal ones may be rounded in several ways
+        largest = largest.scatter_reduce(0, labels.flatten(), shares.flatten(), "amax")
+        found = Term(mark_repeats(labels).expand(tuple(shape)), term.origin, places)
+        terms += _parts(found, largest[labels] if has_pixels else shares, float)
+    return Value(tuple(shape), tuple(terms))
+
+
 def _spread(
     value: Value,
     axes: list[int],
@@ -186,8 +229,7 @@ def _spread(
         if term.origin.operation == INPUT:
             continue
         labels = term.labels
-        is_filled = _is_filled(labels, axes)
-        if is_filled and not (is_window and is_stacked(Value(value.shape, (term,)), axes)):
+        if _is_filled(labels, axes):
             places = of_whole_axes(term.places, axes, labels.shape, shape)
             terms.append(Term(_filling(labels, axes).expand(shape), term.origin, places))
             continue
@@ -197,39 +239,10 @@ def _spread(
         of_elements = columns(labels)
         if of_elements.numel() > MOST_ELEMENTS:
             raise InputError(f"it joins neurons in {of_elements.numel()} combinations")
-        if is_filled:
-            sizes = columns(torch.ones_like(labels)).sum(-1)
-            terms += _in_windows(term, of_elements, sizes if how == "mean" else None, shape)
-            continue
         found = combined(term, of_elements, operations, how, is_window)
         places = of_rows(term.places, columns, value.shape)
         terms.append(Term(found.labels.expand(shape), found.origin, places))
     return Value(shape, tuple(terms))
-
-
-def _in_windows(
-    term: Term, of_elements: Tensor, sizes: Tensor | None, shape: tuple[int, ...]
-) -> list[Term]:
-    """Return what windows over a stack hold of one value in it, in each the same neuron or none.
-
-    Args:
-        term: of the value.
-        of_elements: (..., n) labels in each window.
-        sizes: how many places each window has inside the stack, if it averages them; a neuron
-            counts by its largest share.
-        shape: of the result.
-    """
-    labels = of_elements.amax(-1)
-    if sizes is None:
-        return [Term(mark_repeats(labels).expand(shape), term.origin)]
-    shares = (of_elements > 0).sum(-1) / sizes.clamp_min(1)
-    largest = torch.zeros(len(term.origin.channels) + 1, dtype=shares.dtype)
-    largest = largest.scatter_reduce(0, labels.flatten(), shares.flatten(), "amax")
-    found: list[Term] = []
-    for share in sorted({*largest[1:].tolist()} - {0.0}):
-        part = mark_repeats(torch.where(largest[labels] == share, labels, 0)).expand(shape)
-        found += multiplied(Value(shape, (Term(part, term.origin),)), share).terms
-    return found
 
 
 def _mixed_inputs(

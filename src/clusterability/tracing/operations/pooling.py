@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.tracing.mixing import (
     PoolingWindow,
+    apart,
     fills,
     is_stacked,
     mixed,
     reduced,
+    resampled,
     windowed,
     with_counts,
     with_shares,
@@ -34,19 +38,47 @@ def _pooled(call: Call, n_axes: int) -> Value:
     value = call.value("self" if "self" in call.arguments else "input")
     how = "mean" if "avg" in call.operation else "pick"
     try:
-        axes, is_whole = range(-n_axes, 0), all(size == 1 for size in call.shape[-n_axes:])
-        stacked = is_stacked(value, axes)
-        if is_whole and stacked:
-            return _of_stack(call, value, [axis % len(value.shape) for axis in axes], True, how)
-        if is_whole or (fills(value, axes) and not (stacked and "kernel_size" in call.arguments)):
-            return mixed(value, range(-n_axes, 0), call.shape, how=how)
-        pooled = windowed(value, _windows(call, value, n_axes), call.shape, how=how)
-        if not stacked:
-            return pooled
-        merge = joined if how == "mean" else chosen
-        return merge([pooled], call.shape)
+        axes = _pooled_axes(call, value, n_axes)
+        stack, rest = apart(value, axes)
+        if not stack.terms:
+            return _of_pixels(call, value, n_axes, how)
+        parts = [_resampled(call, stack, axes, weighs=how == "mean")]
+        parts += [_of_pixels(call, rest, n_axes, how)] if rest.terms else []
+        return (joined if how == "mean" else _largest(call))(parts, call.shape)
     except InputError as error:
         raise call.refusal(str(error)) from None
+
+
+def _largest(call: Call) -> Callable[..., Value]:
+    return lambda parts, shape: call.nonlinear(chosen(parts, shape))
+
+
+def _resampled(call: Call, stack: Value, axes: list[int], *, weighs: bool) -> Value:
+    def run(held: Tensor) -> Tensor:
+        others = [torch.zeros(t.shape, dtype=held.dtype) for t in list(call.tensors())[1:]]
+        out = call.run([held, *others])
+        found: Tensor = out[0] if isinstance(out, tuple) else out
+        return found
+
+    return resampled(stack, axes, call.shape, run, weighs=weighs)
+
+
+def _pooled_axes(call: Call, value: Value, n_axes: int) -> list[int]:
+    """Return the axes along which elements are taken together."""
+    n = len(value.shape)
+    changed = [axis for axis in range(n - n_axes, n) if value.shape[axis] != call.shape[axis]]
+    if "kernel_size" not in call.arguments or "fractional" in call.operation:
+        return changed
+    windows = enumerate(_windows(call, value, n_axes), n - n_axes)
+    return [axis for axis, window in windows if window != PoolingWindow(1, 1)]
+
+
+def _of_pixels(call: Call, value: Value, n_axes: int, how: str) -> Value:
+    """Return a pooled value, each term of which is pixels of channels, or else neurons."""
+    is_whole = all(size == 1 for size in call.shape[-n_axes:])
+    if is_whole or fills(value, range(-n_axes, 0)):
+        return mixed(value, range(-n_axes, 0), call.shape, how=how)
+    return windowed(value, _windows(call, value, n_axes), call.shape, how=how)
 
 
 def _windows(call: Call, value: Value, n_axes: int) -> list[PoolingWindow]:
@@ -102,8 +134,12 @@ def resizing(call: Call) -> Value:
     n_axes = _RESIZED[call.operation.removeprefix("aten.")]
     value = call.value("self" if "self" in call.arguments else "input")
     try:
-        # It joins neighbors, as a weight would, and is no statistic of them.
-        return expanded(mixed(value, range(-n_axes, 0), call.shape))
+        axes = _pooled_axes(call, value, n_axes)
+        stack, rest = apart(value, axes)
+        parts = [_resampled(call, stack, axes, weighs=True)] if stack.terms else []
+        if rest.terms:  # it joins neighbors, as a weight would, and is no statistic of them
+            parts.append(expanded(mixed(rest, range(-n_axes, 0), call.shape)))
+        return joined(parts, call.shape)
     except InputError as error:
         raise call.refusal(str(error)) from None
 
