@@ -14,7 +14,7 @@ def new_neurons(
     """Return the neurons of an output that are in its layers, ascending.
 
     A segment is left out if each of its neurons is also one that a weight operation reads, with
-    whatever else.
+    whatever else. Where the same arrives at several neurons, the first counts.
 
     Args:
         output: what arrives at each neuron of the output.
@@ -24,5 +24,5 @@ def new_neurons(
     kept: list[int] = []
     for segment in segments:
         if not all(any(output[neuron] <= arriving for arriving in read) for neuron in segment):
-            kept += segment
+            kept += [n for n in segment if output.index(output[n]) == n]
     return sorted(kept)

@@ -136,6 +136,13 @@ _ACTIVATIONS = {
     "bitwise_or": lambda x: torch.bitwise_or(x > 0, x < -1).to(x.dtype),
     "bitwise_xor": lambda x: torch.bitwise_xor(x > 0, x > 1).to(x.dtype),
     "logical_or": lambda x: x.logical_or(torch.zeros_like(x)).to(x.dtype),
+    "lgamma": torch.lgamma,
+    "digamma": torch.digamma,
+    "i0": torch.i0,
+    "isnan": lambda x: x.isnan().to(x.dtype),
+    "isinf": lambda x: x.isinf().to(x.dtype),
+    "signbit": lambda x: x.signbit().to(x.dtype),
+    "bitwise_not": lambda x: (~(x > 0)).to(x.dtype),
 }
 
 _UNCHANGED = {
@@ -159,6 +166,11 @@ _UNCHANGED = {
     "fake_quantize_per_channel_affine": lambda x: torch.fake_quantize_per_channel_affine(
         x.float(), torch.ones(x.shape[1]), torch.zeros(x.shape[1]), 1, -128, 127
     ).to(x.dtype),
+    "real": torch.real,
+    "conj": lambda x: aten.conj(x),
+    "conj_physical": torch.conj_physical,
+    "resolve_conj": torch.resolve_conj,
+    "resolve_neg": torch.resolve_neg,
     "copy": lambda x: aten.copy(2 * x.flip(1), x),
 }
 

@@ -47,6 +47,22 @@ def taken(stream: Tensor) -> Tensor:
     return stream.take(places.flip(1))
 
 
+def written(stream: Tensor) -> Tensor:
+    """Into the second half of a copy."""
+    places = torch.arange(stream.numel()).reshape(stream.shape)
+    return torch.cat([stream, stream]).put(places + stream.numel(), stream)[len(stream) :]
+
+
+def square(stream: Tensor) -> Tensor:
+    return stream.new_zeros(stream.shape[1], stream.shape[1])
+
+
+def marked(stream: Tensor) -> Tensor:
+    mask = torch.arange(2) > 0
+    both = torch.stack([stream, stream], -1)
+    return both.masked_scatter(mask.expand(both.shape), stream)[..., 1]
+
+
 def even(register: object) -> bool:
     return channels(register) and register.shape[0] % 2 == 0
 
@@ -88,6 +104,15 @@ _WHOLE = {
     "index_add": lambda x: torch.zeros_like(x).index_add(1, backward(x), x),
     "scatter_add": lambda x: torch.zeros_like(x).scatter_add(1, channel_index(x), x),
     "scatter_reduce": lambda x: torch.zeros_like(x).scatter_reduce(1, channel_index(x), x, "sum"),
+    "hsplit": lambda x: torch.cat(x.hsplit([1])[::-1], 1),
+    "vsplit": lambda x: torch.vstack([x, x]).vsplit(2)[1],
+    "unsafe_chunk": lambda x: torch.cat(torch.unsafe_chunk(x, 2, 1)[::-1], 1),
+    "atleast_1d": torch.atleast_1d,
+    "atleast_2d": torch.atleast_2d,
+    "atleast_3d": lambda x: torch.atleast_3d(x).reshape(x.shape),
+    "diag_embed": lambda x: x.diag_embed(1).diagonal(1, -2, -1),
+    "put": written,
+    "masked_scatter": marked,
     # Copies are one neuron to a linear layer: each channel is kept once.
     "repeat": lambda x: x.repeat(1, 2, *[1] * (x.ndim - 2))[:, 1 : x.shape[1] + 1],
     "tile": lambda x: x.tile(1, 2, *[1] * (x.ndim - 2))[:, 1 : x.shape[1] + 1],
@@ -98,7 +123,7 @@ _WHOLE = {
 _MOVES_CHANNELS = {
     *("take", "gather", "roll", "flip", "split", "split_with_sizes", "unbind", "index_select"),
     *("index_put", "index_copy", "scatter", "index_add", "scatter_add", "scatter_reduce"),
-    *("index", "repeat", "tile", "repeat_interleave"),
+    *("index", "repeat", "tile", "repeat_interleave", "hsplit", "unsafe_chunk"),
 }
 
 _WIDENED = {
@@ -158,8 +183,18 @@ MOVEMENT = {
     "rot90": Operation(lambda x: x.rot90(1, (2, 3)).rot90(-1, (2, 3)), fits=is_map),
     "dstack": Operation(lambda x: torch.dstack([x, 0.3 * x]), fits=channels),
     "diagonal": Operation(lambda x: x.diagonal(dim1=2, dim2=3), fits=is_map),
+    "linalg_diagonal": Operation(torch.linalg.diagonal, fits=is_map),
     "diagonal_scatter": Operation(
         lambda x: torch.diagonal_scatter(x, 0.3 * x.diagonal(0, 2, 3), 0, 2, 3), fits=is_map
+    ),
+    "mH": Operation(lambda x: x.mH, fits=is_map),
+    "matrix_H": Operation(lambda x: x.H.H, fits=is_features),
+    "block_diag": Operation(
+        lambda x: torch.block_diag(x, x)[: len(x), : x.shape[1]], fits=is_features
+    ),
+    "dsplit": Operation(lambda x: torch.cat(x.dsplit([1])[::-1], 2), fits=channels),
+    "fill_diagonal": Operation(
+        lambda x: torch.cat([square(x), x]).fill_diagonal_(3.0)[x.shape[1] :], fits=is_features
     ),
     "tril": Operation(torch.tril, fits=is_map),
     "triu": Operation(torch.triu, fits=is_map),

@@ -130,5 +130,7 @@ POOLING = {
     "min": picked(lambda x: x.flatten(2).min(2).values),
     "median": picked(lambda x: x.flatten(2).median(2).values),
     "aminmax": picked(lambda x: x.flatten(2).aminmax(dim=2).max),
+    "any": picked(lambda x: (x.flatten(2) > 0).any(2).to(x.dtype)),
+    "all": picked(lambda x: (x.flatten(2) > 0).all(2).to(x.dtype)),
     "mode": picked(lambda x: x.flatten(2).mode(2).values),
 }

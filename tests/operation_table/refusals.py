@@ -54,6 +54,8 @@ REFUSALS: dict[str, nn.Module | Callable[[Tensor], Tensor]] = {
     "_unique2": torch.unique,
     "unique_dim": lambda x: torch.unique(x, dim=1),
     "unique_consecutive": torch.unique_consecutive,
+    "as_strided": lambda x: x.as_strided((1, 6), (6, 1)),
+    "as_strided_scatter": lambda x: torch.as_strided_scatter(x, x[:, 0], (1, 6), (6, 1)),
     "argmax": lambda x: x + x.argmax(1, keepdim=True),
     "argmin": lambda x: x + x.argmin(1, keepdim=True),
     "topk": lambda x: x[:, :2] + x.topk(2, 1)[0],

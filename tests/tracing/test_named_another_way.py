@@ -139,6 +139,14 @@ PLAIN = lambda self, x: self.b(self.a(x).relu())  # noqa: E731
             lambda self, x: self.a(x) @ self.s[:, None],
         ),
         (
+            lambda self, x: torch.inner(self.a(x), self.s),
+            lambda self, x: self.a(x) @ self.s[:, None],
+        ),
+        (
+            lambda self, x: self.a(x) @ self.s,
+            lambda self, x: self.a(x) @ self.s[:, None],
+        ),
+        (
             lambda self, x: self.b(torch.einsum("bi,i->bi", self.a(x), self.s)),
             lambda self, x: self.b(self.a(x) * self.s),
         ),
@@ -177,7 +185,6 @@ def test_two_spellings_are_one_network(other, usual):
             ),
             "adds",
         ),
-        (lambda self, x: torch.inner(self.a(x), self.s), "expected 2 axes"),
     ],
 )
 def test_other_forms_are_refused(function, message):

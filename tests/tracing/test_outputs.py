@@ -58,6 +58,13 @@ RETURNS = {
     "in one tensor and alone": lambda code, out: (torch.cat([out, code], 1), code),
     "stacked": lambda code, out: torch.stack([out, torch.nn.functional.pad(code, (2, 3))]),
     "in two parts": lambda code, out: torch.cat([out, code], 1).split([9, 2], 1),
+    "with probabilities": lambda _, out: torch.cat([out, out.softmax(1)], 1),
+    "twice in one tensor": lambda _, out: torch.cat([out, out], 1),
+    "twice, scaled": lambda _, out: torch.cat([out, 3 * out.flip(1)], 1),
+    "twice, stacked": lambda _, out: torch.stack([out, out.tanh()], 2),
+    "a part of the output first": lambda _, out: (out[:, :3], out),
+    "a part of the output last": lambda _, out: (out, out[:, 2:].relu()),
+    "everything twice": lambda code, out: torch.cat([out, code, out.exp(), code.exp()], 1),
 }
 
 
@@ -74,7 +81,13 @@ def test_hidden_layers_that_are_returned_add_none(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["code last", "in one tensor", "about the output", "activated"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("code last", "in one tensor", "about the output", "activated"),
+        *("with probabilities", "twice in one tensor", "a part of the output first"),
+    ],
+)
 def test_hidden_layers_in_the_outputs_of_an_onnx_file_add_none(name, tmp_path):
     plain = onnx_models.exported(Autoencoder(lambda _, out: out), POINTS, tmp_path, "plain.onnx")
     both = onnx_models.exported(Autoencoder(RETURNS[name]), POINTS, tmp_path, "both.onnx")
@@ -99,6 +112,9 @@ def test_hidden_layers_in_the_outputs_of_a_keras_model_add_none():
     assert expected.layer_sizes == [8, 6, 3, 6, 8]
     assert_same(graph(lambda code, out: [out, code]), expected)
     assert_same(graph(lambda code, out: layers.Concatenate()([code, out])), expected)
+    assert_same(graph(lambda _, out: layers.Concatenate()([out, layers.Softmax()(out)])), expected)
+    assert_same(graph(lambda _, out: layers.Concatenate()([out, out])), expected)
+    assert_same(graph(lambda _, out: [out[:, :3], out]), expected)
     assert_same(graph(lambda code, out: layers.Reshape((11, 1))(join(layers, code, out))), expected)
     assert_same(graph(lambda code, out: layers.ReLU()(join(layers, code, out))), expected)
 
@@ -123,6 +139,16 @@ def test_features_of_a_cnn_beside_its_logits():
     )
     assert_same(beside, expected)
     assert_same(joined, expected)
+
+
+def test_sums_of_outputs_are_layers_beside_them():
+    def forward(self, x):
+        h, g = self.a(x), self.b(x)
+        return h, torch.cat([h + g, h - g, h.mean(1, keepdim=True)], 1), g
+
+    model = Forward(forward, a=linear(8, 3), b=linear(8, 3))
+    found = neuron_graph(model, example_inputs=POINTS)
+    assert [layer.n_neurons for layer in found.layers] == [8, 8, 3, 3, 1, 3]
 
 
 def test_several_heads_are_layers_of_their_own():

@@ -42,6 +42,14 @@ def both(h, g, _):
     return h + g
 
 
+def both_halved(h, g, _):
+    return (h + g) / 2
+
+
+def interpolated(stack):
+    return functional.interpolate(stack, 3, mode="linear")
+
+
 EACH = torch.zeros(2, dtype=torch.int64)
 
 WAYS = {
@@ -99,6 +107,39 @@ WAYS = {
     "largest in a window": (
         lambda h, *_: h,
         lambda h, g, _: functional.max_pool1d(torch.stack([h, h, g, g], -1), 2)[..., 0],
+    ),
+    "windows of unequal sizes": (
+        both_halved,
+        lambda h, g, s: functional.adaptive_avg_pool1d(torch.stack([h, g, s * g], -1), 2)[..., 0],
+    ),
+    "largest in unequal windows": (
+        lambda h, g, _: torch.maximum(h, g),
+        lambda h, g, s: functional.adaptive_max_pool1d(torch.stack([h, g, s * g], -1), 2)[..., 0],
+    ),
+    "windows summed": (
+        both,
+        lambda h, g, _: functional.avg_pool2d(
+            torch.stack([h, g], -1)[:, None], (1, 2), divisor_override=1
+        ).flatten(1),
+    ),
+    "interpolated": (
+        both_halved,
+        lambda h, g, _: functional.interpolate(
+            torch.stack([h, g], -1), 3, mode="linear", align_corners=True
+        )[..., 1],
+    ),
+    "interpolated, an end": (once, lambda h, g, _: interpolated(torch.stack([h, g], -1))[..., 0]),
+    "interpolated, in two axes": (
+        lambda h, g, _: 0.75 * h + 0.25 * g,
+        lambda h, g, _: functional.interpolate(
+            torch.stack([h, g], -1)[:, None], (5, 4), mode="bilinear"
+        )[:, 0, :, 1],
+    ),
+    "interpolated by areas": (
+        both_halved,
+        lambda h, g, s: functional.interpolate(torch.stack([h, g, s * h], -1), 2, mode="area")[
+            ..., 0
+        ],
     ),
     "with factors": (
         lambda h, g, s: h + 3 * g + s * h,

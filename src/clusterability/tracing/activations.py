@@ -31,7 +31,8 @@ def is_nonlinear(a: Origin, b: Origin) -> bool:
 def without_factors(term: Term) -> Term:
     """Return a term as it goes into an activation: numbers that multiply it belong to this."""
     scales = tuple(pair for pair in term.origin.scales if not pair[0].is_number)
-    return Term(term.labels, replace(term.origin, scales=scales, factor=1.0, gated=True))
+    origin = replace(term.origin, scales=scales, factor=1.0, gated=True)
+    return replace(term, origin=origin)
 
 
 def held_once(first: Term, second: Term) -> Term | None:
@@ -58,7 +59,8 @@ def multiplied_once(first: Term, second: Term) -> Term | None:
 
 def _both(kept: Term, a: Origin, b: Origin) -> Term:
     factor = max(a.factor, b.factor)
-    return Term(kept.labels, replace(kept.origin, factor=factor, gated=a.gated or b.gated))
+    origin = replace(kept.origin, factor=factor, gated=a.gated or b.gated)
+    return replace(kept, origin=origin)
 
 
 def _by_scales(first: Term, second: Term) -> tuple[Term, Term] | None:

@@ -19,16 +19,21 @@ class Rearranged:
         first: axes along which only the first entry is taken, since all are the same.
         order: in which its axes come then.
         shape: that it has in the end.
+        part: the first and the last but one of the elements that are taken, in that order.
     """
 
     first: tuple[int, ...]
     order: tuple[int, ...]
     shape: tuple[int, ...]
+    part: tuple[int, int] | None = None
 
     def __call__(self, tensor: Tensor) -> Tensor:
         for axis in self.first:
             tensor = tensor.narrow(axis, 0, 1)
-        return tensor.permute(self.order).reshape(self.shape)
+        tensor = tensor.permute(self.order)
+        if self.part is not None:
+            tensor = tensor.flatten()[slice(*self.part)]
+        return tensor.reshape(self.shape)
 
 
 class Computed:

@@ -28,7 +28,7 @@ from clusterability.tracing.exporting import (
     evaluating_copy,
     quiet,
 )
-from clusterability.tracing.signatures import signature_of
+from clusterability.tracing.signatures import Takes, signature_of
 
 SIDES = (224, 32, 28, 299, 64, 96, 256, *range(4, 129))
 """Sizes of images to try, those of ImageNet, CIFAR and MNIST first."""
@@ -142,10 +142,19 @@ def inputs_of_shapes(module: nn.Module, shapes: Sequence[Sequence[int]]) -> tupl
     """
     check_traceable(module)
     takes = signature_of(module)
-    if takes is not None and not takes.n_required <= len(shapes) <= len(takes.names):
-        raise InputError(
-            f"{type(module).__name__}: {takes}, but {shapes_given(shapes)}; {EACH_SHAPE}"
-        )
+    inputs = _zeros(module, takes, shapes)
+    if takes is None or takes.n_required <= len(shapes) <= len(takes.names):
+        return inputs
+    may_fit = not takes.is_certain and len(shapes) < takes.n_required
+    if may_fit and _fits(evaluating_copy(module), inputs):
+        return inputs
+    raise InputError(f"{type(module).__name__}: {takes}, but {shapes_given(shapes)}; {EACH_SHAPE}")
+
+
+def _zeros(
+    module: nn.Module, takes: Takes | None, shapes: Sequence[Sequence[int]]
+) -> tuple[Any, ...]:
+    """Return zeros of these shapes, those by name that are taken so."""
     parameters = [t for t in module.parameters() if t.is_floating_point()]
     like = parameters[0] if parameters else torch.zeros(())
     zeros = [torch.zeros(1, *shape, dtype=like.dtype, device=like.device) for shape in shapes]
@@ -167,26 +176,39 @@ def inferred_inputs(module: nn.Module) -> tuple[tuple[Any, ...], str]:
     """
     check_traceable(module)
     takes = signature_of(module)
-    if takes is not None and not takes.names:
+    if takes is not None and takes.is_certain and not takes.names:
         raise InputError(
             f"{type(module).__name__}: the forward pass takes no input, so that nothing is "
             "connected; measure a module that takes one"
         )
-    if takes is not None and takes.n_required > 1:
+    several = takes is not None and takes.n_required > 1
+    is_certain = takes is None or takes.is_certain
+    found = None if several and is_certain else _first_fitting(module, takes, several)
+    if found is None and several:
         raise InputError(
             f"{type(module).__name__}: {takes}, whose shapes its layers do not tell; give "
             f"example_inputs, a tensor for each, or the shapes alone: {EACH_SHAPE}"
         )
+    if found is None:
+        raise InputError(_unknown_shape(module))
+    return found
+
+
+def _first_fitting(
+    module: nn.Module, takes: Takes | None, must_fit: bool
+) -> tuple[tuple[Any, ...], str] | None:
+    """Return the first guess that fits, with a note; None if none does."""
     path, shapes = _guesses(module)
     twin = evaluating_copy(module)
     for shape in shapes:
-        inputs = inputs_of_shapes(module, (shape,))
-        if len(shapes) == 1 or _fits(twin, inputs):  # the export explains why a single guess fails
+        inputs = _zeros(module, takes, (shape,))
+        # The export explains why a single guess fails.
+        if (len(shapes) == 1 and not must_fit) or _fits(twin, inputs):
             return inputs, (
                 f"traced with an input of shape {(1, *shape)}, guessed from "
                 f"{quoted(path) if path else 'the weight'}"
             )
-    raise InputError(_unknown_shape(module))
+    return None
 
 
 def _guesses(module: nn.Module) -> tuple[str, list[tuple[int, ...]]]:

@@ -25,6 +25,7 @@ from torch.nn.utils import parametrize
 from clusterability.errors import InputError
 from clusterability.shown import quoted, shown
 from clusterability.tracing.effective import effective_parameter, hook_made_parameters
+from clusterability.tracing.signatures import take_own_arguments
 
 _OTHERS = (
     sysconfig.get_path("stdlib"),
@@ -55,6 +56,7 @@ def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.Exporte
         twin = evaluating_copy(module)
         try:
             positional, named = as_arguments(inputs)
+            take_own_arguments(twin, positional, named)
             program = torch.export.export(twin, positional, named, strict=False)
             return program.run_decompositions({}) if _mutates_views(program) else program
         except InputError:
@@ -182,7 +184,7 @@ def without_stack_traces() -> Iterator[None]:
 
 
 def _mutates_views(program: torch.export.ExportedProgram) -> bool:
-    """Whether an in-place operation changes a tensor that another operation still reads."""
+    """Whether an operation in place changes a shape, or a tensor that another one still reads."""
     for node in program.graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
@@ -190,7 +192,8 @@ def _mutates_views(program: torch.export.ExportedProgram) -> bool:
             changed = node.args[0]
             assert isinstance(changed, torch.fx.Node)
             _check_no_dropout(changed)
-            if len(changed.users) > 1 or _is_alias(changed):
+            reshapes = torch.Tag.inplace_view in node.target.tags
+            if reshapes or len(changed.users) > 1 or _is_alias(changed):
                 return True
     return False
 

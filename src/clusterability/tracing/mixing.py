@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,8 @@ from clusterability.tracing.origins import (
     Value,
     mark_repeats,
 )
-from clusterability.tracing.provenance import multiplied, network_input
+from clusterability.tracing.places import of_rows, of_whole_axes, times_added
+from clusterability.tracing.provenance import moved, multiplied, network_input
 from clusterability.tracing.statistics import combined, expanded
 
 
@@ -66,39 +68,41 @@ def is_stacked(value: Value, axes: Sequence[int]) -> bool:
 def with_shares(value: Value, axes: Sequence[int]) -> Value:
     """Return a stack of values, each times its share of the places along the axes."""
     n_places = math.prod(value.shape[axis] for axis in axes)
-    return _by_places(value, axes, lambda n: n / n_places)
-
-
-def with_counts(value: Value, axes: Sequence[int]) -> Value:
-    """Return a stack of values, each times the number of values in it that hold it.
-
-    A value fills as many places as the term that fills fewest: pixels are not counted.
-    """
-    counts = [_n_filled(t.labels, axes) for t in value.terms if _is_followed(t, axes)]
-    unit = min(int(n[n > 0].min()) for n in counts if bool((n > 0).any()))
-    return _by_places(value, axes, lambda n: n // unit)
-
-
-def _by_places(value: Value, axes: Sequence[int], factor: Callable[[int], float]) -> Value:
-    """Return a stack of values, each times a factor of the number of places that it fills."""
     terms: list[Term] = []
     for term in value.terms:
-        if not _is_followed(term, axes):
+        if term.origin.operation == INPUT or not _is_filled(term.labels, axes):
             terms.append(term)
             continue
-        filled = _n_filled(term.labels, axes)
-        for n in sorted({*filled.flatten().tolist()} - {0}):
-            part = Term(torch.where(filled == n, term.labels, 0), term.origin)
-            terms += multiplied(Value(value.shape, (part,)), factor(n)).terms
+        filled = (term.labels > 0).sum(list(axes), keepdim=True).expand(term.labels.shape)
+        terms += _parts(term, filled, lambda n: n / n_places)
     return Value(value.shape, tuple(terms))
 
 
-def _is_followed(term: Term, axes: Sequence[int]) -> bool:
-    return term.origin.operation != INPUT and _is_filled(term.labels, axes)
+def with_counts(value: Value, axes: Sequence[int]) -> Value:
+    """Return a value, each element times the number of its copies that a sum over axes adds.
+
+    Pixels are no copies, and are not counted.
+    """
+    terms: list[Term] = []
+    for term in value.terms:
+        counts = times_added(term, axes)
+        present = sorted({*counts[torch.unique(term.labels)].tolist()} - {0.0, 1.0})
+        if not present:
+            terms.append(term)
+            continue
+        counts[counts == 0] = 1
+        of_labels = counts[term.labels]
+        terms += _parts(term, of_labels, float)
+    return Value(value.shape, tuple(terms))
 
 
-def _n_filled(labels: Tensor, axes: Sequence[int]) -> Tensor:
-    return (labels > 0).sum(list(axes), keepdim=True)
+def _parts(term: Term, numbers: Tensor, factor: Callable[[Any], float]) -> list[Term]:
+    """Return the parts of a term with one number each, times a factor of it."""
+    found: list[Term] = []
+    for number in sorted({*numbers[(term.labels > 0).expand(numbers.shape)].tolist()}):
+        part = replace(term, labels=torch.where(numbers == number, term.labels, 0))
+        found += multiplied(Value(tuple(term.labels.shape), (part,)), factor(number)).terms
+    return found
 
 
 def fills(value: Value, axes: Sequence[int]) -> bool:
@@ -147,6 +151,49 @@ def windowed(
     return _spread(value, list(along), tuple(shape), columns, how, is_window=True)
 
 
+def apart(value: Value, axes: Sequence[int]) -> tuple[Value, Value]:
+    """Return the part of a value whose terms are stacked along the axes, and the rest of it."""
+    pairs = [(term, is_stacked(Value(value.shape, (term,)), axes)) for term in value.terms]
+    stack = tuple(term for term, is_own in pairs if is_own)
+    rest = tuple(term for term, is_own in pairs if not is_own)
+    return Value(value.shape, stack), Value(value.shape, rest)
+
+
+def resampled(
+    value: Value,
+    axes: Sequence[int],
+    shape: Sequence[int],
+    run: Callable[[Tensor], Tensor],
+    *,
+    weighs: bool,
+) -> Value:
+    """Return what windows over a stack hold of each value in it, in each the same neuron or none.
+
+    Args:
+        value: whose terms are stacked along the axes.
+        axes: along which the windows lie.
+        shape: of the result.
+        run: the operation itself, on floats.
+        weighs: whether it averages them; a neuron with several pixels then counts by its largest
+            share.
+    """
+    terms: list[Term] = []
+    for term in value.terms:
+        has_pixels = int((term.labels > 0).sum(list(axes)).max()) > 1
+        held = run((term.labels > 0).double())
+        labels = torch.where(held != 0, _filling(term.labels, axes).expand(tuple(shape)), 0)
+        places = of_whole_axes(term.places, axes, value.shape, shape)
+        if not weighs:
+            terms.append(Term(mark_repeats(labels).expand(tuple(shape)), term.origin, places))
+            continue
+        largest = torch.zeros(len(term.origin.channels) + 1, dtype=held.dtype)
+        shares = held.abs().float().double()  # equal ones may be rounded in several ways
+        largest = largest.scatter_reduce(0, labels.flatten(), shares.flatten(), "amax")
+        found = Term(mark_repeats(labels).expand(tuple(shape)), term.origin, places)
+        terms += _parts(found, largest[labels] if has_pixels else shares, float)
+    return Value(tuple(shape), tuple(terms))
+
+
 def _spread(
     value: Value,
     axes: list[int],
@@ -182,9 +229,9 @@ def _spread(
         if term.origin.operation == INPUT:
             continue
         labels = term.labels
-        is_filled = _is_filled(labels, axes)
-        if is_filled and not (is_window and is_stacked(Value(value.shape, (term,)), axes)):
-            terms.append(Term(_filling(labels, axes).expand(shape), term.origin))
+        if _is_filled(labels, axes):
+            places = of_whole_axes(term.places, axes, labels.shape, shape)
+            terms.append(Term(_filling(labels, axes).expand(shape), term.origin, places))
             continue
         for axis in range(labels.ndim):
             if axis not in axes and labels.stride(axis) == 0:
@@ -192,38 +239,10 @@ def _spread(
         of_elements = columns(labels)
         if of_elements.numel() > MOST_ELEMENTS:
             raise InputError(f"it joins neurons in {of_elements.numel()} combinations")
-        if is_filled:
-            sizes = columns(torch.ones_like(labels)).sum(-1)
-            terms += _in_windows(term, of_elements, sizes if how == "mean" else None, shape)
-            continue
         found = combined(term, of_elements, operations, how, is_window)
-        terms.append(Term(found.labels.expand(shape), found.origin))
+        places = of_rows(term.places, columns, value.shape)
+        terms.append(Term(found.labels.expand(shape), found.origin, places))
     return Value(shape, tuple(terms))
-
-
-def _in_windows(
-    term: Term, of_elements: Tensor, sizes: Tensor | None, shape: tuple[int, ...]
-) -> list[Term]:
-    """Return what windows over a stack hold of one value in it, in each the same neuron or none.
-
-    Args:
-        term: of the value.
-        of_elements: (..., n) labels in each window.
-        sizes: how many places each window has inside the stack, if it averages them; a neuron
-            counts by its largest share.
-        shape: of the result.
-    """
-    labels = of_elements.amax(-1)
-    if sizes is None:
-        return [Term(mark_repeats(labels).expand(shape), term.origin)]
-    shares = (of_elements > 0).sum(-1) / sizes.clamp_min(1)
-    largest = torch.zeros(len(term.origin.channels) + 1, dtype=shares.dtype)
-    largest = largest.scatter_reduce(0, labels.flatten(), shares.flatten(), "amax")
-    found: list[Term] = []
-    for share in sorted({*largest[1:].tolist()} - {0.0}):
-        part = mark_repeats(torch.where(largest[labels] == share, labels, 0)).expand(shape)
-        found += multiplied(Value(shape, (Term(part, term.origin),)), share).terms
-    return found
 
 
 def _mixed_inputs(
@@ -268,4 +287,4 @@ def reduced(value: Value, axes: Sequence[int], keepdim: bool, *, how: str = "pic
     if keepdim:
         return whole
     shape = tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
-    return Value(shape, tuple(Term(t.labels.squeeze(axes), t.origin) for t in whole.terms))
+    return moved([whole], [whole.shape], lambda labels: labels.squeeze(axes), shape)

@@ -14,6 +14,7 @@ from clusterability.shown import listed
 from clusterability.tracing.assembling import Assembly
 from clusterability.tracing.chains.chain import check_include
 from clusterability.tracing.computed import Computed
+from clusterability.tracing.decomposing import decomposed
 from clusterability.tracing.effective import effective_parameter, has_unread_hooks
 from clusterability.tracing.examples import inferred_inputs
 from clusterability.tracing.exporting import exported
@@ -123,7 +124,7 @@ def walked_program(
         InputError: if the module cannot be traced, or an operation cannot be followed.
     """
     inputs = inferred_inputs(module)[0] if example_inputs is None else example_inputs
-    program = exported(module, inputs)
+    program = decomposed(exported(module, inputs))
     return program, walk(program, Effective(module), _owners(module))
 
 

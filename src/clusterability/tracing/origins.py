@@ -5,14 +5,18 @@ Labels repeat along most axes; stride 0 keeps them small.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from clusterability.wiring.scales import Scale
+
+if TYPE_CHECKING:
+    from clusterability.tracing.places import Places
 
 INPUT = -1
 """Stands for the network's input where a weight operation's number is expected."""
@@ -84,10 +88,17 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """Labels of a tensor's shape, and the origin that gives them their meaning."""
+    """Labels of a tensor's shape, and the origin that gives them their meaning.
+
+    Attributes:
+        labels: of the tensor's shape.
+        origin: gives them their meaning.
+        places: tell pixels of a channel from copies of one element; None for what is never copied.
+    """
 
     labels: Tensor
     origin: Origin
+    places: Places | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,18 +108,51 @@ class Value:
     Attributes:
         shape: its shape.
         terms: its terms, of that shape.
-        factors: the value and the constant whose product it is; None for all others.
     """
 
     shape: tuple[int, ...]
     terms: tuple[Term, ...]
-    factors: tuple[Value, Any] | None = None
+
+
+class Product(Value):
+    """A value times a constant; its terms, one for each copy of an element, are made when needed.
+
+    A sum of them needs none: it is a linear layer, or the sum of ``averaged``.
+
+    Args:
+        shape: of the product.
+        value: the one factor.
+        constant: the other one.
+        exact: returns the terms.
+        averaged: returns the product with one scale for all copies of an element, their mean.
+    """
+
+    value: Value
+    constant: Any
+    averaged: Callable[[], Value]
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        value: Value,
+        constant: Any,
+        exact: Callable[[], tuple[Term, ...]],
+        averaged: Callable[[], Value],
+    ) -> None:
+        vars(self).update(
+            shape=shape, value=value, constant=constant, _exact=exact, averaged=averaged
+        )
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        found: tuple[Term, ...] = vars(self)["_exact"]()
+        return found
 
 
 def side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
     """Return the terms of all values, broadcast to a shape."""
     shape = tuple(shape)
-    return [Term(term.labels.expand(shape), term.origin) for v in values for term in v.terms]
+    return [replace(term, labels=term.labels.expand(shape)) for v in values for term in v.terms]
 
 
 def mark_repeats(labels: Tensor) -> Tensor:

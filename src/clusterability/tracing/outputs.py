@@ -15,9 +15,10 @@ def new_outputs(outputs: Iterable[Value], readings: Sequence[Reading]) -> list[R
     """Return what is read of the outputs that make layers.
 
     An output adds none if all of its neurons are hidden: what arrives at each arrives at one that a
-    weight operation reads, whatever else does. Of outputs that hold the same, such as logits and
-    their softmax, the first counts. The segments of an output, as of a concatenation, are taken
-    like outputs of their own.
+    weight operation reads, whatever else does. Of neurons at which the same arrives, such as a
+    logit and its softmax, the first counts, in one output as in several; an output that is part of
+    another adds none, whichever comes first. The segments of an output, as of a concatenation, are
+    taken like outputs of their own.
 
     Args:
         outputs: what the network returns.
@@ -27,20 +28,26 @@ def new_outputs(outputs: Iterable[Value], readings: Sequence[Reading]) -> list[R
     of_outputs = [_sources(reading) for reading in found]
     wanted = {source for neurons in of_outputs for sources in neurons for source in sources}
     places = _places(readings, wanted)
-    kept: list[Reading] = []
+    parts = [
+        (number, reading.members(segment).tolist())
+        for number, reading in enumerate(found)
+        for segment in range(reading.n_segments)
+    ]
+    held = [frozenset(of_outputs[number][i] for i in members) for number, members in parts]
+    kept: list[list[int]] = [[] for _ in found]
     seen: set[Sources] = set()
-    for reading, neurons in zip(found, of_outputs, strict=True):
-        new: list[int] = []
-        for segment in range(reading.n_segments):
-            members = reading.members(segment).tolist()
-            own = {neurons[neuron] for neuron in members}
-            is_hidden = (bool(set.intersection(*(places[s] for s in sources))) for sources in own)
-            if not all(is_hidden) and not seen.issuperset(own):
-                new += members
-                seen |= own
-        if new:
-            kept.append(reading.restricted(sorted(new)))
-    return kept
+    for (number, members), own in zip(parts, held, strict=True):
+        is_hidden = (bool(set.intersection(*(places[s] for s in sources))) for sources in own)
+        if all(is_hidden) or any(own < other for other in held):
+            continue
+        for neuron in members:
+            sources = of_outputs[number][neuron]
+            if sources not in seen:
+                seen.add(sources)
+                kept[number].append(neuron)
+    return [
+        reading.restricted(sorted(new)) for reading, new in zip(found, kept, strict=True) if new
+    ]
 
 
 def returned_channels(outputs: Iterable[Value]) -> dict[int, list[int]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -35,8 +36,12 @@ from clusterability.tracing.origins import (
     side_by_side,
     without_repeats,
 )
+from clusterability.tracing.places import Places, new_places, together
 from clusterability.tracing.statistics import without_numbers
 from clusterability.wiring.scales import Scale, Total
+
+Common = tuple[tuple[Term, Term], tuple[Term | None, Term | None]]
+"""Two terms where they are alike, and what is left of each."""
 
 
 def produced(operation: int, shape: Sequence[int], axis: int | None) -> Value:
@@ -47,7 +52,8 @@ def produced(operation: int, shape: Sequence[int], axis: int | None) -> Value:
     if axis is not None:
         view[axis] = n_channels
     labels = torch.arange(1, n_channels + 1).view(view).expand(shape)
-    return Value(shape, (Term(labels, Origin(operation, torch.arange(n_channels))),))
+    origin = Origin(operation, torch.arange(n_channels))
+    return Value(shape, (Term(labels, origin, new_places(shape, axis)),))
 
 
 def network_input(shape: Sequence[int]) -> Value:
@@ -75,22 +81,50 @@ def moved(
         along: the axis of the inputs that changes, if the movement leaves all others as they are.
     """
     terms: list[Term] = []
-    nothing = torch.zeros((), dtype=torch.int64)
     for place, value in enumerate(values):
+        move_one = partial(_move_one, move, place, shapes, along)
         for term in value.terms if value is not None else ():
-            sizes = [list(size) for size in shapes]
-            given = term.labels
-            for axis in range(given.ndim) if along is not None else ():
-                if axis != along and given.stride(axis) == 0:
-                    given = given.narrow(axis, 0, min(1, given.shape[axis]))
-                    for size in sizes:
-                        if len(size) == given.ndim:  # an index may have fewer axes
-                            size[axis] = min(1, size[axis])
-            inputs = [given if i == place else nothing.expand(s) for i, s in enumerate(sizes)]
-            labels = move(*inputs)
+            labels = move_one(term.labels)
             if bool(labels.any()):
-                terms.append(Term(mark_repeats(labels).expand(shape), term.origin))
+                if term.origin.by_matrix:
+                    term = _without_mark(term, labels)
+                places = _moved_places(term, move_one)
+                terms.append(Term(mark_repeats(labels).expand(shape), term.origin, places))
     return Value(tuple(shape), tuple(terms))
+
+
+def _without_mark(term: Term, labels: Tensor) -> Term:
+    """Return a term that was multiplied by a matrix, unmarked if each neuron is left once."""
+    present = torch.unique(labels[labels > 0]) - 1
+    if len(torch.unique(term.origin.channels[present])) < len(present):
+        return term
+    return replace(term, origin=replace(term.origin, by_matrix=False))
+
+
+def _move_one(
+    move: Callable[..., Tensor],
+    place: int,
+    shapes: Sequence[Sequence[int]],
+    along: int | None,
+    given: Tensor,
+) -> Tensor:
+    """Return what a movement makes of the input at ``place`` alone."""
+    nothing = torch.zeros((), dtype=torch.int64)
+    sizes = [list(size) for size in shapes]
+    for axis in range(given.ndim) if along is not None else ():
+        if axis != along and given.stride(axis) == 0:
+            given = given.narrow(axis, 0, min(1, given.shape[axis]))
+            for size in sizes:
+                if len(size) == given.ndim:  # an index may have fewer axes
+                    size[axis] = min(1, size[axis])
+    return move(*(given if i == place else nothing.expand(s) for i, s in enumerate(sizes)))
+
+
+def _moved_places(term: Term, move: Callable[[Tensor], Tensor]) -> Places | None:
+    if term.places is None:
+        return None
+    shape = term.labels.shape
+    return Places(lambda numbers: move(numbers.expand(shape)), term.places)
 
 
 def joined(values: Sequence[Value], shape: Sequence[int]) -> Value:
@@ -101,24 +135,71 @@ def joined(values: Sequence[Value], shape: Sequence[int]) -> Value:
     function of itself is an activation, which holds it once. A statistic of neurons that the values
     hold too is a number, and no term.
     """
-    return _merged(without_numbers(values, shape)[0], shape, _added)
+    return _merged(without_numbers(values, shape)[0], shape, _added, in_parts=True)
 
 
 def _merged(
-    values: Sequence[Value], shape: Sequence[int], merge: Callable[[Term, Term], Term | None]
+    values: Sequence[Value],
+    shape: Sequence[int],
+    merge: Callable[[Term, Term], Term | None],
+    in_parts: bool = False,
 ) -> Value:
-    """Return the terms of all values; ``merge`` makes one of two that are alike, or None."""
+    """Return the terms of all values; ``merge`` makes one of two that are alike, or None.
+
+    With ``in_parts`` of two that are alike in some elements too, beside what is left of each.
+    """
     kept: dict[int, list[Term]] = {}
     for term in side_by_side(values, shape):
         of_operation = kept.setdefault(term.origin.operation, [])
-        for i, other in enumerate(of_operation):
-            found = merge(other, term) if alike(other, term) else None
-            if found is not None:
-                of_operation[i] = found
-                break
-        else:
-            of_operation.append(term)
+        left = _merge_into(of_operation, term, merge, in_parts)
+        of_operation += [] if left is None else [left]
     return Value(tuple(shape), tuple(term for terms in kept.values() for term in terms))
+
+
+def _merge_into(
+    terms: list[Term], term: Term, merge: Callable[[Term, Term], Term | None], in_parts: bool
+) -> Term | None:
+    """Merge a term into those that are alike, and return what is left of it."""
+    for i, other in enumerate(tuple(terms)):
+        if alike(other, term):
+            common: Common | None = (other, term), (None, None)
+        else:
+            common = _common(other, term) if in_parts else None
+        found = None if common is None else merge(*common[0])
+        if common is None or found is None:
+            continue
+        rests = common[1]
+        terms[i] = found
+        terms += [] if rests[0] is None else [rests[0]]
+        if rests[1] is None:
+            return None
+        term = rests[1]
+    return term
+
+
+def _common(first: Term, second: Term) -> Common | None:
+    """Return two terms where they have the same labels, and what is left of each; None if nowhere.
+
+    None, too, where the labels of one stand for other outputs than those of the other.
+    """
+    if first.origin.statistic is not None or second.origin.statistic is not None:
+        return None
+    if not same_labels(first.origin, second.origin):
+        return None
+    a, b = without_repeats(first.labels, second.labels)
+    same = (a == b) & (a > 0)
+    if not bool(same.any()):
+        return None
+
+    def part(term: Term, labels: Tensor, where: Tensor) -> Term | None:
+        kept = torch.where(where, labels, 0)
+        shown = kept.expand(term.labels.shape)
+        return replace(term, labels=shown) if bool(kept.any()) else None
+
+    both = part(first, a, same), part(second, b, same)
+    assert both[0] is not None
+    assert both[1] is not None
+    return (both[0], both[1]), (part(first, a, ~same), part(second, b, ~same))
 
 
 def _added(first: Term, second: Term) -> Term | None:
@@ -133,6 +214,7 @@ def _added(first: Term, second: Term) -> Term | None:
 def _summed(first: Term, second: Term) -> Term:
     """Return one term for two that differ only in their scales and factors."""
     a, b = first.origin, second.origin
+    places = together(first.places, second.places)
     n_common = 0
     for mine, other in zip(a.scales, b.scales, strict=False):
         if mine[0] != other[0] or not torch.equal(mine[1], other[1]):
@@ -140,13 +222,13 @@ def _summed(first: Term, second: Term) -> Term:
         n_common += 1
     common, *rests = a.scales[:n_common], a.scales[n_common:], b.scales[n_common:]
     if not any(rests):
-        return Term(first.labels, replace(a, factor=a.factor + b.factor))
+        return Term(first.labels, replace(a, factor=a.factor + b.factor), places)
     ways = tuple(
         (factor, tuple((scale, tuple(entries.tolist())) for scale, entries in rest))
         for factor, rest in zip((a.factor, b.factor), rests, strict=True)
     )
     total = (Total(ways), torch.arange(len(a.channels)))
-    return Term(first.labels, replace(a, scales=(*common, total), factor=1.0))
+    return Term(first.labels, replace(a, scales=(*common, total), factor=1.0), places)
 
 
 def chosen(values: Sequence[Value], shape: Sequence[int]) -> Value:
@@ -169,7 +251,7 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
         return _normed(holding[0], dropped, shape)
     terms = tuple(without_factors(term) for term in side_by_side(kept, shape))
     product = _merged([Value(tuple(shape), terms)], shape, multiplied_once)
-    marked = (Term(t.labels, replace(t.origin, function=PRODUCT)) for t in product.terms)
+    marked = (replace(t, origin=replace(t.origin, function=PRODUCT)) for t in product.terms)
     return Value(product.shape, tuple(marked))
 
 
@@ -178,7 +260,7 @@ def _normed(value: Value, by: Sequence[Term], shape: Sequence[int]) -> Value:
     sizes = {t.origin.statistic.n_summed for t in by if t.origin.statistic is not None}
     n_normed = sizes.pop() if len(sizes) == 1 else 0
     terms = [
-        Term(term.labels, replace(term.origin, n_normed=n_normed))
+        replace(term, origin=replace(term.origin, n_normed=n_normed))
         for term in side_by_side([value], shape)
     ]
     return Value(tuple(shape), tuple(terms))
@@ -204,7 +286,8 @@ def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value
         places, old, own = _by_entry(labels, entry, n_entries, len(term.origin.channels))
         origin = of_labels(term.origin, old)
         scales = (*origin.scales, (scale, own))
-        terms.append(Term(places.expand(value.shape), replace(origin, scales=scales)))
+        new = places.expand(value.shape)
+        terms.append(Term(new, replace(origin, scales=scales), term.places))
     return Value(value.shape, tuple(terms))
 
 
@@ -232,5 +315,5 @@ def _times(term: Term, factor: float) -> Term:
     if origin.gated:
         return term
     if origin.n_normed and math.isclose(factor**2, origin.n_normed, rel_tol=1e-5):
-        return Term(term.labels, replace(origin, n_normed=0))
-    return Term(term.labels, replace(origin, factor=origin.factor * factor))
+        return replace(term, origin=replace(origin, n_normed=0))
+    return replace(term, origin=replace(origin, factor=origin.factor * factor))

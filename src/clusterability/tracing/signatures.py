@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
@@ -18,11 +20,14 @@ class Takes:
         names: of its arguments, those without a default first, in their order.
         n_required: number of those without a default.
         by_name: those that are taken by name only.
+        is_certain: whether fewer than ``n_required`` are too few. Where a decorator takes any
+            arguments, these are those of the function inside, of which it may supply some.
     """
 
     names: tuple[str, ...]
     n_required: int
     by_name: frozenset[str] = frozenset()
+    is_certain: bool = True
 
     def __str__(self) -> str:
         required, others = self.names[: self.n_required], self.names[self.n_required :]
@@ -36,13 +41,30 @@ class Takes:
 def signature_of(module: nn.Module) -> Takes | None:
     """Return what a module's forward pass takes; None if its signature does not tell.
 
+    What a decorator takes itself counts, not what the function inside does.
+
     >>> str(signature_of(nn.Bilinear(2, 3, 4)))
     "the forward pass takes 2 inputs ('input1', 'input2')"
     """
+    forward = module.forward
+    found = _told(forward)
+    if found is not None:
+        return found
+    is_bound = inspect.ismethod(forward)
+    inner = getattr(forward, "__wrapped__", None)
+    while found is None and inner is not None:
+        found = _told(inner, skipped=int(is_bound and not inspect.ismethod(inner)))
+        inner = getattr(inner, "__wrapped__", None)
+    return None if found is None else replace(found, is_certain=False)
+
+
+def _told(function: Callable[..., object], skipped: int = 0) -> Takes | None:
+    """Return what a function takes after its first ``skipped`` arguments, if it says so itself."""
     try:
-        parameters = list(inspect.signature(module.forward).parameters.values())
+        signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
         return None
+    parameters = list(signature.parameters.values())[skipped:]
     if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
         return None
     taken = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
@@ -54,3 +76,23 @@ def signature_of(module: nn.Module) -> Takes | None:
         sum(p.default is p.empty for p in taken),
         frozenset(p.name for p in taken if p.kind is p.KEYWORD_ONLY),
     )
+
+
+def take_own_arguments(module: nn.Module, positional: tuple[Any, ...], named: Any) -> None:
+    """Let a module's forward pass be called by its decorator's signature where that inside differs.
+
+    Args:
+        module: a copy, which is changed.
+        positional: arguments of the forward pass, which torch holds against the signature inside.
+        named: those by name.
+    """
+    forward = module.forward
+    try:
+        inspect.signature(forward).bind(*positional, **named)
+    except (TypeError, ValueError):
+
+        def own(*given: Any, **others: Any) -> Any:
+            return forward(*given, **others)
+
+        vars(own)["__signature__"] = inspect.signature(forward, follow_wrapped=False)
+        vars(module)["forward"] = own

@@ -75,7 +75,7 @@ def expanded(value: Value) -> Value:
     terms: list[Term] = []
     for term in value.terms:
         if term.origin.statistic is None or term.origin.statistic.members is None:
-            terms.append(Term(term.labels, replace(term.origin, statistic=None)))
+            terms.append(replace(term, origin=replace(term.origin, statistic=None)))
         else:
             terms += _members(term, term.origin.statistic)
     return Value(value.shape, tuple(terms))
@@ -106,7 +106,7 @@ def _members(term: Term, statistic: Statistic) -> list[Term]:
             of_column = torch.where(of_column > 0, labels, 0)
             origin = of_labels(origin, (column - 1).clamp_min(0))
             origin = replace(origin, scales=(*origin.scales, *outer.scales))
-        found.append(Term(mark_repeats(of_column).expand(term.labels.shape), origin))
+        found.append(Term(mark_repeats(of_column).expand(term.labels.shape), origin, term.places))
     return found
 
 

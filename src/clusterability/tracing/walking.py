@@ -15,10 +15,11 @@ from torch import Tensor, fx
 from clusterability.errors import InputError
 from clusterability.shown import listed
 from clusterability.tracing.computed import Computed, Rearranged
+from clusterability.tracing.decomposing import of_the_input, operation_name
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
 from clusterability.tracing.operations.refused import is_refused
 from clusterability.tracing.operations.registry import Chosen, OperationError
-from clusterability.tracing.origins import MOST_ELEMENTS, Value
+from clusterability.tracing.origins import MOST_ELEMENTS, Product, Value
 from clusterability.tracing.provenance import network_input
 
 _SAME = {
@@ -94,16 +95,10 @@ def walk(
 
 def _not_followed(program: torch.export.ExportedProgram, first: str) -> list[str]:
     """Return the operations beside the first that depend on the input and have no rule."""
-    reached = {n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs}
     names: dict[str, None] = {}
-    for node in program.graph.nodes:
-        if not reached.isdisjoint(node.all_input_nodes):
-            reached.add(node)
-            name = operation_name(node)
-            is_assertion = not node.users and node.meta.get("val") is None
-            is_operation = isinstance(node.target, torch._ops.OpOverload) and not is_assertion
-            if is_operation and is_refused(name):
-                names[name] = None
+    for node in of_the_input(program):
+        if is_refused(operation_name(node)):
+            names[operation_name(node)] = None
     return [name for name in names if name != first]
 
 
@@ -173,15 +168,18 @@ class _Walker:
         evaluate: Callable[[], Tensor],
     ) -> Constant:
         def reshaped(
-            new: tuple[int, ...], order: Sequence[int] | None = None, first: Sequence[int] = ()
+            new: tuple[int, ...],
+            order: Sequence[int] | None = None,
+            first: Sequence[int] = (),
+            part: tuple[int, int] | None = None,
         ) -> Constant:
-            how = Rearranged(
-                tuple(first), tuple(range(len(shape)) if order is None else order), new
-            )
-            if not first and new == shape and how.order == tuple(range(len(shape))):
+            axes = tuple(range(len(shape)) if order is None else order)
+            how = Rearranged(tuple(first), axes, new, part)
+            if how == Rearranged((), tuple(range(len(shape))), shape):
                 return constant
-            parts = (tuple(first) or None, None if order is None else how.order, new)
-            other = " ".join([name, *(str(part) for part in parts if part is not None)])
+            told = (tuple(first) or None, None if order is None else how.order, new)
+            ends = None if part is None else slice(*part)
+            other = " ".join([name, *(str(each) for each in (*told, ends) if each is not None)])
             self.computed.reshaped[other] = name, how
             return self._named(other, source, new, dtype, lambda: how(evaluate()))
 
@@ -293,7 +291,7 @@ def _on_map(known: object) -> set[int]:
     """
     if isinstance(known, tuple):
         return {operation for part in known for operation in _on_map(part)}
-    if not isinstance(known, Value) or len(known.shape) < 3 or known.factors is not None:
+    if not isinstance(known, Value) or len(known.shape) < 3 or isinstance(known, Product):
         return set()
     positions = [axis for axis, size in enumerate(known.shape) if axis and size > 1]
     return {
@@ -319,14 +317,6 @@ def _holds_value(known: Any) -> bool:
     if isinstance(known, tuple | list):
         return any(_holds_value(part) for part in known)
     return isinstance(known, Value | Chosen)
-
-
-def operation_name(node: fx.Node) -> str:
-    """Return an operation's name as the registry of rules has it."""
-    if isinstance(node.target, torch._ops.OpOverload):
-        namespace, _, name = node.target._schema.name.partition("::")
-        return f"{namespace}.{name if name.endswith('__') else name.removesuffix('_')}"
-    return str(getattr(node.target, "__name__", node.target))
 
 
 def _shapes(node: fx.Node) -> tuple[tuple[int, ...], ...]:

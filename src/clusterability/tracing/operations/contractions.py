@@ -12,6 +12,7 @@ import torch
 from clusterability.tracing.operations.elementwise import by_constant
 from clusterability.tracing.operations.pooling import over_axes
 from clusterability.tracing.operations.registry import Call, Constant, rule
+from clusterability.tracing.operations.stacks import weighed
 from clusterability.tracing.origins import Value
 from clusterability.tracing.provenance import joined, moved
 
@@ -180,11 +181,11 @@ def _by_letters(
     order = [theirs.index(letter) for letter in (*summed, *new)]
     matrix = constant.reshaped((n_inputs, n_outputs), order)
     shape = (*kept, n_outputs)
-    flat = replace(call, shape=shape).weigh(
+    flat = weighed(
+        replace(call, shape=shape),
         *(reads, matrix, -1),
         n_outputs=n_outputs,
         out_axis=-1,
-        is_dense=True,
         layout="in-out",
     )
     together = [*rest, *new]
@@ -244,6 +245,12 @@ def _arranged(value: Value, letters: str, order: Sequence[str], shape: Sequence[
     return moved([value], [value.shape], lambda x: x.permute(axes).reshape(shape), shape)
 
 
+def by_vector(call: Call, value: Value, vector: Constant, axis: int) -> Value:
+    """Return the sum over an axis of a value and a vector."""
+    row = vector.reshaped((1, *vector.shape))
+    return weighed(call, value, row, axis, n_outputs=1, out_axis=None)
+
+
 def _letters(equation: str, n_axes: Sequence[int]) -> tuple[list[str], str]:
     """Return the letters of each operand's axes, and of the result's; digits for an ellipsis."""
     before, arrow, out = equation.replace(" ", "").partition("->")
@@ -264,15 +271,17 @@ def _contracted(
     call: Call, value: Value, constant: Value | Constant, axis: int, place: int, out_axis: int
 ) -> Value:
     """Return the sum over an axis of a value and an axis, ``place``, of a matrix."""
+    if isinstance(constant, Constant) and len(constant.shape) == 1:
+        return by_vector(call, value, constant, axis)
     if isinstance(constant, Constant) and len(constant.shape) != 2:
         raise call.refusal(f"its matrix has shape {constant.shape}, expected 2 axes")
     place = place % 2
-    return call.weigh(
+    return weighed(
+        call,
         value,
         constant,
         axis,
         n_outputs=constant.shape[1 - place],
         out_axis=out_axis,
-        is_dense=True,
         layout="out-in" if place else "in-out",
     )

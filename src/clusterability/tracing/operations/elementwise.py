@@ -9,7 +9,8 @@ from dataclasses import replace
 import torch
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.origins import Term, Value
+from clusterability.tracing.origins import Product, Term, Value
+from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved, multiplied, scaled
 from clusterability.wiring.scales import Multiplier
 
@@ -23,13 +24,15 @@ ACTIVATIONS = (
     *("erf", "erfc", "pow", "clamp", "clamp_min", "clamp_max", "clip", "floor", "ceil", "round"),
     *("nan_to_num", "logit", "sgn", "frac", "trunc", "logical_not", "absolute"),
     *("fix", "arctan", "arcsinh", "asin", "arcsin", "acos", "arccos", "sinh", "cosh", "atanh"),
-    *("arctanh", "acosh", "arccosh", "sinc", "erfinv", "special_expit"),
+    *("arctanh", "acosh", "arccosh", "sinc", "erfinv", "special_expit", "lgamma", "digamma"),
+    *("i0", "isnan", "isinf", "signbit", "bitwise_not"),
 )
 
 UNCHANGED = (
     *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"),
     *("clone", "contiguous", "to", "_to_copy", "type_as", "detach"),
     *("alias", "lift_fresh_copy", "neg", "negative", "positive", "deg2rad", "rad2deg"),
+    *("real", "resolve_conj", "resolve_neg", "conj", "conj_physical"),
     *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
 )
 
@@ -195,28 +198,42 @@ def _multiplied(call: Call, divides: bool) -> Value:
     value, other = (first, second) if isinstance(first, Value) else (second, first)
     whole = joined([value], call.shape)
     if isinstance(other, Constant):
-        product = by_constant(whole, other, divides)
-        factors = None if divides else (value, other)
-        return replace(_of_matrix(product, value, other), factors=factors)
+        if divides:
+            return _exact(whole, value, other, divides)
+        return Product(
+            call.shape,
+            value,
+            other,
+            lambda: _exact(whole, value, other, divides).terms,
+            lambda: by_constant(whole, other, divides, averages=True),
+        )
     if not isinstance(other, bool | int | float):
         raise call.refusal("it multiplies by something that is no number")
     return _by_number(whole, float(other), divides)
 
 
 def by_constant(
-    value: Value, constant: Constant, divides: bool = False, inverted: bool = False
+    value: Value,
+    constant: Constant,
+    divides: bool = False,
+    inverted: bool = False,
+    averages: bool = False,
 ) -> Value:
     """Return the value times, or divided by, a constant that broadcasts to its shape.
 
-    An inverted one is a mask, whose complement multiplies.
+    Args:
+        value: what is multiplied.
+        constant: by which.
+        divides: whether it divides.
+        inverted: whether it is a mask, whose complement multiplies.
+        averages: whether copies of an element have one scale, the mean of theirs, as for a sum.
     """
     shape = aligned(constant.shape, value.shape)
     terms: list[Term] = []
     for term in value.terms:
         # An axis with repeated labels holds the pixels of one neuron, which has one scale.
-        averaged = tuple(
-            axis for axis, size in enumerate(shape) if size > 1 and term.labels.stride(axis) == 0
-        )
+        repeating = (a for a, size in enumerate(shape) if size > 1 and not term.labels.stride(a))
+        averaged = tuple(axis for axis in repeating if averages or not are_copies(term, axis))
         kept = [1 if axis in averaged else size for axis, size in enumerate(shape)]
         scale = Multiplier(
             constant.name,
@@ -232,12 +249,23 @@ def by_constant(
     return Value(value.shape, tuple(terms))
 
 
-def _of_matrix(product: Value, value: Value, constant: Constant) -> Value:
-    """Mark a product in which each of several outputs has a factor for each neuron."""
-    if not is_matrix(value, constant, product.shape):
+def _exact(whole: Value, value: Value, constant: Constant, divides: bool) -> Value:
+    """Return a product, marked if each of several outputs has a factor for each neuron."""
+    product = by_constant(whole, constant, divides)
+    if not (is_matrix(value, constant, product.shape) or _has_copies(whole, constant)):
         return product
-    terms = (Term(t.labels, replace(t.origin, by_matrix=True)) for t in product.terms)
+    terms = (replace(t, origin=replace(t.origin, by_matrix=True)) for t in product.terms)
     return replace(product, terms=tuple(terms))
+
+
+def _has_copies(value: Value, constant: Constant) -> bool:
+    """Whether a constant differs along copies of elements, and along other axes of them too."""
+    axes = [i for i, size in enumerate(aligned(constant.shape, value.shape)) if size > 1]
+    return any(
+        any(are_copies(term, axis) for axis in axes) and any(term.labels.stride(a) for a in axes)
+        for term in value.terms
+        if len(axes) > 1
+    )
 
 
 def is_matrix(value: Value, constant: Constant, shape: Sequence[int]) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Term, Value
+from clusterability.tracing.places import Places
 from clusterability.tracing.provenance import joined, moved, multiplied
 
 _INDICES = ("index", "indices")
@@ -32,12 +33,24 @@ MOST_ADDED = 64
     *("aten.reflection_pad1d", "aten.reflection_pad2d", "aten.reflection_pad3d"),
     *("aten.replication_pad1d", "aten.replication_pad2d", "aten.replication_pad3d"),
     *("aten.slice_scatter", "aten.select_scatter", "aten.diagonal_scatter", "aten.unfold"),
-    *("aten.tril", "aten.triu", "aten.im2col", "aten.upsample_nearest1d"),
+    *(
+        "aten.tril",
+        "aten.triu",
+        "aten.diag_embed",
+        "aten.fill_diagonal",
+        "aten.mH",
+        "aten.matrix_H",
+    ),
+    *("aten.atleast_1d", "aten.atleast_2d", "aten.atleast_3d", "aten.block_diag"),
+    "aten.linalg_diagonal",
+    *("aten.im2col", "aten.upsample_nearest1d"),
     *("aten.upsample_nearest2d", "aten.upsample_nearest3d", "aten._upsample_nearest_exact1d"),
     *("aten._upsample_nearest_exact2d", "aten._upsample_nearest_exact3d"),
 )
 def movement(call: Call) -> Value:
     """Return one tensor, each element of which is constant or a copy of an input element."""
+    if call.operation == "aten.fill_diagonal":
+        return _moved(call, None, in_place=True, fill_value=0)
     return _moved(call, None)
 
 
@@ -52,11 +65,12 @@ def along_an_axis(call: Call) -> Value:
 
 @rule(
     *("aten.split", "aten.split_with_sizes", "aten.chunk", "aten.unbind", "aten.tensor_split"),
+    *("aten.unsafe_chunk", "aten.hsplit", "aten.vsplit", "aten.dsplit"),
 )
 def splitting(call: Call) -> tuple[Value, ...]:
     """Return the parts of a tensor along one axis."""
-    parts = range(len(call.shapes))
-    return tuple(_moved(call, part, along=_axis(call)) for part in parts)
+    axis = _axis(call) if "dim" in call.arguments else None
+    return tuple(_moved(call, part, along=axis) for part in range(len(call.shapes)))
 
 
 @rule("aten.pad", "aten.constant_pad_nd")
@@ -77,11 +91,26 @@ def padding(call: Call) -> Value:
                 given = given.narrow(axis, 0, 1)
                 kept[-2 * axis - 2 : -2 * axis] = 0, 0
         labels = torch.nn.functional.pad(given, kept).expand(call.shape)
-        terms.append(Term(labels, term.origin))
+        terms.append(Term(labels, term.origin, _padded_places(term, pads)))
     return Value(call.shape, tuple(terms))
 
 
-@rule("aten.index_put", "aten.scatter", "aten.index_copy")
+def _padded_places(term: Term, pads: list[int]) -> Places | None:
+    if term.places is None:
+        return None
+    shape = term.labels.shape
+    return Places(lambda x: torch.nn.functional.pad(x.expand(shape), pads), term.places)
+
+
+@rule("aten.masked_scatter")
+def marking(call: Call) -> Value:
+    """Write elements one after another to where a constant mask says so."""
+    if not isinstance(call["mask"], Constant):
+        raise call.refusal("where it writes depends on the data; write torch.where instead")
+    return _moved(call, None)
+
+
+@rule("aten.index_put", "aten.scatter", "aten.index_copy", "aten.put")
 def writing(call: Call) -> Value:
     """Write into a copy of a tensor, at constant places; what stood there counts no more."""
     if call.arguments.get("accumulate"):
@@ -117,6 +146,8 @@ def _places(call: Call) -> Tensor:
     if call.operation == "aten.index_put":
         given = [slice(None) if i is None else i.evaluate() for i in call["indices"]]
         return numbers[tuple(given)]
+    if call.operation == "aten.put":
+        return numbers.take(call["index"].evaluate())
     index = call["index"].evaluate()
     if call.operation == "aten.index_add":
         return numbers.index_select(int(call["dim"]), index)

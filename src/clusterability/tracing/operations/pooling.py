@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.tracing.mixing import (
     PoolingWindow,
+    apart,
     fills,
     is_stacked,
     mixed,
     reduced,
+    resampled,
     windowed,
     with_counts,
     with_shares,
 )
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
-from clusterability.tracing.origins import Value
+from clusterability.tracing.origins import Product, Value
+from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved
 from clusterability.tracing.statistics import expanded
 
@@ -32,19 +38,47 @@ def _pooled(call: Call, n_axes: int) -> Value:
     value = call.value("self" if "self" in call.arguments else "input")
     how = "mean" if "avg" in call.operation else "pick"
     try:
-        axes, is_whole = range(-n_axes, 0), all(size == 1 for size in call.shape[-n_axes:])
-        stacked = is_stacked(value, axes)
-        if is_whole and stacked:
-            return _of_stack(call, value, [axis % len(value.shape) for axis in axes], True, how)
-        if is_whole or (fills(value, axes) and not (stacked and "kernel_size" in call.arguments)):
-            return mixed(value, range(-n_axes, 0), call.shape, how=how)
-        pooled = windowed(value, _windows(call, value, n_axes), call.shape, how=how)
-        if not stacked:
-            return pooled
-        merge = joined if how == "mean" else chosen
-        return merge([pooled], call.shape)
+        axes = _pooled_axes(call, value, n_axes)
+        stack, rest = apart(value, axes)
+        if not stack.terms:
+            return _of_pixels(call, value, n_axes, how)
+        parts = [_resampled(call, stack, axes, weighs=how == "mean")]
+        parts += [_of_pixels(call, rest, n_axes, how)] if rest.terms else []
+        return (joined if how == "mean" else _largest(call))(parts, call.shape)
     except InputError as error:
         raise call.refusal(str(error)) from None
+
+
+def _largest(call: Call) -> Callable[..., Value]:
+    return lambda parts, shape: call.nonlinear(chosen(parts, shape))
+
+
+def _resampled(call: Call, stack: Value, axes: list[int], *, weighs: bool) -> Value:
+    def run(held: Tensor) -> Tensor:
+        others = [torch.zeros(t.shape, dtype=held.dtype) for t in list(call.tensors())[1:]]
+        out = call.run([held, *others])
+        found: Tensor = out[0] if isinstance(out, tuple) else out
+        return found
+
+    return resampled(stack, axes, call.shape, run, weighs=weighs)
+
+
+def _pooled_axes(call: Call, value: Value, n_axes: int) -> list[int]:
+    """Return the axes along which elements are taken together."""
+    n = len(value.shape)
+    changed = [axis for axis in range(n - n_axes, n) if value.shape[axis] != call.shape[axis]]
+    if "kernel_size" not in call.arguments or "fractional" in call.operation:
+        return changed
+    windows = enumerate(_windows(call, value, n_axes), n - n_axes)
+    return [axis for axis, window in windows if window != PoolingWindow(1, 1)]
+
+
+def _of_pixels(call: Call, value: Value, n_axes: int, how: str) -> Value:
+    """Return a pooled value, each term of which is pixels of channels, or else neurons."""
+    is_whole = all(size == 1 for size in call.shape[-n_axes:])
+    if is_whole or fills(value, range(-n_axes, 0)):
+        return mixed(value, range(-n_axes, 0), call.shape, how=how)
+    return windowed(value, _windows(call, value, n_axes), call.shape, how=how)
 
 
 def _windows(call: Call, value: Value, n_axes: int) -> list[PoolingWindow]:
@@ -100,8 +134,12 @@ def resizing(call: Call) -> Value:
     n_axes = _RESIZED[call.operation.removeprefix("aten.")]
     value = call.value("self" if "self" in call.arguments else "input")
     try:
-        # It joins neighbors, as a weight would, and is no statistic of them.
-        return expanded(mixed(value, range(-n_axes, 0), call.shape))
+        axes = _pooled_axes(call, value, n_axes)
+        stack, rest = apart(value, axes)
+        parts = [_resampled(call, stack, axes, weighs=True)] if stack.terms else []
+        if rest.terms:  # it joins neighbors, as a weight would, and is no statistic of them
+            parts.append(expanded(mixed(rest, range(-n_axes, 0), call.shape)))
+        return joined(parts, call.shape)
     except InputError as error:
         raise call.refusal(str(error)) from None
 
@@ -114,7 +152,9 @@ def cumulative(call: Call) -> Value:
     n = value.shape[axis]
     windows = [PoolingWindow(n, 1, n - 1), *[PoolingWindow(1, 1)] * (len(value.shape) - 1 - axis)]
     try:
-        if is_stacked(value, [axis]) and n <= MOST_STACKED:
+        if is_stacked(value, [axis]) or any(are_copies(term, axis) for term in value.terms):
+            if n > MOST_STACKED:
+                raise InputError(f"it sums {n} values one after another")
             return _running(call, value, axis)
         if fills(value, [axis]):
             return mixed(value, [axis], call.shape)
@@ -165,11 +205,13 @@ _HOW = {
     **dict.fromkeys(("sum", "nansum", "linalg_vector_norm", "norm"), "sum"),
 }
 
+_SUMS = ("aten.sum", "aten.nansum")
+
 
 @rule(
     *("aten.mean", "aten.sum", "aten.amax", "aten.amin", "aten.logsumexp", "aten.prod"),
     *("aten.linalg_vector_norm", "aten.norm", "aten.std", "aten.var", "aten.nanmean"),
-    "aten.nansum",
+    *("aten.nansum", "aten.any", "aten.all"),
 )
 def over_axes(call: Call) -> Value:
     """Sum or average over whole axes; of products with a matrix, as a linear layer does."""
@@ -177,6 +219,9 @@ def over_axes(call: Call) -> Value:
         product = product_with_matrix(call)
         if product is not None:
             return product
+        (value,) = call.values()
+        if isinstance(value, Product):  # all copies of an element, or none, are summed
+            call = replace(call, arguments={**call.arguments, "self": value.averaged()})
     return _reduced(call, _HOW.get(call.operation.removeprefix("aten."), "pick"))
 
 
@@ -200,6 +245,8 @@ def _reduced(call: Call, how: str) -> Value:
     value, axes = call.values()[0], reduced_axes(call)
     keepdim = bool(call.arguments.get("keepdim"))
     try:
+        if call.operation in _SUMS:
+            value = with_counts(value, axes)
         if is_stacked(value, axes):
             return _of_stack(call, value, axes, keepdim, how)
         return reduced(value, axes, keepdim, how=how)
@@ -209,11 +256,10 @@ def _reduced(call: Call, how: str) -> Value:
 
 def _of_stack(call: Call, value: Value, axes: list[int], keepdim: bool, how: str) -> Value:
     """Return what takes values together that are stacked along the axes, as a sum of them does."""
-    is_sum = call.operation in ("aten.sum", "aten.nansum")
-    if how == "mean" or is_sum:
-        value = with_shares(value, axes) if how == "mean" else with_counts(value, axes)
+    if how == "mean":
+        value = with_shares(value, axes)
     whole = reduced(value, axes, keepdim, how=how)
-    if how == "mean" or is_sum:
+    if how == "mean" or call.operation in _SUMS:
         return joined([whole], call.shape)
     if call.operation == "aten.prod":
         return gated([Value(call.shape, (term,)) for term in whole.terms], call.shape)

@@ -7,8 +7,9 @@ import math
 from clusterability.tracing.mixing import fills
 from clusterability.tracing.operations.elementwise import aligned
 from clusterability.tracing.operations.registry import Call, Constant, numbers
-from clusterability.tracing.origins import INPUT, Value
-from clusterability.tracing.provenance import multiplied
+from clusterability.tracing.operations.stacks import is_stack, weighed
+from clusterability.tracing.origins import INPUT, Product, Value
+from clusterability.tracing.provenance import joined, moved, multiplied
 
 
 def reduced_axes(call: Call) -> list[int]:
@@ -28,16 +29,17 @@ def product_with_matrix(call: Call) -> Value | None:
         InputError: if it sums products with a matrix in any other form.
     """
     product = call.values()[0]
-    if product.factors is None:
+    if not isinstance(product, Product):
         return None
-    value, constant = product.factors
+    value, constant = product.value, product.constant
     assert isinstance(constant, Constant)
     mine, other = aligned(value.shape, product.shape), aligned(constant.shape, product.shape)
     axes = reduced_axes(call)
     inputs = [axis for axis in axes if other[axis] > 1 and not _fills(value, mine, axis)]
-    if not inputs:
-        return None
     outputs = [i for i, size in enumerate(other) if size > 1 and i not in axes]
+    if not inputs:
+        of_one = len(axes) == len(outputs) == 1 and mine[outputs[0]] == 1 and other[axes[0]] > 1
+        return _of_stack(call, product, axes[0], outputs[0]) if of_one else None
     if not outputs and (len(axes) > 1 or not _is_line(value, mine, axes[0])):
         return None  # several neurons of one place, such as layers that are averaged
     followed = len(axes) == 1 and (not outputs or (len(outputs) == 1 and mine[outputs[0]] == 1))
@@ -67,6 +69,27 @@ def _weighed(call: Call, value: Value, constant: Constant, axis: int, outputs: l
         out_axis=place,
         is_dense=True,
         layout="out-in" if out_first else "in-out",
+    )
+    return multiplied(out, 1 / n_inputs) if call.operation == "aten.mean" else out
+
+
+def _of_stack(call: Call, product: Product, axis: int, output: int) -> Value | None:
+    """Return the sums of a stack, one for each place along an axis that it does not have itself."""
+    whole = tuple(1 if i == output else size for i, size in enumerate(product.shape))
+    kept = (*whole[:output], *whole[output + 1 :])
+    reads = moved([joined([product.value], whole)], [whole], lambda x: x.squeeze(output), kept)
+    if not is_stack(reads, axis - (output < axis)):
+        return None
+    n_inputs, n_outputs = product.shape[axis], product.shape[output]
+    shape = (n_outputs, n_inputs) if output < axis else (n_inputs, n_outputs)
+    out = weighed(
+        call,
+        reads,
+        product.constant.reshaped(shape),
+        axis - (output < axis),
+        n_outputs=n_outputs,
+        out_axis=output - (axis < output),
+        layout="out-in" if output < axis else "in-out",
     )
     return multiplied(out, 1 / n_inputs) if call.operation == "aten.mean" else out
 

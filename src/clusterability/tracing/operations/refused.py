@@ -50,6 +50,11 @@ def data_dependent(call: Call) -> NoReturn:
     raise call.refusal("what it returns depends on the data; write the step without it")
 
 
+@rule("aten.as_strided", "aten.as_strided_scatter")
+def by_strides(call: Call) -> NoReturn:
+    raise call.refusal("it takes elements by their places in memory; write view, permute or unfold")
+
+
 def is_refused(operation: str) -> bool:
     """Whether an operation has no rule, or one that refuses it wherever it stands."""
     found = RULES.get(operation)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.shown import quoted
-from clusterability.tracing.origins import Term, Value
+from clusterability.tracing.origins import Value
 from clusterability.tracing.provenance import produced
 from clusterability.wiring.weights import Weight
 
@@ -32,8 +32,8 @@ class Constant:
         shape: its shape.
         dtype: its type.
         evaluate: computes its value.
-        reshaped: returns a constant of the same elements in another shape; the order of its axes
-            may change before.
+        reshaped: returns a constant of the same elements, or of a part of them, in another shape;
+            the order of its axes may change before.
     """
 
     name: str
@@ -207,7 +207,7 @@ class Call:
         arguments = (id(x) if isinstance(x, Value | Constant) else repr(x) for x in given)
         functions = self.findings.functions
         number = functions.setdefault((self.operation, *arguments), len(functions) + 1)
-        terms = (Term(t.labels, replace(t.origin, function=number)) for t in value.terms)
+        terms = (replace(t, origin=replace(t.origin, function=number)) for t in value.terms)
         return Value(value.shape, tuple(terms))
 
     def note(self, text: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from clusterability.tracing.operations.contractions import of_batches
+from clusterability.tracing.operations.contractions import by_vector, of_batches
 from clusterability.tracing.operations.registry import Call, Constant, rule
+from clusterability.tracing.operations.stacks import weighed
 from clusterability.tracing.origins import Value
 from clusterability.tracing.provenance import joined, multiplied
 
@@ -13,7 +14,7 @@ def linear(call: Call) -> Value:
     weight = call["weight"]
     reads = call.value("input") if isinstance(weight, Constant) else call["input"]
     n_outputs = weight.shape[0]
-    out = call.weigh(reads, weight, -1, n_outputs=n_outputs, out_axis=-1, is_dense=True)
+    out = weighed(call, reads, weight, -1, n_outputs=n_outputs, out_axis=-1)
     return _with_bias(call, out, call["bias"])
 
 
@@ -37,25 +38,16 @@ def _product(call: Call, first: Value | Constant, second: Value | Constant) -> V
         if len(second.shape) > 2:
             return of_batches(call, first, second, is_first=True)
         if len(second.shape) < 2:
-            raise call.refusal(f"its matrix has shape {second.shape}, expected 2 axes")
-        return call.weigh(
-            first,
-            second,
-            -1,
-            n_outputs=second.shape[1],
-            out_axis=-1,
-            is_dense=True,
-            layout="in-out",
-        )
+            return by_vector(call, first, second, -1)
+        n_outputs = second.shape[1]
+        return weighed(call, first, second, -1, n_outputs=n_outputs, out_axis=-1, layout="in-out")
     if isinstance(first, Constant) and isinstance(second, Value):
         if len(first.shape) > 2:
             return of_batches(call, second, first, is_first=False)
-        if len(first.shape) < 2:
-            raise call.refusal(f"its matrix has shape {first.shape}, expected 2 axes")
         axis = -1 if len(second.shape) == 1 else -2
-        return call.weigh(
-            second, first, axis, n_outputs=first.shape[0], out_axis=axis, is_dense=True
-        )
+        if len(first.shape) < 2:
+            return by_vector(call, second, first, axis)
+        return weighed(call, second, first, axis, n_outputs=first.shape[0], out_axis=axis)
     assert isinstance(first, Value)
     return call.weigh(first, second, -1, n_outputs=0, out_axis=-1, is_dense=True)
 

@@ -1,0 +1,93 @@
+"""Weighted sums of values that are stacked along an axis, as a product with a matrix makes them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from clusterability.tracing.mixing import fills, is_stacked, reduced, with_counts
+from clusterability.tracing.operations.elementwise import by_constant
+from clusterability.tracing.operations.registry import Call, Constant
+from clusterability.tracing.origins import INPUT, Value
+from clusterability.tracing.places import are_copies
+from clusterability.tracing.provenance import joined, moved
+
+MOST_SUMS = 64
+"""Most weighted sums of one stack."""
+
+
+def weighed(
+    call: Call,
+    reads: Value,
+    constant: object,
+    axis: int,
+    *,
+    n_outputs: int,
+    out_axis: int | None,
+    layout: str = "out-in",
+    **how: Any,
+) -> Value:
+    """Return the product of a value and a matrix: of a stack sums, else a linear layer's output.
+
+    Along a stack's axis lie values of several neurons each, which a matrix adds as a sum does, each
+    neuron for itself; a layer would take each value for one neuron. Arguments are those of
+    :meth:`Call.weigh`.
+
+    Raises:
+        InputError: if the matrix is not constant, or makes too many sums.
+    """
+    if how.get("groups", 1) == 1 and isinstance(constant, Constant) and is_stack(reads, axis):
+        if n_outputs > MOST_SUMS:
+            raise call.refusal(f"it makes {n_outputs} sums of values that are stacked")
+        sums = _sums(reads, constant, axis, n_outputs, layout)
+        return _arranged(call, sums, out_axis)
+    return call.weigh(
+        reads,
+        constant,
+        axis,
+        n_outputs=n_outputs,
+        out_axis=out_axis,
+        is_dense=True,
+        layout=layout,
+        **how,
+    )
+
+
+def is_stack(value: Value, axis: int) -> bool:
+    """Whether values of several neurons each, or copies of one, lie along an axis."""
+    axis = axis % len(value.shape)
+    if any(t.origin.operation == INPUT for t in value.terms) or not fills(value, [axis]):
+        return False
+    if all(len(torch.unique(t.labels[t.labels > 0])) < 2 for t in value.terms):
+        return False
+    return is_stacked(value, [axis]) or any(are_copies(term, axis) for term in value.terms)
+
+
+def _sums(value: Value, constant: Constant, axis: int, n_outputs: int, layout: str) -> Value:
+    """Return (..., n_outputs) sums over an axis."""
+    n = value.shape[axis]
+    rest = tuple(size for i, size in enumerate(value.shape) if i != axis % len(value.shape))
+    last = moved([value], [value.shape], lambda x: x.movedim(axis, -1), (*rest, n))
+    order = (1, 0) if layout == "in-out" and len(constant.shape) == 2 else None
+    parts = []
+    for j in range(n_outputs):
+        row = constant.reshaped((n,), order, part=(j * n, (j + 1) * n))
+        product = with_counts(by_constant(last, row, averages=True), [len(rest)])
+        added = joined([reduced(product, [len(rest)], keepdim=False, how="sum")], rest)
+        put = partial(_put, place=j, n=n_outputs)
+        parts.append(moved([added], [rest], put, (*rest, n_outputs)))
+    return joined(parts, (*rest, n_outputs))
+
+
+def _put(labels: torch.Tensor, place: int, n: int) -> torch.Tensor:
+    return torch.nn.functional.pad(labels.unsqueeze(-1), (place, n - 1 - place))
+
+
+def _arranged(call: Call, sums: Value, out_axis: int | None) -> Value:
+    def move(labels: torch.Tensor) -> torch.Tensor:
+        turned = labels.squeeze(-1) if out_axis is None else labels.movedim(-1, out_axis)
+        return turned.reshape(call.shape)
+
+    return moved([sums], [sums.shape], move, call.shape)

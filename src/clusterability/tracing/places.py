@@ -1,0 +1,140 @@
+"""Places: which element of an operation's output a label stands for, beside its channel.
+
+Pixels of a channel have one label, and so have copies of an element, as ``expand`` makes them. A
+sum over pixels counts their neuron once, since the operation's kernel is one for all of them; a sum
+over copies counts it as often as it is added. Places tell them apart. They are moved as the labels
+are, but only when a rule asks for them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from clusterability.tracing.origins import Term
+
+_MIXING = ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64))
+"""Shifts and factors of SplitMix64 (Steele, Lea, Flood 2014), by which bits are mixed."""
+
+
+class Places:
+    """Numbers of a term's elements that broadcast to its shape; 0 for none.
+
+    Args:
+        how: computes them from those of ``sources``.
+        sources: other places.
+    """
+
+    def __init__(self, how: Callable[..., Tensor], *sources: Places) -> None:
+        self._how, self._sources = how, sources
+        self._numbers: Tensor | None = None
+
+    def numbers(self) -> Tensor:
+        """Return the numbers, computed once."""
+        waiting = [self]
+        while waiting:  # a chain of moves may be longer than Python lets functions nest
+            last = waiting[-1]
+            missing = [source for source in last._sources if source._numbers is None]
+            if last._numbers is None and missing:
+                waiting += missing
+                continue
+            waiting.pop()
+            if last._numbers is None:
+                last._numbers = last._how(*(source._numbers for source in last._sources))
+                last._sources = ()
+        assert self._numbers is not None
+        return self._numbers
+
+
+def new_places(shape: Sequence[int], axis: int | None) -> Places:
+    """Return those of an operation's output with its channels along ``axis``."""
+    kept = [1 if axis is not None and i == axis % len(shape) else n for i, n in enumerate(shape)]
+    return Places(lambda: 1 + torch.arange(math.prod(kept)).view(kept))
+
+
+def together(first: Places | None, second: Places | None) -> Places | None:
+    """Return the places of a sum of two terms of the same labels."""
+    if first is second or first is None or second is None:
+        return first
+    return Places(lambda a, b: _mixed_bits(a) + 3 * _mixed_bits(b), first, second)
+
+
+def of_rows(
+    places: Places | None, columns: Callable[[Tensor], Tensor], shape: Sequence[int]
+) -> Places | None:
+    """Return those of what is computed from several elements each.
+
+    Args:
+        places: of the elements.
+        columns: maps a tensor of their shape to the (..., n) elements of each result.
+        shape: of the elements.
+    """
+    if places is None:
+        return None
+    return Places(lambda numbers: _mixed_bits(columns(numbers.expand(shape))).sum(-1), places)
+
+
+def of_whole_axes(
+    places: Places | None, axes: Sequence[int], before: Sequence[int], after: Sequence[int]
+) -> Places | None:
+    """Return those of what a pool makes of whole axes: pixels of pixels, but copies of copies."""
+    if places is None:
+        return None
+
+    def how(numbers: Tensor) -> Tensor:
+        numbers = numbers.expand(tuple(before))
+        first = numbers
+        for axis in axes:
+            first = first.narrow(axis, 0, min(1, first.shape[axis]))
+        if bool((numbers == first).all()):
+            return first
+        sums = _mixed_bits(numbers).sum(list(axes), keepdim=True)
+        sizes = [n if i in axes else 1 for i, n in enumerate(after)]
+        return _mixed_bits(sums + torch.arange(math.prod(sizes)).view(sizes))
+
+    return Places(how, places)
+
+
+def are_copies(term: Term, axis: int) -> bool:
+    """Whether the elements along an axis are one element again and again."""
+    if term.places is None or term.labels.shape[axis] == 1:
+        return False
+    if term.labels.stride(axis):
+        return False
+    numbers = term.places.numbers().expand(term.labels.shape)
+    return bool((numbers == numbers.narrow(axis, 0, 1)).all())
+
+
+def times_added(term: Term, axes: Sequence[int]) -> Tensor:
+    """Return for each label how often a sum over axes adds an element of it; pixels are one each.
+
+    Where that differs from element to element of one label, it is their mean.
+    """
+    n_labels = len(term.origin.channels) + 1
+    if term.places is None:
+        return torch.ones(n_labels, dtype=torch.float64)
+    labels, numbers = term.labels, term.places.numbers().expand(term.labels.shape)
+    for axis in range(labels.ndim):
+        if axis not in axes and labels.stride(axis) == 0:
+            labels, numbers = (x.narrow(axis, 0, min(1, x.shape[axis])) for x in (labels, numbers))
+    kept = [1 if i in axes else n for i, n in enumerate(labels.shape)]
+    rows = torch.arange(math.prod(kept)).view(kept).expand(labels.shape)
+    held = (labels > 0) & (numbers != 0)
+    labels, rows, numbers = labels[held], rows[held], numbers[held]
+    keys = _mixed_bits(numbers) + rows * n_labels + labels
+    found, which = torch.unique(keys, return_inverse=True)
+    of_found = torch.zeros(len(found), dtype=torch.int64)
+    of_found[which] = labels
+    distinct = torch.bincount(of_found, minlength=n_labels).double()
+    return torch.bincount(labels, minlength=n_labels) / distinct.clamp_min(1)
+
+
+def _mixed_bits(numbers: Tensor) -> Tensor:
+    """Return numbers that have little in common where the given ones differ; 0 for 0."""
+    for shift, factor in _MIXING:
+        upper = (numbers >> shift) & ((1 << (64 - shift)) - 1)
+        numbers = (numbers ^ upper) * factor
+    return numbers ^ ((numbers >> 31) & ((1 << 33) - 1))
