@@ -16,7 +16,7 @@ from clusterability.tracing.homogeneity import Homogeneity
 from clusterability.wiring import Wiring
 from clusterability.wiring.index_maps import picks
 from clusterability.wiring.scales import BatchNorm
-from clusterability.wiring.scaling import Key, Places
+from clusterability.wiring.scaling import Key, ScalingPlaces
 from clusterability.wiring.weights import Weight
 
 
@@ -52,7 +52,7 @@ class Norm:
 
 
 def scaled_parameters(
-    places: Places, wiring: Wiring, tied: Ties, facts: Homogeneity, device: torch.device
+    places: ScalingPlaces, wiring: Wiring, tied: Ties, facts: Homogeneity, device: torch.device
 ) -> tuple[list[Scaled], list[Norm]]:
     """Return the weights and batch norms with the groups of their inputs and outputs.
 
@@ -86,7 +86,7 @@ def scaled_parameters(
 
 
 def _scaled_norms(
-    places: Places,
+    places: ScalingPlaces,
     of: Callable[[Key], Tensor],
     weights: Sequence[Scaled],
     biases: Mapping[str, str],

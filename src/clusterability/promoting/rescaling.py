@@ -32,7 +32,7 @@ from clusterability.tracing.modules import (
 from clusterability.wiring import Wiring
 from clusterability.wiring.kernels import l2
 from clusterability.wiring.parameters import widen
-from clusterability.wiring.scaling import Places
+from clusterability.wiring.scaling import ScalingPlaces
 from clusterability.wiring.weights import weight_strengths
 
 
@@ -65,7 +65,7 @@ class HiddenScales:
         self._wiring.check(self._parameters)
         check_not_shared(model, self._wiring)
         _check_homogeneous(self._wiring, facts)
-        places = Places(self._parameters, self._wiring)
+        places = ScalingPlaces(self._parameters, self._wiring)
         graph = self._wiring.strengths(self._parameters)
         self._ties = make_ties(graph, places.shared_scale(returned_by_weight(walked)))
         device = next(model.parameters()).device

@@ -22,7 +22,7 @@ from clusterability.tracing.homogeneity import homogeneity
 from clusterability.tracing.naming import split_name
 from clusterability.tracing.outputs import returned_channels
 from clusterability.tracing.walking import Walked, walk
-from clusterability.wiring.scaling import Places
+from clusterability.wiring.scaling import ScalingPlaces
 from clusterability.wiring.wiring import Wiring
 
 
@@ -51,7 +51,7 @@ class TracedModule:
             InputError: if one cannot be scaled.
         """
         assert self.rescalable is not None
-        places = Places(self.parameters, self.rescalable)
+        places = ScalingPlaces(self.parameters, self.rescalable)
         return torch.from_numpy(places.shared_scale(self.returned))
 
 

@@ -26,7 +26,7 @@ Key = tuple[str, str]
 """What outputs are of: ``weight`` or ``norm``, and the name of its parameter."""
 
 
-class Places:
+class ScalingPlaces:
     """All that a factor can belong to: neurons, outputs of weights, channels of batch norms.
 
     Args:
