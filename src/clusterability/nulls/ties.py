@@ -78,6 +78,7 @@ def follow_wholes(graph: NeuronGraph, shuffle: NeuronGraph) -> NeuronGraph:
         graph: the graph that was shuffled.
         shuffle: the shuffle, on the CPU and lying flat.
 
+    >>> from clusterability.graph import Part
     >>> first = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> layers = NeuronGraph.chain([first, first, torch.ones(2, 1)]).layers
     >>> whole, part = Block(0, 1, first, kernel="a"), Block(0, 3, 2 * first[:, 1:])
