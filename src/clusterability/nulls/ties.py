@@ -103,17 +103,18 @@ def _wholes(graph: NeuronGraph) -> dict[int, tuple[int, Tensor, Tensor]]:
     A part is left out whose whole is not there, or has only zeros in a column where it has not.
     """
     found = {}
+    numbers = {b.kernel: i for i, b in reversed(tuple(enumerate(graph.blocks)))}
     for i, block in enumerate(graph.blocks):
         part = block.part
-        numbers = [j for j, b in enumerate(graph.blocks) if part and b.kernel == part.kernel]
-        if part is None or not numbers or bool((part.columns < 0).any()):
+        number = None if part is None else numbers.get(part.kernel)
+        if part is None or number is None or bool((part.columns < 0).any()):
             continue
         own = block.strengths.sum(0, dtype=torch.float64)
-        whole = graph.blocks[numbers[0]].strengths[:, part.columns].sum(0, dtype=torch.float64)
+        whole = graph.blocks[number].strengths[:, part.columns].sum(0, dtype=torch.float64)
         ratio = torch.where(whole > 0, own / whole, torch.where(own > 0, torch.inf, 1.0))
         ratio = ratio.to(block.strengths.dtype)
         if bool(ratio.isfinite().all()):
-            found[i] = numbers[0], part.columns, ratio
+            found[i] = number, part.columns, ratio
     return found
 
 
