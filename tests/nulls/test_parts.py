@@ -78,6 +78,19 @@ def test_a_shuffle_is_the_graph_of_a_network(form, null):
     torch.testing.assert_close(again.flat_strengths().detach(), found.flat_strengths())
 
 
+def test_a_weight_of_several_places_is_told():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.c = nn.Linear(6, 6), nn.Linear(6, 4)
+
+        def forward(self, x):
+            return self.c(self.a(self.a(x).relu()).relu())
+
+    notes = trace(Twice(), example_inputs=X).notes
+    assert any("serve in several places of the network: a.weight;" in note for note in notes)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_whether_shuffles_keep_it_is_told(form):
     notes = trace(Network(form), example_inputs=X).notes
@@ -104,6 +117,41 @@ def test_parts_keep_their_scales():
     expected = whole.strengths[:, 4:7] * torch.tensor([2.0, 0.5, 3.0]) * (1 + 1e-5) ** -0.5
     torch.testing.assert_close(after.strengths, expected)
     assert not torch.allclose(before.strengths, after.strengths)
+
+
+def test_a_column_that_the_whole_has_not_leaves_the_others_tied():
+    class Dead(nn.Module):
+        """The whole is scaled by a batch norm, whose first weight is 0."""
+
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.a, self.norm, self.b = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 8)
+            self.c = nn.Linear(8, 4)
+            self.norm.weight.data[0] = 0
+
+        def forward(self, x):
+            h = self.a(x)
+            return self.c(nn.functional.pad(h[:, :3], (0, 5)) + self.b(self.norm(h).relu()))
+
+    graph = trace(Dead().eval(), example_inputs=X).graph
+    (part,) = (block for block in graph.blocks if block.part is not None)
+    (whole,) = (block for block in graph.blocks if block.kernel == part.part.kernel)
+    places = [graph.blocks.index(block) for block in (part, whole)]
+    after, of_whole = (shuffled(graph).blocks[i].strengths for i in places)
+    ratios = part.strengths.sum(0) / whole.strengths[:, :3].sum(0)
+    assert ratios[0].isinf()
+    torch.testing.assert_close(after[:, 1:], of_whole[:, 1:3] * ratios[1:])
+    assert not torch.allclose(after[:, 0], of_whole[:, 0] * after[0, 0] / of_whole[0, 0])
+
+
+def test_zeros_in_both_tell_no_other_scale():
+    first = torch.tensor([[0.0, 2.0, 3.0], [0.0, 5.0, 6.0]])
+    graph = skipping_graph(first)
+    doubled = replace(graph.blocks[1], strengths=2 * graph.blocks[1].strengths)
+    graph = flat_on_cpu(NeuronGraph(graph.layers, (graph.blocks[0], doubled, graph.blocks[2])))
+    found = shuffled(graph).blocks
+    assert torch.equal(found[1].strengths, 2 * found[0].strengths[:, [1, 0]])
 
 
 def skipping_graph(first=None):
@@ -137,7 +185,9 @@ def test_of_a_whole_that_is_zero_nothing_is_known():
     graph = skipping_graph()
     blocks = (replace(graph.blocks[0], strengths=torch.zeros(2, 3)), *graph.blocks[1:])
     scaled_to_zero = flat_on_cpu(NeuronGraph(graph.layers, blocks))
-    assert follow_wholes(scaled_to_zero, scaled_to_zero) is scaled_to_zero
+    drawn = [shuffled(scaled_to_zero, seed=i).blocks[1].strengths for i in range(5)]
+    assert all(sorted(strengths.flatten().tolist()) == [1, 2, 4, 5] for strengths in drawn)
+    assert len({tuple(strengths.flatten().tolist()) for strengths in drawn}) > 2
 
 
 def test_isolated_neurons_are_dropped_from_both():
@@ -157,8 +207,14 @@ def test_isolated_neurons_are_dropped_from_both():
 @pytest.mark.parametrize(
     ("part", "words"),
     [
-        (Part("a", [1, 0]), "expected a torch.int64 tensor with one for each of 2 neurons"),
-        (Part("a", torch.tensor([1])), "expected a torch.int64 tensor with one for each of 2"),
+        (
+            Part("a", [1, 0]),
+            "expected a torch.int64 tensor on the CPU with one for each of 2 neurons",
+        ),
+        (
+            Part("a", torch.tensor([1])),
+            "expected a torch.int64 tensor on the CPU with one for each of 2",
+        ),
         (Part("a", torch.tensor([1, 3])), "or a column that is not there"),
         (Part("a", torch.tensor([1, -2])), "or a column that is not there"),
     ],

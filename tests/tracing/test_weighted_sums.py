@@ -85,7 +85,6 @@ SUMS = {
     "a product and a sum": (weighted, lambda h, g, _: (TWO[:, None] * stacked(h, g)).sum(1)),
     "rows": (two_sums, lambda h, g, _: pair(*(ROWS @ stacked(h, g)).unbind(1))),
     "rows, linear": (two_sums, lambda h, g, _: pair(*F.linear(stacked(h, g).mT, ROWS).unbind(2))),
-    "rows, a parameter": (two_sums, lambda h, g, w: pair(*(w @ stacked(h, g)).unbind(1))),
     "rows, einsum": (
         two_sums,
         lambda h, g, _: pair(*torch.einsum("bki,jk->jbi", stacked(h, g), ROWS)),
@@ -147,6 +146,14 @@ PICKS = {
         lambda h, *_: 6 * h,
         lambda h, *_: (h[:, :, None] * THREE).transpose(1, 2).sum(1),
     ),
+    "copies beside zeros": (
+        lambda h, *_: h / 2,
+        lambda h, *_: F.pad(h[:, :, None].expand(2, 5, 2), (1, 1)).mean(2),
+    ),
+    "copies, the second of two statistics": (
+        once,
+        lambda h, *_: torch.var_mean(h[:, :, None].expand(2, 5, 3), 2)[1],
+    ),
     "divided": (
         lambda h, *_: h + h / 2 + h / 3,
         lambda h, *_: (h[:, :, None] / THREE).sum(-1),
@@ -167,6 +174,34 @@ def test_single_neurons_beside_each_other_are_a_layer():
     parts = {"a": linear(6, 1), "b": linear(6, 1), "end": linear(2, 3)}
     model = Forward(lambda self, x: self.end(torch.cat([self.a(x), self.b(x)], 1)), **parts)
     assert neuron_graph(model, example_inputs=X).layer_sizes == [6, 6, 1, 1, 3]
+
+
+TRAINED = {
+    "linear": lambda h, g, w: F.linear(stacked(h, g).mT, w).mT,
+    "matmul": lambda h, g, w: w @ stacked(h, g),
+    "einsum": lambda h, g, w: torch.einsum("bki,jk->bji", stacked(h, g), w),
+    "a product and a sum": lambda h, g, w: (stacked(h, g)[:, None] * w[:, :, None]).sum(2),
+}
+
+
+def graph_of_trained(way):
+    torch.manual_seed(0)
+    parts = {"a": nn.Linear(6, 5), "b": nn.Linear(6, 5), "end": nn.Linear(10, 3)}
+    network = Forward(
+        lambda self, x: self.end(way(self.a(x), self.b(x), self.w).relu().flatten(1)),
+        **parts,
+        w=nn.Parameter(ROWS.clone()),
+    )
+    return neuron_graph(network, example_inputs=X, include=("input", "dense"))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_trained_matrix_is_a_layer_of_few_neurons(name):
+    """Each of its outputs is one neuron wherever it is applied, as a convolution's channel is."""
+    found = graph_of_trained(TRAINED[name])
+    expected = graph_of_trained(lambda h, g, w: F.conv1d(stacked(h, g), w[..., None]))
+    assert found.layer_sizes == expected.layer_sizes == [6, 6, 1, 1, 2, 3]
+    torch.testing.assert_close(found.flat_strengths(), expected.flat_strengths())
 
 
 def test_a_matrix_with_many_rows_is_refused():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,7 @@ class Layer:
     n_neurons: int
     neurons: tuple[str, ...] | None = field(default=None, repr=False)
 
-    def part(self, kept: Tensor) -> Layer:
+    def select(self, kept: Tensor) -> Layer:
         """Return the layer with some of its neurons, where ``kept`` (n_neurons,) is True."""
         chosen = kept.nonzero().flatten().tolist()
         names = None if self.neurons is None else tuple(self.neurons[i] for i in chosen)
@@ -202,8 +202,13 @@ def check_block(block: Block, layers: tuple[Layer, ...]) -> None:
         )
 
 
-def check_part(block: Block, blocks: Sequence[Block], layers: tuple[Layer, ...]) -> None:
+def check_part(block: Block, wholes: Mapping[str, Block], layers: tuple[Layer, ...]) -> None:
     """Refuse a part whose columns are not those of a block of the graph with that kernel.
+
+    Args:
+        block: the part, or any other block.
+        wholes: the first block of each kernel.
+        layers: those of the graph.
 
     Raises:
         InputError: if they are not.
@@ -216,12 +221,14 @@ def check_part(block: Block, blocks: Sequence[Block], layers: tuple[Layer, ...])
         not isinstance(columns, Tensor)
         or columns.dtype != torch.int64
         or tuple(columns.shape) != (layers[block.target].n_neurons,)
+        or columns.device.type != "cpu"
     ):
         raise InputError(
             f"the columns of which {name} is a part are {described(columns)}, expected a "
-            f"torch.int64 tensor with one for each of {layers[block.target].n_neurons} neurons"
+            f"torch.int64 tensor on the CPU with one for each of {layers[block.target].n_neurons} "
+            "neurons"
         )
-    whole_block = next((b for b in blocks if b.kernel == part.kernel), None)
+    whole_block = wholes.get(part.kernel)
     if whole_block is not None and (
         whole_block.source != block.source
         or int(columns.max()) >= whole_block.strengths.shape[-1]

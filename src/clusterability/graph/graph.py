@@ -76,8 +76,10 @@ class NeuronGraph:
             check_block(block, self.layers)
         if any(b.source == b.target and b.support is None for b in self.blocks):
             object.__setattr__(self, "blocks", tuple(map(_add_support, self.blocks)))
-        for block in self.blocks:
-            check_part(block, self.blocks, self.layers)
+        parts = [block for block in self.blocks if block.part is not None]
+        wholes = {b.kernel: b for b in reversed(self.blocks) if b.kernel} if parts else {}
+        for part in parts:
+            check_part(part, wholes, self.layers)
         if self.shared_scale is not None:
             check_shared_scale(self.shared_scale, self.n_neurons)
         devices = {block.strengths.device for block in self.blocks}

@@ -25,7 +25,7 @@ def without_isolated(graph: NeuronGraph) -> NeuronGraph:
     if bool(alive.all()):
         return graph
     kept = torch.split(alive, graph.layer_sizes)
-    layers = tuple(layer.part(part) for layer, part in zip(graph.layers, kept, strict=True))
+    layers = tuple(layer.select(part) for layer, part in zip(graph.layers, kept, strict=True))
     targets = {b.kernel: kept[b.target] for b in reversed(graph.blocks) if b.kernel is not None}
     blocks = tuple(
         replace(

@@ -74,6 +74,8 @@ def untie(graph: NeuronGraph) -> NeuronGraph:
 def follow_wholes(graph: NeuronGraph, shuffle: NeuronGraph) -> NeuronGraph:
     """Return a shuffle whose blocks that are parts of others are the same parts of these again.
 
+    Columns that a whole has only zeros for, and the part has not, stay as they were drawn.
+
     Args:
         graph: the graph that was shuffled.
         shuffle: the shuffle, on the CPU and lying flat.
@@ -93,14 +95,17 @@ def follow_wholes(graph: NeuronGraph, shuffle: NeuronGraph) -> NeuronGraph:
     flat = shuffle.flat_strengths().clone()
     blocks = shuffle.with_flat_strengths(flat).blocks
     for i, (whole, columns, ratio) in wholes.items():
-        blocks[i].strengths.copy_(blocks[whole].strengths[:, columns] * ratio)
+        drawn = blocks[i].strengths
+        drawn.copy_(torch.where(ratio.isnan(), drawn, blocks[whole].strengths[:, columns] * ratio))
     return shuffle.with_flat_strengths(flat)
 
 
 def _wholes(graph: NeuronGraph) -> dict[int, tuple[int, Tensor, Tensor]]:
     """Return of each part the number of its whole, its columns there, and their scales beside it.
 
-    A part is left out whose whole is not there, or has only zeros in a column where it has not.
+    A part is left out whose whole is not there. A scale is NaN where the whole's column holds only
+    zeros and the part's does not, as beside a batch norm's weight of 0; where both do, it is the
+    median of the others.
     """
     found = {}
     numbers = {b.kernel: i for i, b in reversed(tuple(enumerate(graph.blocks)))}
@@ -111,10 +116,11 @@ def _wholes(graph: NeuronGraph) -> dict[int, tuple[int, Tensor, Tensor]]:
             continue
         own = block.strengths.sum(0, dtype=torch.float64)
         whole = graph.blocks[number].strengths[:, part.columns].sum(0, dtype=torch.float64)
-        ratio = torch.where(whole > 0, own / whole, torch.where(own > 0, torch.inf, 1.0))
-        ratio = ratio.to(block.strengths.dtype)
-        if bool(ratio.isfinite().all()):
-            found[i] = number, part.columns, ratio
+        known = whole > 0
+        ratio = torch.where(known, own / whole, torch.nan)
+        common = ratio[known].median() if bool(known.any()) else ratio.new_ones(())
+        ratio = torch.where(~known & (own == 0), common, ratio)
+        found[i] = number, part.columns, ratio.to(block.strengths.dtype)
     return found
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.tracing.chains.chain import dense_part, image_part
-from clusterability.tracing.copies import note_on_others, relate
+from clusterability.tracing.copies import note_on_others, note_on_shared, relate
 from clusterability.tracing.numbering import Indices, distinct
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.origins import INPUT
@@ -112,7 +112,11 @@ class Assembly:
         ]
         also = tuple(sorted(numbers[place] for place in reached if place in numbers))
         related, others = relate(connections, [layer.n_neurons for layer in layers])
-        return Wiring(layers, tuple(related), missing, also), (*notes, *note_on_others(others))
+        readers = {source.reader for source, _ in joins}
+        uses = Counter(self._operations[reader].weight.name for reader in readers)
+        shared = [name for name, n_uses in uses.items() if n_uses > 1]
+        notes = (*notes, *note_on_others(others), *note_on_shared(shared))
+        return Wiring(layers, tuple(related), missing, also), notes
 
 
 def _all_joins(

@@ -76,6 +76,16 @@ def note_on_others(weights: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def note_on_shared(weights: Sequence[str]) -> tuple[str, ...]:
+    """Return a note on weights that a network uses in several places."""
+    if not weights:
+        return ()
+    return (
+        f"weights that serve in several places of the network: {listed(weights)}; shuffles permute "
+        "those of each place by themselves, and p may be too small",
+    )
+
+
 def _key(connection: Connection) -> object:
     """Return a key that copies of a block share, even if the scales on their routes differ."""
     ends = tuple((route.channels, route.neurons) for route in connection.routes)

@@ -10,16 +10,23 @@ from torch import Tensor, fx
 from clusterability.tracing.exporting import quiet, without_stack_traces
 from clusterability.tracing.operations import RULES
 
+_DIFFERENCES = {"aten.diff", "aten.gradient"}
+"""Operations that subtract an element from another one, so that nothing is taken away again."""
+
 _MOST_ROUNDS = 3
 """How often what a decomposition consists of may itself be decomposed."""
 
 
 def operation_name(node: fx.Node) -> str:
     """Return an operation's name as the registry of rules has it."""
-    if isinstance(node.target, torch._ops.OpOverload):
-        namespace, _, name = node.target._schema.name.partition("::")
+    return _name(node.target)
+
+
+def _name(operation: object) -> str:
+    if isinstance(operation, torch._ops.OpOverload):
+        namespace, _, name = operation._schema.name.partition("::")
         return f"{namespace}.{name if name.endswith('__') else name.removesuffix('_')}"
-    return str(getattr(node.target, "__name__", node.target))
+    return str(getattr(operation, "__name__", operation))
 
 
 def of_the_input(program: torch.export.ExportedProgram) -> Iterator[fx.Node]:
@@ -34,15 +41,32 @@ def of_the_input(program: torch.export.ExportedProgram) -> Iterator[fx.Node]:
 
 
 def decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """Return the program with operations that have no rule written as several that may have one."""
+    """Return the program with operations that have no rule written as several that may have one.
+
+    Not those of which a part is taken away again, as the trapezoidal rule adds all and subtracts
+    half of the ends: strengths of both would be added.
+    """
+    left: set[object] = set()
     for _ in range(_MOST_ROUNDS):
-        without = {n.target for n in of_the_input(program) if operation_name(n) not in RULES}
+        without = {n.target for n in of_the_input(program) if operation_name(n) not in RULES} - left
         if not without:
             break
         known = torch.export.default_decompositions()
-        table = {operation: known[operation] for operation in without if operation in known}
-        if not table:
-            break
-        with quiet(), without_stack_traces(), torch.no_grad():
-            program = program.run_decompositions(table)
+        composed = {operation for operation in without if operation in known}
+        for operation in sorted(composed, key=str):
+            with quiet(), without_stack_traces(), torch.no_grad():
+                written = program.run_decompositions({operation: known[operation]})
+            takes_away = _n_differences(written) > _n_differences(program)
+            if takes_away and _name(operation) not in _DIFFERENCES:
+                left.add(operation)
+            else:
+                program = written
+        left |= without - composed
     return program
+
+
+def _n_differences(program: torch.export.ExportedProgram) -> int:
+    """Return how often one tensor that depends on the network's input is subtracted from one."""
+    reached = {*of_the_input(program)}
+    differences = (n for n in reached if operation_name(n) in ("aten.sub", "aten.rsub"))
+    return sum(len(reached.intersection(node.all_input_nodes)) > 1 for node in differences)

@@ -23,7 +23,12 @@ from clusterability.tracing.origins import (
     Value,
     mark_repeats,
 )
-from clusterability.tracing.places import of_rows, of_whole_axes, times_added
+from clusterability.tracing.places import (
+    of_rows,
+    of_whole_axes,
+    share_of_copies,
+    times_added,
+)
 from clusterability.tracing.provenance import moved, multiplied, network_input
 from clusterability.tracing.statistics import combined, expanded
 
@@ -75,6 +80,17 @@ def with_shares(value: Value, axes: Sequence[int]) -> Value:
             continue
         filled = (term.labels > 0).sum(list(axes), keepdim=True).expand(term.labels.shape)
         terms += _parts(term, filled, lambda n: n / n_places)
+    return Value(value.shape, tuple(terms))
+
+
+def with_shares_of_copies(value: Value, axes: Sequence[int]) -> Value:
+    """Return a value of which copies among zeros have their share of the places along the axes."""
+    shares = [share_of_copies(term, axes) for term in value.terms]
+    if all(share == 1 for share in shares):
+        return value
+    terms: list[Term] = []
+    for term, share in zip(value.terms, shares, strict=True):
+        terms += multiplied(Value(value.shape, (term,)), share).terms
     return Value(value.shape, tuple(terms))
 
 

@@ -108,13 +108,51 @@ def are_copies(term: Term, axis: int) -> bool:
     return bool((numbers == numbers.narrow(axis, 0, 1)).all())
 
 
+def share_of_copies(term: Term, axes: Sequence[int]) -> float:
+    """Return the share of the places along axes that copies of an element fill, beside zeros.
+
+    It is 1 where other elements lie there, such as pixels, or where it is not the same everywhere.
+    """
+    numbers = _aligned(term)
+    if numbers is None or any(term.labels.stride(axis) for axis in axes):
+        return 1.0
+    last = numbers.movedim(list(axes), list(range(-len(axes), 0))).flatten(-len(axes))
+    copied = (last == 0) | (last == last.amax(-1, keepdim=True))
+    shares = (last != 0).double().mean(-1).flatten()
+    if not len(shares) or not bool(copied.all()) or not bool((shares == shares[0]).all()):
+        return 1.0
+    return float(shares[0]) or 1.0
+
+
+def _aligned(term: Term) -> Tensor | None:
+    """Return the numbers of a term's places with as many axes as its labels; None if it has none.
+
+    An axis of length 1 stands for one of any length.
+    """
+    if term.places is None:
+        return None
+    numbers = term.places.numbers()
+    return numbers.reshape(*[1] * (term.labels.ndim - numbers.ndim), *numbers.shape)
+
+
+def _are_distinct(term: Term, axes: Sequence[int]) -> bool:
+    """Whether no element comes twice along axes, since no number does."""
+    numbers = _aligned(term)
+    if numbers is None:
+        return True
+    if any(numbers.shape[axis] == 1 < term.labels.shape[axis] for axis in axes):
+        return False
+    held = numbers[numbers != 0]
+    return len(torch.unique(held)) == len(held)
+
+
 def times_added(term: Term, axes: Sequence[int]) -> Tensor:
     """Return for each label how often a sum over axes adds an element of it; pixels are one each.
 
     Where that differs from element to element of one label, it is their mean.
     """
     n_labels = len(term.origin.channels) + 1
-    if term.places is None:
+    if term.places is None or _are_distinct(term, axes):
         return torch.ones(n_labels, dtype=torch.float64)
     labels, numbers = term.labels, term.places.numbers().expand(term.labels.shape)
     for axis in range(labels.ndim):

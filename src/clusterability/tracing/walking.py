@@ -114,6 +114,7 @@ class _Walker:
         self.known: dict[fx.Node, Any] = {}
         self._parameters = parameters
         self._inputs = set(program.graph_signature.user_inputs)
+        self._trained = set(program.graph_signature.parameters)
 
     def follow(self, graph: fx.Graph) -> Any:
         """Walk a graph and return the value of its output.
@@ -183,7 +184,8 @@ class _Walker:
             self.computed.reshaped[other] = name, how
             return self._named(other, source, new, dtype, lambda: how(evaluate()))
 
-        constant = Constant(name, source, shape, dtype, evaluate, reshaped)
+        trained = source in self._trained
+        constant = Constant(name, source, shape, dtype, evaluate, reshaped, trained)
         return constant
 
     def _inside(self, node: fx.Node) -> Any:

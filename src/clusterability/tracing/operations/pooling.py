@@ -21,6 +21,7 @@ from clusterability.tracing.mixing import (
     windowed,
     with_counts,
     with_shares,
+    with_shares_of_copies,
 )
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
@@ -229,7 +230,8 @@ def over_axes(call: Call) -> Value:
 def two_over_axes(call: Call) -> tuple[Value, ...]:
     """Return two statistics of whole axes."""
     out = _reduced(call, "pick")
-    return out, out
+    has_mean = call.operation in ("aten.var_mean", "aten.std_mean")
+    return out, _reduced(call, "mean") if has_mean else out
 
 
 @rule("aten.max", "aten.min", "aten.median", "aten.mode")
@@ -247,6 +249,8 @@ def _reduced(call: Call, how: str) -> Value:
     try:
         if call.operation in _SUMS:
             value = with_counts(value, axes)
+        if how == "mean":
+            value = with_shares_of_copies(value, axes)
         if is_stacked(value, axes):
             return _of_stack(call, value, axes, keepdim, how)
         return reduced(value, axes, keepdim, how=how)

@@ -34,6 +34,7 @@ class Constant:
         evaluate: computes its value.
         reshaped: returns a constant of the same elements, or of a part of them, in another shape;
             the order of its axes may change before.
+        is_trained: whether ``source`` is a parameter, not a buffer or a plain number.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Constant:
     dtype: torch.dtype
     evaluate: Callable[[], Tensor]
     reshaped: Callable[..., Constant]
+    is_trained: bool
 
 
 class OperationError(InputError):

@@ -32,17 +32,19 @@ def weighed(
     """Return the product of a value and a matrix: of a stack sums, else a linear layer's output.
 
     Along a stack's axis lie values of several neurons each, which a matrix adds as a sum does, each
-    neuron for itself; a layer would take each value for one neuron. Arguments are those of
-    :meth:`Call.weigh`.
+    neuron for itself; a layer would take each value for one neuron. A trained matrix with several
+    outputs is a layer all the same, of few neurons. Arguments are those of :meth:`Call.weigh`.
 
     Raises:
         InputError: if the matrix is not constant, or makes too many sums.
     """
-    if how.get("groups", 1) == 1 and isinstance(constant, Constant) and is_stack(reads, axis):
+    sums = isinstance(constant, Constant) and not (constant.is_trained and n_outputs > 1)
+    if sums and how.get("groups", 1) == 1 and is_stack(reads, axis):
+        assert isinstance(constant, Constant)
         if n_outputs > MOST_SUMS:
             raise call.refusal(f"it makes {n_outputs} sums of values that are stacked")
-        sums = _sums(reads, constant, axis, n_outputs, layout)
-        return _arranged(call, sums, out_axis)
+        added = _sums(reads, constant, axis, n_outputs, layout)
+        return _arranged(call, added, out_axis)
     return call.weigh(
         reads,
         constant,
