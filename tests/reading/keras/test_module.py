@@ -117,7 +117,7 @@ def test_dropout_and_batch_norm_act_as_in_inference_even_after_train():
 
 
 def test_the_output_is_differentiable_in_keras_own_parameters():
-    model = keras_networks.mlp()
+    model = randomized(keras_networks.mlp())
     loaded = keras_model(model)
     loaded.module(*random_inputs(loaded))[0, 0].backward()
     assert model.layers[0].kernel.value.grad.abs().sum() > 0
