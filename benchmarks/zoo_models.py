@@ -171,7 +171,8 @@ def _torchvision(name: str, kind: str) -> Built:
     if name in ("googlenet", "inception_v3"):
         options["init_weights"] = False  # takes a minute
     if kind == "video":
-        shape: tuple[int, ...] = (3, 16, 224, 224) if name.startswith("mvit") else (3, 16, 112, 112)
+        side = 224 if name.startswith(("mvit", "s3d")) else 112
+        shape: tuple[int, ...] = (3, 16, side, side)
     else:
         side = {"inception_v3": 299}.get(name, 224)
         shape = (3, side, side)
