@@ -27,6 +27,7 @@ def outputs(model):
     return found if isinstance(found, tuple) else (found,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_it_is_the_graph_of_a_network_with_the_same_function(form):
     model = Network(form)
@@ -41,6 +42,7 @@ def test_it_is_the_graph_of_a_network_with_the_same_function(form):
     assert float(found.sum()) < float(before.graph.flat_strengths().detach().sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["skip of a part", "returned"])
 def test_a_measurement_in_canonical_scaling_is_of_it(form):
     choices = {"n_clusters": 3, "n_shuffles": 3, "example_inputs": X}

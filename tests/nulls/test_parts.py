@@ -65,6 +65,7 @@ def with_strengths(model, graph):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", ["layer", "nonzero"])
 @pytest.mark.parametrize("form", REPEATED)
 def test_a_shuffle_is_the_graph_of_a_network(form, null):

@@ -61,6 +61,7 @@ COMPOSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPOSED)
 def test_the_same_graph_as_of_what_they_are_composed_of(name):
     composed, usual = COMPOSED[name]
