@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from clusterability.sources import trace
+
 
 class Forward(nn.Module):
     """``forward(*inputs)`` is ``function(self, *inputs)``; tensors among the parts are buffers."""
@@ -51,3 +53,15 @@ def randomized(model: nn.Module, seed: int = 0) -> nn.Module:
                 drawn = torch.rand(buffer.shape, generator=generator, dtype=torch.float64)
                 buffer.copy_(drawn + 0.5 if name.endswith("running_var") else drawn - 0.5)
     return model
+
+
+def strengths_of_maps(step: Callable[..., Any]) -> Any:
+    """Return the adjacency matrix of a convolution, a step on its maps, and a linear layer."""
+    torch.manual_seed(0)
+    network = Forward(
+        lambda self, x: self.end(step(self.start(x))),
+        start=nn.Conv2d(2, 4, 1),
+        end=nn.Linear(4, 3),
+    )
+    found = trace(network, example_inputs=torch.rand(1, 2, 4, 6), include=("input", "dense"))
+    return found.graph.to_scipy().toarray()

@@ -11,7 +11,7 @@ from torch import nn
 from clusterability.errors import InputError
 from clusterability.sources import trace
 from clusterability.tracing.places import Places
-from small_modules import Forward
+from small_modules import Forward, strengths_of_maps
 
 X = torch.rand(2, 6)
 VECTOR = torch.tensor([0.5, 1.5])
@@ -113,17 +113,6 @@ def test_the_same_graph_as_by_a_plus(name):
     vector = torch.rand(5, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(way(*hidden, vector), named(*hidden, vector))
     np.testing.assert_allclose(adjacency(way), adjacency(named), rtol=1e-5, err_msg=name)
-
-
-def strengths_of_maps(step):
-    torch.manual_seed(0)
-    network = Forward(
-        lambda self, x: self.end(step(self.start(x))),
-        start=nn.Conv2d(2, 4, 1),
-        end=nn.Linear(4, 3),
-    )
-    found = trace(network, example_inputs=torch.rand(1, 2, 4, 6), include=("input", "dense"))
-    return found.graph.to_scipy().toarray()
 
 
 def test_pixels_count_once_and_copies_of_them_as_often_as_they_are_added():

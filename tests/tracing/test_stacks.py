@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from clusterability.sources import trace
-from small_modules import Forward
+from small_modules import Forward, strengths_of_maps
 
 X = torch.rand(2, 6)
 
@@ -213,19 +213,9 @@ def test_the_same_graph_as_by_a_plus(name):
 def test_pixels_of_a_channel_are_one_neuron_still():
     """Whether they are averaged whole, in two halves, or with a border of zeros."""
 
-    def strengths(mean):
-        torch.manual_seed(0)
-        network = Forward(
-            lambda self, x: self.end(mean(self.start(x))),
-            start=nn.Conv2d(2, 4, 1),
-            end=nn.Linear(4, 3),
-        )
-        found = trace(network, example_inputs=torch.rand(1, 2, 4, 6), include=("input", "dense"))
-        return found.graph.to_scipy().toarray()
-
-    whole = strengths(lambda h: h.mean((2, 3)))
-    halves = strengths(lambda h: torch.cat([h[..., 2:], h[..., :2]], -1).mean((2, 3)))
+    whole = strengths_of_maps(lambda h: h.mean((2, 3)))
+    halves = strengths_of_maps(lambda h: torch.cat([h[..., 2:], h[..., :2]], -1).mean((2, 3)))
     np.testing.assert_allclose(halves, whole, rtol=1e-5)
-    np.testing.assert_allclose(strengths(lambda h: h.sum((2, 3))), whole, rtol=1e-5)
-    padded = strengths(lambda h: functional.pad(h, (1, 1)).mean((2, 3)))
+    np.testing.assert_allclose(strengths_of_maps(lambda h: h.sum((2, 3))), whole, rtol=1e-5)
+    padded = strengths_of_maps(lambda h: functional.pad(h, (1, 1)).mean((2, 3)))
     np.testing.assert_allclose(padded, whole, rtol=1e-5)

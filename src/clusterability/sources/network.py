@@ -83,7 +83,11 @@ def trace(
     if _is_example(network):
         path = example(network.removeprefix("example:"))
         return replace(_read(path, arguments), name=network)
-    return _read(_unwrapped(network) if isinstance(network, nn.Module) else network, arguments)
+    if isinstance(network, nn.Module):
+        from clusterability.tracing.modules import unwrapped
+
+        network = unwrapped(network)
+    return _read(network, arguments)
 
 
 def _checked_inputs(
@@ -94,12 +98,6 @@ def _checked_inputs(
     from clusterability.tracing.examples import check_inputs
 
     return check_inputs(example_inputs, input_shape)
-
-
-def _unwrapped(module: nn.Module) -> nn.Module:
-    from clusterability.tracing.modules import unwrapped
-
-    return unwrapped(module)
 
 
 def _read(network: AnyNetwork, arguments: Arguments) -> Traced:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from clusterability.errors import InputError
 from clusterability.graph import Layer
 from clusterability.tracing.chains.chain import dense_part, image_part
-from clusterability.tracing.copies import note_on_others, note_on_shared, relate
+from clusterability.tracing.copies import notes_on_repeats, relate
 from clusterability.tracing.numbering import Indices, distinct
 from clusterability.tracing.operations import WeightOperation
 from clusterability.tracing.origins import INPUT
@@ -115,7 +115,7 @@ class Assembly:
         readers = {source.reader for source, _ in joins}
         uses = Counter(self._operations[reader].weight.name for reader in readers)
         shared = [name for name, n_uses in uses.items() if n_uses > 1]
-        notes = (*notes, *note_on_others(others), *note_on_shared(shared))
+        notes = (*notes, *notes_on_repeats(others, shared))
         return Wiring(layers, tuple(related), missing, also), notes
 
 

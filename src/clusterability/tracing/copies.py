@@ -45,44 +45,39 @@ def relate(
         if len(found) == 1 and not any(map(_repeats, found.values())):
             continue
         columns = {block: _columns(c, sizes[c.target]) for block, c in found.items()}
-        found_parts, all_told = _find_parts(columns)
-        parts |= found_parts
+        of_these, all_told = _find_parts(columns)
+        parts |= of_these
         if not all_told:
             others[weight.name] = None
     copies, wholes = Counter(blocks), {whole for whole, _ in parts.values()}
 
-    def name(block: int, connection: Connection) -> str | None:
-        repeated = block not in parts and (copies[block] > 1 or block in wholes)
-        return f"{connection.weight.name} #{block}" if repeated else None
-
-    names = {block: name(block, c) for block, c in zip(blocks, connections, strict=True)}
-    related = []
-    for connection, block in zip(connections, blocks, strict=True):
-        part = None
-        if block in parts:
-            whole, columns_there = parts[block]
-            part = str(names[whole]), columns_there
-        related.append(replace(connection, kernel=names[block], part=part))
+    names = {
+        block: f"{connection.weight.name} #{block}"
+        for block, connection in zip(blocks, connections, strict=True)
+        if block not in parts and (copies[block] > 1 or block in wholes)
+    }
+    found_parts = {block: (names[whole], columns) for block, (whole, columns) in parts.items()}
+    related = [
+        replace(connection, kernel=names.get(block), part=found_parts.get(block))
+        for connection, block in zip(connections, blocks, strict=True)
+    ]
     return related, list(others)
 
 
-def note_on_others(weights: Sequence[str]) -> tuple[str, ...]:
-    """Return a note on weights of which blocks repeat outputs in a way that shuffles lose."""
-    if not weights:
-        return ()
-    return (
-        f"outputs of {listed(weights)} reach layers several times, in ways that shuffles do not "
-        "keep: each such block is permuted by itself, and p may be too small",
-    )
+def notes_on_repeats(others: Sequence[str], shared: Sequence[str]) -> tuple[str, ...]:
+    """Return notes on what repeats in a network and not in its shuffles.
 
-
-def note_on_shared(weights: Sequence[str]) -> tuple[str, ...]:
-    """Return a note on weights that a network uses in several places."""
-    if not weights:
-        return ()
-    return (
-        f"weights that serve in several places of the network: {listed(weights)}; shuffles permute "
-        "those of each place by themselves, and p may be too small",
+    Args:
+        others: weights of which blocks repeat outputs in a way that shuffles lose.
+        shared: weights that serve in several places.
+    """
+    repeated = "some outputs reach layers several times in ways that shuffles do not keep"
+    several = "some weights serve in several places of the network"
+    return tuple(
+        f"{what}: {listed(names)}; shuffles permute each such block by itself, and p may be too "
+        "small"
+        for what, names in ((repeated, others), (several, shared))
+        if names
     )
 
 
@@ -93,6 +88,7 @@ def _key(connection: Connection) -> object:
 
 
 def _columns(connection: Connection, n_neurons: int) -> _Columns:
+    """Return which output of the weight arrives at each neuron, where just one does."""
     if len(connection.routes) != 1:
         return None
     (route,) = connection.routes
