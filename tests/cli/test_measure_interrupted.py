@@ -15,7 +15,10 @@ from forked import Forked
 
 
 @pytest.mark.slow
-def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "said"), [(signal.SIGINT, b"interrupted"), (signal.SIGTERM, b"asked to end")]
+)
+def test_an_interrupt_is_prompt_and_says_what_was_written(sent, said, tmp_path):
     generator = torch.Generator().manual_seed(0)
     path = tmp_path / "wide.safetensors"
     weights = {f"{i}.weight": torch.randn(600, 600, generator=generator) for i in range(3)}
@@ -31,16 +34,16 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(tmp_path):
                 shown += os.read(terminal, 2**16)
             while not any(kept.stat().st_size for kept in tmp_path.glob("kept/*.jsonl")):
                 os.read(terminal, 2**16)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(sent)
             shown = b""
             with suppress(OSError):  # the terminal's other end is closed
                 while part := os.read(terminal, 2**16):
                     shown += part
-            assert process.wait(60) == 130
+            assert process.wait(60) == 128 + sent
         finally:
             os.close(terminal)
     kept = b"finished graphs in 'kept'; the same command goes on with them"
-    assert shown.endswith(b"clusterability: interrupted; written: " + kept + b"\r\n")
+    assert shown.endswith(b"clusterability: " + said + b"; written: " + kept + b"\r\n")
     assert {p.name for p in tmp_path.iterdir()} == {"wide.safetensors", "kept"}
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from clusterability._version import __version__
@@ -21,19 +24,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written: list[str] = []
     try:
         args = command_parser().parse_args(arguments)
-        args.run(args, written)
+        with _terminable():
+            args.run(args, written)
         if sys.stdout is not None:
             sys.stdout.flush()
     except ClusterabilityError as error:
         _complain(str(error))
         return 2 if isinstance(error, InputError) else 1
-    except KeyboardInterrupt:
-        _leave_interrupted(written)
+    except KeyboardInterrupt as interrupt:
+        _leave_interrupted(interrupt, written)
     except RuntimeError as error:
         # Before Python 3.12, an interrupt while a class is made comes as the cause of this one.
         if not isinstance(error.__cause__, KeyboardInterrupt):
             raise
-        _leave_interrupted(written)
+        _leave_interrupted(error.__cause__, written)
     except BrokenPipeError:
         # The pipe's reader has closed it. Python would report this again at exit, when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,9 +48,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _leave_interrupted(written: Sequence[str]) -> NoReturn:
-    _complain(f"interrupted; written: {', '.join(written) or 'nothing'}")
-    _leave_at_once(130)
+class Termination(KeyboardInterrupt):
+    """A request to end the process, as a cluster's scheduler sends before it kills."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat a request to end the process as an interrupt, unless someone else handles it."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Termination
+
+
+def _leave_interrupted(interrupt: KeyboardInterrupt, written: Sequence[str]) -> NoReturn:
+    is_asked = isinstance(interrupt, Termination)
+    happened = "asked to end" if is_asked else "interrupted"
+    _complain(f"{happened}; written: {', '.join(written) or 'nothing'}")
+    # What a shell reports of a process that the signal ended.
+    _leave_at_once(128 + (signal.SIGTERM if is_asked else signal.SIGINT))
 
 
 def _complain(message: str) -> None:
