@@ -7,8 +7,7 @@ lie in tiles, coordinate by coordinate, and loops over a tile use vector registe
 that shuffles run side by side. All random numbers are drawn beforehand, so that a CPU and a GPU
 follow the same starts.
 
-Points may have weights. numba compiles every function once for weights and once for None, and drops
-the branches of the other case: without weights nothing is slower or rounded differently.
+Points may have weights.
 """
 
 from __future__ import annotations
@@ -61,17 +60,14 @@ def kmeans(
     rows[:n, :m] = points / scale
     by_tile = rows.reshape(-1, TILE, n_coordinates).transpose(0, 2, 1)
     tiles = np.ascontiguousarray(by_tile).reshape(len(by_tile), -1)
-    labels: Labels = best_of_starts(rows, tiles, _scale_weights(weights, len(rows)), n, starts)
+    relative = _scale_weights(np.ones(n) if weights is None else weights, len(rows))
+    labels: Labels = best_of_starts(rows, tiles, relative, weights is not None, n, starts)
     fill_empty(labels, starts.shape[1])
     return labels
 
 
-def _scale_weights(
-    weights: NDArray[np.float64] | None, n_padded: int
-) -> NDArray[np.float32] | None:
+def _scale_weights(weights: NDArray[np.float64], n_padded: int) -> NDArray[np.float32]:
     """Divide weights by the largest, keep them positive, and append 0 for the padding."""
-    if weights is None:
-        return None
     relative = np.zeros(n_padded, np.float32)
     largest = float(weights.max(initial=0.0)) or 1.0
     relative[: weights.size] = np.maximum(weights / largest, SMALLEST_WEIGHT)

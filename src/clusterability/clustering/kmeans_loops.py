@@ -6,8 +6,11 @@ centers are kept, and only those of centers that moved are computed again, about
 run. Differs from Elkan's and Hamerly's bounds, which leave out points one by one: here loops over a
 tile stay without branches.
 
-numba compiles every function once for weights and once for None, and drops the branches of the
-other case: without weights nothing is slower or rounded differently.
+Points without weights have weights of 1, and ``is_weighted`` is false: products with 1 round
+nothing, and centers come from running sums. Numba compiles every function anew for each combination
+of its arguments' types, of which a literal number is one, and every array expression with checks:
+whoever uses the package for the first time waits a second for each. So a function has one
+combination, and loops have scalars.
 """
 
 from __future__ import annotations
@@ -42,13 +45,14 @@ _GROUP = 32
 
 
 @compiled()
-def best_of_starts(rows, tiles, weights, n, starts):  # type: ignore[no-untyped-def]
+def best_of_starts(rows, tiles, weights, is_weighted, n, starts):  # type: ignore[no-untyped-def]
     """Return the labels, (n,), of the start that ends with the lowest inertia.
 
     Args:
         rows: (n_padded, m) float32, n_padded a multiple of TILE and m of STEP; zeros after row n.
         tiles: (n_padded / TILE, m TILE), the same, one coordinate of a tile after the other.
-        weights: (n_padded,) float32, zeros after n; or None.
+        weights: (n_padded,) float32, zeros after n.
+        is_weighted: false where all weights are 1.
         n: number of points.
         starts: (n_init, n_clusters, n_candidates) uniform numbers in [0, 1).
     """
@@ -57,7 +61,7 @@ def best_of_starts(rows, tiles, weights, n, starts):  # type: ignore[no-untyped-
     scores = np.empty((tiles.shape[0], starts.shape[1] + 1, TILE), np.float32)
     for start in range(starts.shape[0]):
         centers = _seed(rows, tiles, weights, n, starts[start])
-        labels = _lloyd(rows, tiles, weights, n, centers, scores)
+        labels = _lloyd(rows, tiles, weights, is_weighted, n, centers, scores)
         inertia = _inertia(rows, weights, n, labels, centers)
         if inertia < best_inertia:
             best_inertia, best = inertia, labels[:n].copy()
@@ -72,20 +76,20 @@ def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
     """
     n_clusters, n_tries = uniforms.shape
     centers = np.zeros((n_clusters, rows.shape[1]), np.float32)
-    # Distances to the nearest center so far stand in one row, those with a candidate in others.
+    # Distances to the nearest center so far stand in the current row, those with a candidate in the
+    # others.
+    current = n_tries
     distances = np.full((n_tries + 1, rows.shape[0]), np.float32(np.inf))
-    distances[0, n:] = np.float32(0.0)
+    distances[current, n:] = np.float32(0.0)
     sums = np.zeros((n_tries + 1, tiles.shape[0]))
-    if weights is None:
-        chosen = min(int(uniforms[0, 0] * n), n - 1)
-    else:
-        for p in range(n):
-            sums[0, p // TILE] += weights[p]
-        chosen = _draw(weights, sums[0], uniforms[0, 0] * sums[0].sum(), n)
+    for p in range(n):
+        sums[current, p // TILE] += weights[p]
+    chosen = _draw(weights, sums[current], uniforms[0, 0] * sums[current].sum(), n)
+    candidates, drawn = np.empty(n_tries, np.int64), np.empty((n_tries, rows.shape[1]), np.float32)
     _copy(rows, chosen, centers, 0)
-    _lower_distances(tiles, weights, centers[:1], distances, 0, sums)
-    current, candidates = 1, np.empty(n_tries, np.int64)
-    drawn = np.empty((n_tries, rows.shape[1]), np.float32)
+    _copy(rows, chosen, drawn, 0)
+    _lower_distances(tiles, weights, drawn[:1], distances, current, sums)
+    current = 0
     for cluster in range(1, n_clusters):
         total = sums[current].sum()
         for attempt in range(n_tries):
@@ -150,9 +154,8 @@ def _lower_distances(tiles, weights, candidates, distances, current, sums):  # t
                     x2, x3 = load(points, x + (j + 2) * TILE), load(points, x + (j + 3) * TILE)
                     to_c = to_c + _squared(x0, x1, x2, x3, centers, c + j)
                     to_d = to_d + _squared(x0, x1, x2, x3, centers, d + j)
-                if weights is not None:
-                    weight = load(weights, p)
-                    to_c, to_d = to_c * weight, to_d * weight
+                weight = load(weights, p)
+                to_c, to_d = to_c * weight, to_d * weight
                 before = load(lowest, current * n_padded + p)
                 to_c = where_lower(to_c, before, to_c, before)
                 to_d = where_lower(to_d, before, to_d, before)
@@ -171,7 +174,7 @@ def _squared(x0, x1, x2, x3, centers, c):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _lloyd(rows, tiles, weights, n, centers, scores):  # type: ignore[no-untyped-def]
+def _lloyd(rows, tiles, weights, is_weighted, n, centers, scores):  # type: ignore[no-untyped-def]
     """Move ``centers`` until no point changes its cluster; return labels, padding included.
 
     ``scores`` is (n_tiles, n_clusters + 1, TILE), and is overwritten.
@@ -186,7 +189,7 @@ def _lloyd(rows, tiles, weights, n, centers, scores):  # type: ignore[no-untyped
     for _ in range(MAX_ITERATIONS):
         for c in range(n_clusters):
             _copy(centers, c, padded, c)
-            half_norms[c] = 0.5 * np.sum(centers[c] * centers[c])
+            half_norms[c] = np.float32(0.5) * _squared_norm(centers, c)
         _assign(tiles, padded, half_norms, _in_pairs(changed), scores, nearest)
         changed[:] = False
         _relabel(rows, n, nearest, labels, sums, sizes, changed)
@@ -194,11 +197,19 @@ def _lloyd(rows, tiles, weights, n, centers, scores):  # type: ignore[no-untyped
             changed[:] = True
         if not changed.any():
             break
-        if weights is None:
-            _divide(sums, sizes, changed, centers)
-        else:
+        if is_weighted:
             _divide(*_weighted_sums(rows, weights, n, labels, changed), changed, centers)
+        else:
+            _divide(sums, sizes.astype(np.float64), changed, centers)
     return labels
+
+
+@compiled()
+def _squared_norm(rows, row):  # type: ignore[no-untyped-def]
+    norm = np.float32(0.0)
+    for j in range(rows.shape[1]):
+        norm += rows[row, j] * rows[row, j]
+    return norm
 
 
 @compiled()
@@ -259,7 +270,7 @@ def _relabel(rows, n, nearest, labels, sums, sizes, changed):  # type: ignore[no
         if not _differ(labels, nearest, group):
             continue
         for p in range(group, min(n, group + _GROUP)):
-            old, new = labels[p], nearest[p]
+            old, new = np.int64(labels[p]), np.int64(nearest[p])
             if old != new:
                 _move(rows, p, sums, sizes, old, new)
                 labels[p] = new
@@ -277,12 +288,12 @@ def _differ(labels, others, group):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _divide(sums, sizes, changed, centers):  # type: ignore[no-untyped-def]
+def _divide(sums, masses, changed, centers):  # type: ignore[no-untyped-def]
     """Move changed clusters' centers to the mean of their points; that of an empty one stays."""
-    for c in range(sizes.size):
-        if changed[c] and sizes[c] > 0:
+    for c in range(masses.size):
+        if changed[c] and masses[c] > 0:
             for j in range(centers.shape[1]):
-                centers[c, j] = sums[c, j] / sizes[c]
+                centers[c, j] = sums[c, j] / masses[c]
 
 
 @compiled()
@@ -322,19 +333,29 @@ def _fill_empty(rows, weights, n, labels, centers, sums, sizes):  # type: ignore
     for empty in range(sizes.size):
         if sizes[empty] > 0:
             continue
-        most, where = 0.0, -1
+        most, where = 0.0, n
         for p in range(n):
             if sizes[labels[p]] > 1:
-                distance = np.sum((rows[p] - centers[labels[p]]) ** 2)
-                share = distance if weights is None else weights[p] * distance
+                distance = _squared_distance(rows, p, centers, labels[p])
+                share = weights[p] * distance
                 if distance > SAME_PLACE and share > most:
                     most, where = share, p
-        if where >= 0:
-            _move(rows, where, sums, sizes, labels[where], empty)
+        if where < n:
+            _move(rows, where, sums, sizes, np.int64(labels[where]), empty)
             labels[where] = empty
-            centers[empty] = rows[where]
+            _copy(rows, where, centers, empty)
             filled = True
     return filled
+
+
+@compiled()
+def _squared_distance(rows, row, others, other):  # type: ignore[no-untyped-def]
+    """Return the squared distance of two rows, added up in float64."""
+    distance = 0.0
+    for j in range(rows.shape[1]):
+        difference = np.float64(rows[row, j] - others[other, j])
+        distance += difference * difference
+    return distance
 
 
 @compiled(reorder=True)
@@ -346,7 +367,5 @@ def _inertia(rows, weights, n, labels, centers):  # type: ignore[no-untyped-def]
         distance = np.float32(0.0)
         for j in range(row.size):
             distance += (row[j] - center[j]) * (row[j] - center[j])
-        if weights is not None:
-            distance *= weights[p]
-        total += float(distance)
+        total += float(distance * weights[p])
     return total
