@@ -98,13 +98,16 @@ def _rescalable(
     program: torch.export.ExportedProgram, assembly: Assembly, wiring: Wiring
 ) -> Wiring | None:
     """Return the wiring with nothing left out if every hidden neuron can be scaled."""
-    whole = wiring
-    if wiring.left_out:
-        try:
-            whole, _ = assembly.wiring(("dense", "input"))
-        except InputError:
-            return None
-    return whole if homogeneity(program).allows_scaling(whole) else None
+    scaling = homogeneity(program)
+    if not scaling.allows_scaling(wiring):  # nor does it allow the whole, whose part this is
+        return None
+    if not wiring.left_out:
+        return wiring
+    try:
+        whole, _ = assembly.wiring(("dense", "input"))
+    except InputError:
+        return None
+    return whole if scaling.allows_scaling(whole) else None
 
 
 def returned_by_weight(walked: Walked) -> dict[str, list[int]]:
