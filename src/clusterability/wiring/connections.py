@@ -93,7 +93,8 @@ class Joint:
         self._weight, self._inputs, self._n_source = weight, inputs, n_source
         self._gather, self._routes = gather, routes
         self._is_plain = inputs is None and [r.route for r in routes] == [Route()]
-        self._support = cache(self._make_support)
+        if weight.groups > 1:
+            self._support = cache(self._make_support)
 
     def strengths(self, strengths: Tensor, values: ScaleValues) -> tuple[Tensor, Tensor | None]:
         """Return strengths (..., n_source, n_target) and where connections are; None everywhere.
@@ -154,9 +155,10 @@ class _ReadyRoute:
 
     def __init__(self, route: Route, n_target: int) -> None:
         self.route, self._n_target = route, n_target
-        self._pick = pick_columns(route.channels)
+        picked = cache(pick_columns)  # batch norms in a row have the same entries
+        self._pick = picked(route.channels)
         self._add = add_into_columns(route.neurons, n_target)
-        self._scales = [(scale, pick_columns(entries)) for scale, entries in route.scales]
+        self._scales = [(scale, picked(entries)) for scale, entries in route.scales]
 
     @property
     def is_in_order(self) -> bool:
