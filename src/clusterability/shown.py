@@ -13,6 +13,8 @@ def escaped(text: str) -> str:
     >>> print(escaped("conv\x1b[2J"))
     conv\x1b[2J
     """
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text

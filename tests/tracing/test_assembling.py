@@ -71,6 +71,20 @@ def skip(self, x):
     return self.c(h)
 
 
+def test_readers_of_one_tensor_share_what_the_wiring_has_at_their_ends():
+    def forward(self, x):
+        h = self.a(x).relu().repeat(1, 2, 1, 1)
+        return self.b(h) + self.c(h) + self.d(h.flip(1)).mean()
+
+    parts = {"a": conv(2, 4), "b": conv(8, 3), "c": conv(8, 3), "d": conv(8, 3)}
+    wiring, _ = assembled(Forward(forward, **parts), IMAGE, ALL)
+    to_b, to_c, to_d = (c for c in wiring.connections if c.weight.name == "a.weight")
+    assert to_b.routes is to_c.routes
+    assert to_d.routes != to_b.routes
+    assert len({to_b.target, to_c.target, to_d.target}) == 3
+    assert to_b.kernel == to_c.kernel != to_d.kernel
+
+
 def test_a_skip_repeats_a_block():
     model = Forward(skip, a=linear(3, 4), b=linear(4, 4), c=linear(4, 2))
     layers, joins = described(model, POINTS)

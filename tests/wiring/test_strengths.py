@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from collections import Counter
 
 import pytest
 import torch
@@ -83,6 +84,50 @@ def test_strengths_of_stacked_parameters_are_a_batch_equal_to_a_loop(leading):
     looped = torch.autograd.grad((expected**2).sum(), given)
     for gradient, other in zip(gradients, looped, strict=True):
         torch.testing.assert_close(gradient, other)
+
+
+class Counting(dict):
+    """Parameters that count how often each is looked up."""
+
+    def __init__(self, *parameters):
+        super().__init__(*parameters)
+        self.looks = Counter()
+
+    def __getitem__(self, name):
+        self.looks[name] += 1
+        return super().__getitem__(name)
+
+
+def test_copies_share_one_tensor_and_a_scale_is_computed_once():
+    scaled, other = (Route(scales=((NORM, entries),)) for entries in ((2, 0, 1), (0, 1, 2)))
+    weight = Weight("w", groups=3)
+    layers = (Layer("a", 3), *(Layer(name, 3) for name in "bcd"))
+    routes = ((scaled,), (Route(scales=((NORM, (2, 0, 1)),)),), (other,))
+    wiring = Wiring(layers, tuple(Connection(0, i + 1, weight, None, routes[i]) for i in range(3)))
+    parameters = Counting({"w": drawn(3, 1, 2), **{n: drawn(3) ** 2 for n in ("var", "gamma")}})
+    first, copy_of_it, differs = wiring.strengths(parameters).blocks
+    assert dict(parameters.looks) == {"w": 1, "var": 1, "gamma": 1}
+    assert copy_of_it.strengths is first.strengths
+    assert copy_of_it.support is first.support
+    assert not torch.equal(differs.strengths, first.strengths)
+    for block, connection in zip((first, copy_of_it, differs), wiring.connections, strict=True):
+        expected, support = naive_block(wiring, connection, parameters)
+        torch.testing.assert_close(block.strengths, expected)
+        assert torch.equal(block.support, support)
+        assert (block.source, block.target) == (0, connection.target)
+
+
+def test_a_scale_comes_in_the_precision_of_each_weight():
+    layers = (Layer("a", 2), Layer("b", 2), Layer("c", 2))
+    routes = (Route(scales=((BatchNorm("bn", "var", 0.1), None),)),)
+    ends = ((0, 1, Weight("w")), (1, 2, Weight("v")))
+    wiring = Wiring(layers, tuple(Connection(*end, None, routes) for end in ends))
+    var = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    parameters = {"w": drawn(2, 2).float(), "v": drawn(2, 2), "var": var}
+    for block, connection in zip(wiring.graph(parameters).blocks, wiring.connections, strict=True):
+        expected, _ = naive_block(wiring, connection, parameters)
+        assert block.strengths.dtype == torch.float64
+        torch.testing.assert_close(block.strengths, expected.double(), rtol=1e-15, atol=0)
 
 
 class Operations(TorchDispatchMode):

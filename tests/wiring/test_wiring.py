@@ -69,6 +69,7 @@ ROUTES = [
     (Route(channels=(0, 2), neurons=(3, 0)),),
     (Route(channels=(0, 0, 3, 1), neurons=(1, 2, 1, 1)),),
     (Route(), Route()),
+    (Route(), Route(channels=(3, 2, 1, 0))),
     (Route(channels=(1, 2), neurons=(0, 1)), Route(channels=(3, 2), neurons=(2, 1), factor=3.0)),
     (Route(scales=((NORM, (0, 1, 2, 0)),)),),
     (Route((2, 2, 1), (0, 3, 1), ((NORM, (2, 0, 1)), (Multiplier("gamma"), (1, 1, 0))), 0.5),),
@@ -78,10 +79,10 @@ ROUTES = [
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("routes", ROUTES)
-def test_routes_equal_a_naive_loop(routes, groups):
+@pytest.mark.parametrize(("n_source", "inputs"), [(5, (0, 1, -1, 2, 2, 3, 4, 0)), (8, None)])
+def test_routes_equal_a_naive_loop(routes, groups, n_source, inputs):
     parameters = {"w": drawn(4, 8 // groups, 3), **SCALES}
-    inputs = (0, 1, -1, 2, 2, 3, 4, 0)
-    wiring = two_layers(5, 4, Weight("w", groups=groups), inputs=inputs, routes=routes)
+    wiring = two_layers(n_source, 4, Weight("w", groups=groups), inputs=inputs, routes=routes)
     expected, support = naive_block(wiring, wiring.connections[0], parameters)
     block = wiring.graph(parameters).blocks[0]
     torch.testing.assert_close(block.strengths, expected)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from clusterability.tracing.chains.chain import dense_part, image_part
 from clusterability.tracing.copies import notes_on_repeats, relate
 from clusterability.tracing.numbering import Indices, distinct
 from clusterability.tracing.operations import WeightOperation
-from clusterability.tracing.origins import INPUT
+from clusterability.tracing.origins import INPUT, Value
 from clusterability.tracing.outputs import new_outputs
 from clusterability.tracing.reading import Arrivals, Reading, read
 from clusterability.tracing.walking import Walked
@@ -71,7 +72,7 @@ class Assembly:
         if not self._operations:
             raise InputError("there is no weight layer: expected a dense layer or a convolution")
         self._names = _unique([operation.name for operation in self._operations])
-        read_by_weights = [read(operation) for operation in self._operations]
+        read_by_weights = _read_by_weights(self._operations)
         self._readings = [*read_by_weights, *new_outputs(walked.outputs, read_by_weights)]
         self._joins = _all_joins(self._operations, self._readings)
         self._ends = _Ends(self._operations, self._readings)
@@ -119,22 +120,38 @@ class Assembly:
         return Wiring(layers, tuple(related), missing, also), notes
 
 
+def _read_by_weights(operations: Sequence[WeightOperation]) -> list[Reading]:
+    """What each operation reads; those that read one tensor alike share one reading."""
+    found: dict[tuple[Value, int, bool], Reading] = {}
+    for operation in operations:
+        key = operation.reads, operation.axis, operation.is_dense
+        if key not in found:
+            found[key] = read(operation)
+    return [found[each.reads, each.axis, each.is_dense] for each in operations]
+
+
 def _all_joins(
     operations: Sequence[WeightOperation], readings: Sequence[Reading]
 ) -> list[tuple[_Place, _Place]]:
     """Every segment that an operation reads with every segment that its outputs reach."""
     reached: dict[int, list[tuple[_Place, Indices]]] = {i: [] for i in range(len(operations))}
+    given_by = cache(_given)
     for j, reading in enumerate(readings):
-        for segment, given in enumerate(_given(reading)):
+        for segment, given in enumerate(given_by(reading)):
             for i, channels in given.items():
                 reached[i].append((_Place(j, segment), channels))
-    return [
-        (_Place(i, segment), target)
-        for i, operation in enumerate(operations)
-        for segment in range(readings[i].n_segments)
-        for target, channels in reached[i]
-        if _share_group(operation, readings[i], segment, channels)
-    ]
+    joins = []
+    for i, operation in enumerate(operations):
+        for segment in range(readings[i].n_segments):
+            source = _Place(i, segment)
+            groups = _groups(operation, readings[i], segment)
+            n_of_group = operation.n_outputs // operation.weight.groups
+            joins += [
+                (source, target)
+                for target, channels in reached[i]
+                if groups is None or groups[channels // n_of_group].any()
+            ]
+    return joins
 
 
 def _given(reading: Reading) -> list[dict[int, Indices]]:
@@ -152,16 +169,15 @@ def _given(reading: Reading) -> list[dict[int, Indices]]:
     return found
 
 
-def _share_group(
-    operation: WeightOperation, reading: Reading, segment: int, channels: Indices
-) -> bool:
-    """Whether any input in the segment is in the group of any of the output channels."""
-    groups = operation.weight.groups
-    if groups == 1:
-        return True
+def _groups(operation: WeightOperation, reading: Reading, segment: int) -> NDArray[np.bool_] | None:
+    """Which groups of the operation read the segment, (n_groups,); None for a single one."""
+    n_groups = operation.weight.groups
+    if n_groups == 1:
+        return None
     inputs = np.flatnonzero(reading.segments[reading.inputs] == segment)
-    of_inputs = inputs // (len(reading.inputs) // groups)
-    return bool(np.isin(of_inputs, channels // (operation.n_outputs // groups)).any())
+    groups = np.zeros(n_groups, np.bool_)
+    groups[inputs // (len(reading.inputs) // n_groups)] = True
+    return groups
 
 
 def _dense_head(walked: Walked, readings: Sequence[Reading]) -> set[int]:
@@ -180,13 +196,15 @@ def _dense_head(walked: Walked, readings: Sequence[Reading]) -> set[int]:
 
 
 class _Ends:
-    """What connections have at their ends, found once for each segment."""
+    """What connections have at their ends, found once for each segment of each reading."""
 
     def __init__(self, operations: Sequence[WeightOperation], readings: Sequence[Reading]) -> None:
         self._operations, self._readings = operations, readings
+        first: dict[Reading, int] = {}
+        self._first = [first.setdefault(reading, j) for j, reading in enumerate(readings)]
         self._found: dict[_Place, tuple[Indices, Indices]] = {}
         self._inputs: dict[_Place, Entries] = {}
-        self._between: dict[tuple[_Place, _Place], tuple[Weight, Entries, tuple[Route, ...]]] = {}
+        self._reaching: dict[tuple[int, _Place], tuple[Route, ...]] = {}
         self._arrivals = [defaultdict[int, list[Arrivals]](list) for _ in readings]
         for of_operation, reading in zip(self._arrivals, readings, strict=True):
             for arrivals in reading.arrivals:
@@ -194,20 +212,23 @@ class _Ends:
 
     def members(self, place: _Place) -> Indices:
         """Return the neurons of a segment, among those of its reader."""
-        return self._segment(place)[0]
+        return self._segment(self._of_first(place))[0]
 
     def between(self, source: _Place, target: _Place) -> tuple[Weight, Entries, tuple[Route, ...]]:
         """Return a connection's weight, the neurons of its inputs, and its routes."""
-        found = self._between.get((source, target))
-        if found is None:
-            weight = self._operations[source.reader].weight
-            if source not in self._inputs:
-                members, position = self._segment(source)
-                inputs = position[self._readings[source.reader].inputs]
-                self._inputs[source] = _entries(inputs, len(members))
-            found = weight, self._inputs[source], self._routes(source.reader, target)
-            self._between[source, target] = found
-        return found
+        weight = self._operations[source.reader].weight
+        first, reached = self._of_first(source), (source.reader, self._of_first(target))
+        if first not in self._inputs:
+            members, position = self._segment(first)
+            inputs = position[self._readings[first.reader].inputs]
+            self._inputs[first] = _entries(inputs, len(members))
+        if reached not in self._reaching:
+            self._reaching[reached] = self._routes(*reached)
+        return weight, self._inputs[first], self._reaching[reached]
+
+    def _of_first(self, place: _Place) -> _Place:
+        """Return the same segment of the first reader with the same reading."""
+        return _Place(self._first[place.reader], place.segment)
 
     def _segment(self, place: _Place) -> tuple[Indices, Indices]:
         """Return its neurons, and for each neuron of the reader its position among them, or -1."""

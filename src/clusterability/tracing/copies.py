@@ -59,6 +59,8 @@ def relate(
     found_parts = {block: (names[whole], columns) for block, (whole, columns) in parts.items()}
     related = [
         replace(connection, kernel=names.get(block), part=found_parts.get(block))
+        if block in names or block in found_parts
+        else connection
         for connection, block in zip(connections, blocks, strict=True)
     ]
     return related, list(others)

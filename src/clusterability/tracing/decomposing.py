@@ -31,7 +31,8 @@ def _name(operation: object) -> str:
 
 def of_the_input(program: torch.export.ExportedProgram) -> Iterator[fx.Node]:
     """Yield the operations on tensors whose results depend on the network's input."""
-    reached = {n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs}
+    inputs = set(program.graph_signature.user_inputs)  # torch makes the list anew at each look
+    reached = {n for n in program.graph.nodes if n.name in inputs}
     for node in program.graph.nodes:
         if not reached.isdisjoint(node.all_input_nodes):
             reached.add(node)

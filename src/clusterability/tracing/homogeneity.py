@@ -93,9 +93,9 @@ class Homogeneity:
         targets = {connection.target for connection in wiring.connections}
         for connection in wiring.connections:
             name = connection.weight.name
-            reason = self.reasons.get(name, f"how {quoted(name)} is applied is not followed")
-            if connection.source in targets and reason:
-                yield connection, reason
+            reason = self.reasons.get(name)
+            if connection.source in targets and reason != "":
+                yield connection, reason or f"how {quoted(name)} is applied is not followed"
 
     def allows_scaling(self, wiring: Wiring) -> bool:
         """Whether every hidden neuron of the wiring can be scaled, each weight used once."""

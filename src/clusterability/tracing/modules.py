@@ -98,13 +98,16 @@ def _rescalable(
     program: torch.export.ExportedProgram, assembly: Assembly, wiring: Wiring
 ) -> Wiring | None:
     """Return the wiring with nothing left out if every hidden neuron can be scaled."""
-    whole = wiring
-    if wiring.left_out:
-        try:
-            whole, _ = assembly.wiring(("dense", "input"))
-        except InputError:
-            return None
-    return whole if homogeneity(program).allows_scaling(whole) else None
+    scaling = homogeneity(program)
+    if not scaling.allows_scaling(wiring):  # nor does it allow the whole, whose part this is
+        return None
+    if not wiring.left_out:
+        return wiring
+    try:
+        whole, _ = assembly.wiring(("dense", "input"))
+    except InputError:
+        return None
+    return whole if scaling.allows_scaling(whole) else None
 
 
 def returned_by_weight(walked: Walked) -> dict[str, list[int]]:
@@ -129,7 +132,7 @@ def walked_program(
 
 
 def _n_outputs(program: torch.export.ExportedProgram) -> int | None:
-    returned = program.graph_signature.user_outputs
+    returned = set(program.graph_signature.user_outputs)
     shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in returned]
     return int(shapes[0][1]) if len(shapes) == len(returned) == 1 and len(shapes[0]) == 2 else None
 

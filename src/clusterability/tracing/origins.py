@@ -158,7 +158,9 @@ def side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
 def mark_repeats(labels: Tensor) -> Tensor:
     """Return the same labels, with stride 0 along every axis where they repeat."""
     shape = labels.shape
-    for axis in (axis for axis, size in enumerate(shape) if size > 1):
+    for axis in reversed(range(labels.ndim)):  # pixels first: what is left after them is small
+        if shape[axis] <= 1:
+            continue
         first = labels.narrow(axis, 0, min(1, labels.shape[axis]))
         if labels.stride(axis) == 0 or bool((labels == first).all()):
             labels = first

@@ -84,12 +84,12 @@ def moved(
     for place, value in enumerate(values):
         move_one = partial(_move_one, move, place, shapes, along)
         for term in value.terms if value is not None else ():
-            labels = move_one(term.labels)
-            if bool(labels.any()):
+            labels = mark_repeats(move_one(term.labels))
+            if bool(without_repeats(labels)[0].any()):
                 if term.origin.by_matrix:
                     term = _without_mark(term, labels)
                 places = _moved_places(term, move_one)
-                terms.append(Term(mark_repeats(labels).expand(shape), term.origin, places))
+                terms.append(Term(labels.expand(shape), term.origin, places))
     return Value(tuple(shape), tuple(terms))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,9 +12,15 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.graph import Block, Part
 from clusterability.shown import quoted
-from clusterability.wiring.index_maps import Entries, add_into_columns, add_into_rows, pick_columns
+from clusterability.wiring.index_maps import (
+    Entries,
+    Map,
+    add_into_columns,
+    add_into_rows,
+    pick_columns,
+)
 from clusterability.wiring.parameters import widen
-from clusterability.wiring.scales import Scale
+from clusterability.wiring.scales import Scale, ScaleValues
 from clusterability.wiring.weights import Weight, support_of
 
 
@@ -63,108 +69,168 @@ class Connection:
 
 
 class Joint:
-    """A connection made ready for training: what does not depend on weights is found once.
+    """What a weight gives on its routes between two layers, made ready for training.
 
-    Index tensors and supports are kept for each device.
+    What does not depend on weights is found once: index tensors and supports are kept for each
+    device. Connections that differ in their layers alone, as copies of a block do, have one joint.
 
     Args:
-        connection: what it joins.
+        weight: the parameter and how it lies.
+        inputs: as those of a :class:`Connection`.
         n_source: number of neurons of the source layer.
-        n_target: of the target layer.
+        gather: adds up what belongs to one neuron of the source.
+        routes: the routes, each made ready.
     """
 
-    def __init__(self, connection: Connection, n_source: int, n_target: int) -> None:
-        self.connection = connection
-        self._n_source, self._n_target = n_source, n_target
-        self._gather = add_into_rows(connection.inputs, n_source)
-        self._routes = [_ReadyRoute(route, n_target) for route in connection.routes]
-        self._is_plain = connection.inputs is None and connection.routes == (Route(),)
-        self._support = cache(self._make_support)
-        self._part = None
-        if connection.part is not None:
-            kernel, columns = connection.part
-            self._part = Part(kernel, torch.tensor(columns))
+    def __init__(
+        self,
+        weight: Weight,
+        inputs: Entries,
+        n_source: int,
+        gather: Map,
+        routes: Sequence[_ReadyRoute],
+    ) -> None:
+        self._weight, self._inputs, self._n_source = weight, inputs, n_source
+        self._gather, self._routes = gather, routes
+        self._is_plain = inputs is None and [r.route for r in routes] == [Route()]
+        if weight.groups > 1:
+            self._support = cache(self._make_support)
 
-    def block(self, strengths: Tensor, parameters: Mapping[str, Tensor]) -> Block:
-        """Return the block of these strengths of the weight, (..., n_inputs, n_outputs).
+    def strengths(self, strengths: Tensor, values: ScaleValues) -> tuple[Tensor, Tensor | None]:
+        """Return strengths (..., n_source, n_target) and where connections are; None everywhere.
 
-        Nothing is checked. The parameters are those of scales, with the leading axes of the
-        strengths.
+        Nothing is checked.
+
+        Args:
+            strengths: those of the weight, (..., n_inputs, n_outputs).
+            values: those of scales, with the leading axes of the strengths.
         """
-        connection, support = self.connection, None
-        if connection.weight.groups > 1:
+        support = None
+        if self._weight.groups > 1:
             support = self._support(*strengths.shape[-2:], strengths.device)
-        if not self._is_plain:
-            strengths = self._add_up(strengths, parameters)
-        ends = connection.source, connection.target
-        return Block(*ends, strengths, support, connection.kernel, self._part)
+        return strengths if self._is_plain else self._add_up(strengths, values), support
 
-    def _add_up(self, strengths: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    def _add_up(self, strengths: Tensor, values: ScaleValues) -> Tensor:
         """(..., n_inputs, n_outputs) -> (..., n_source, n_target) along all routes."""
         rows = self._gather(strengths)
-        total = self._routes[0].along(rows, parameters)
+        total = self._routes[0].along(rows, values)
         for route in self._routes[1:]:
-            total = total + route.along(rows, parameters)
+            total = total + route.along(rows, values)
         return total
 
     @torch.inference_mode(False)
     def _make_support(self, n_inputs: int, n_outputs: int, device: torch.device) -> Tensor:
         """(n_source, n_target) bool, True where a route of the weight's groups arrives."""
-        support = support_of(self.connection.weight, n_inputs, n_outputs, device)
+        support = support_of(self._weight, n_inputs, n_outputs, device)
         assert support is not None
-        rows = self._gather(support.double())
+        if self._inputs is None and all(route.is_in_order for route in self._routes):
+            return support
+        rows = self._gather(support.float())
         places = [route.unscaled(rows) > 0 for route in self._routes]
         return torch.stack(places).any(0)
 
-    def check(self, parameter: Tensor, parameters: Mapping[str, Tensor]) -> None:
-        """Refuse parameters of which no block can be made.
+    def check(self, parameter: Tensor, values: ScaleValues) -> None:
+        """Refuse parameters of which no strengths can be made.
 
         Args:
             parameter: the weight, checked by itself.
-            parameters: those of scales, by name.
+            values: those of scales, checked.
 
         Raises:
             InputError: if the weight's inputs or outputs are too many or too few, or a scale is
                 missing, misshapen or not finite.
         """
-        weight, inputs = self.connection.weight, self.connection.inputs
-        n_inputs, n_outputs = weight.sizes(parameter.shape)
-        expected = self._n_source if inputs is None else len(inputs)
+        n_inputs, n_outputs = self._weight.sizes(parameter.shape)
+        expected = self._n_source if self._inputs is None else len(self._inputs)
         if n_inputs != expected:
-            raise InputError(f"{quoted(weight.name)} has {n_inputs} inputs, expected {expected}")
-        for route in self.connection.routes:
-            n_columns = _check_outputs(route, self._n_target, weight, n_outputs)
-            for scale, entries in route.scales:
-                values = scale.find_values(parameters, widen(parameter.new_empty(0, 0)))
-                n_values = values.shape[-1]
-                if n_values != n_columns if entries is None else n_values <= max(entries):
-                    raise InputError(
-                        f"{quoted(scale.name)} has {n_values} channels, but scales a layer of "
-                        f"{n_columns} neurons"
-                    )
+            name = quoted(self._weight.name)
+            raise InputError(f"{name} has {n_inputs} inputs, expected {expected}")
+        like = widen(parameter.new_empty(0, 0))
+        for route in self._routes:
+            route.check(self._weight, n_outputs, values, like)
 
 
 class _ReadyRoute:
     """A route made ready, like :class:`Joint`."""
 
     def __init__(self, route: Route, n_target: int) -> None:
-        self._factor = route.factor
-        self._pick = pick_columns(route.channels)
+        self.route, self._n_target = route, n_target
+        picked = cache(pick_columns)  # batch norms in a row have the same entries
+        self._pick = picked(route.channels)
         self._add = add_into_columns(route.neurons, n_target)
-        self._scales = [(scale, pick_columns(entries)) for scale, entries in route.scales]
+        self._scales = [(scale, picked(entries)) for scale, entries in route.scales]
 
-    def along(self, rows: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    @property
+    def is_in_order(self) -> bool:
+        """Whether every output arrives at the neuron of its number."""
+        return self.route.channels is None and self.route.neurons is None
+
+    def along(self, rows: Tensor, values: ScaleValues) -> Tensor:
         """(..., n_source, n_outputs) -> (..., n_source, n_target), scaled."""
         columns = self._pick(rows)
         for scale, pick in self._scales:
-            columns = columns * pick(scale.values(parameters, columns))[..., None, :]
-        if self._factor != 1:
-            columns = columns * self._factor
+            columns = columns * pick(values.of(scale, columns))[..., None, :]
+        if self.route.factor != 1:
+            columns = columns * self.route.factor
         return self._add(columns)
 
     def unscaled(self, rows: Tensor) -> Tensor:
         """(n_source, n_outputs) -> (n_source, n_target)."""
         return self._add(self._pick(rows))
+
+    def check(self, weight: Weight, n_outputs: int, values: ScaleValues, like: Tensor) -> None:
+        """Refuse a weight or scales that do not fit, as :meth:`Joint.check` does."""
+        n_columns = _check_outputs(self.route, self._n_target, weight, n_outputs)
+        for scale, entries in self.route.scales:
+            n_values = values.of(scale, like).shape[-1]
+            if n_values != n_columns if entries is None else n_values <= max(entries):
+                raise InputError(
+                    f"{quoted(scale.name)} has {n_values} channels, but scales a layer of "
+                    f"{n_columns} neurons"
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A connection made ready: its joint, which copies share, and of what its block is a part."""
+
+    connection: Connection
+    joint: Joint
+    part: Part | None
+
+    def block(self, strengths: Tensor, support: Tensor | None) -> Block:
+        """Return the block of the joint's strengths and their support."""
+        c = self.connection
+        return Block(c.source, c.target, strengths, support, c.kernel, self.part)
+
+
+def made_ready(connections: Sequence[Connection], sizes: Sequence[int]) -> list[Ready]:
+    """Return connections made ready, with one joint for all those that have the same one.
+
+    Args:
+        connections: those of a wiring.
+        sizes: number of neurons of each layer.
+    """
+    gather, ready_route = cache(add_into_rows), cache(_ReadyRoute)
+
+    @cache
+    def joint(
+        weight: Weight, inputs: Entries, routes: tuple[Route, ...], n_source: int, n_target: int
+    ) -> Joint:
+        ready_routes = [ready_route(route, n_target) for route in routes]
+        return Joint(weight, inputs, n_source, gather(inputs, n_source), ready_routes)
+
+    return [
+        Ready(c, joint(c.weight, c.inputs, c.routes, sizes[c.source], sizes[c.target]), _part(c))
+        for c in connections
+    ]
+
+
+def _part(connection: Connection) -> Part | None:
+    if connection.part is None:
+        return None
+    kernel, columns = connection.part
+    return Part(kernel, torch.tensor(columns))
 
 
 def _check_outputs(route: Route, n_target: int, weight: Weight, n_outputs: int) -> int:
@@ -173,12 +239,14 @@ def _check_outputs(route: Route, n_target: int, weight: Weight, n_outputs: int) 
     Raises:
         InputError: if the weight has too few outputs, or not as many as the target has neurons.
     """
-    name, n_columns = quoted(weight.name), n_outputs
+    n_columns = n_outputs
     if route.channels is not None:
         n_columns, n_needed = len(route.channels), max(route.channels) + 1
         if n_outputs < n_needed:
-            raise InputError(f"{name} has {n_outputs} outputs, expected {n_needed} or more")
+            raise InputError(
+                f"{quoted(weight.name)} has {n_outputs} outputs, expected {n_needed} or more"
+            )
     expected = n_target if route.neurons is None else len(route.neurons)
     if n_columns != expected:
-        raise InputError(f"{name} gives {n_columns} outputs, expected {expected}")
+        raise InputError(f"{quoted(weight.name)} gives {n_columns} outputs, expected {expected}")
     return n_columns

@@ -180,3 +180,24 @@ class Total:
 
 
 Scale = BatchNorm | Multiplier | Total
+
+
+class ScaleValues:
+    """The values of scales at some parameters, each found once, as many routes have the same.
+
+    Args:
+        parameters: by name; they must not change while this is used.
+        checked: whether values are checked, as ``find_values`` does.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor], *, checked: bool = False) -> None:
+        self._parameters, self._checked = parameters, checked
+        self._found: dict[tuple[Scale, torch.dtype], Tensor] = {}
+
+    def of(self, scale: Scale, like: Tensor) -> Tensor:
+        """Return a scale's values, (..., n_entries), in the precision of strengths like these."""
+        key = scale, like.dtype
+        if key not in self._found:
+            find = scale.find_values if self._checked else scale.values
+            self._found[key] = find(self._parameters, like)
+        return self._found[key]

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.files.memory import check_fits
-from clusterability.graph import Layer, NeuronGraph
+from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.shown import quoted
-from clusterability.wiring.connections import Connection, Joint
+from clusterability.wiring.connections import Connection, Ready, made_ready
 from clusterability.wiring.kernels import KernelNorm, find_kernel_norm, l1
 from clusterability.wiring.parameters import find_parameter
+from clusterability.wiring.scales import ScaleValues
 from clusterability.wiring.weights import Weight, check_weight, weight_strengths
 
 
@@ -85,16 +86,14 @@ class Wiring:
         return found
 
     @cached_property
-    def _joints(self) -> tuple[tuple[Weight, tuple[Joint, ...]], ...]:
+    def _ready(self) -> tuple[tuple[Weight, tuple[Ready, ...]], ...]:
         """The weights, each with its connections; connections in a row share one entry."""
-        sizes = [layer.n_neurons for layer in self.layers]
-        return tuple(
-            (weight, tuple(Joint(c, sizes[c.source], sizes[c.target]) for c in connections))
-            for weight, connections in groupby(self.connections, lambda c: c.weight)
-        )
+        ready = made_ready(self.connections, [layer.n_neurons for layer in self.layers])
+        by_weight = groupby(ready, lambda one: one.connection.weight)
+        return tuple((weight, tuple(in_a_row)) for weight, in_a_row in by_weight)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the joints out of copies and pickles: they hold tensors on a device."""
+        """Leave what is ready out of copies and pickles: it holds tensors on a device."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def graph(self, parameters: Mapping[str, Tensor], kernel_norm: str = "l1") -> NeuronGraph:
@@ -125,7 +124,8 @@ class Wiring:
         scales on the routes. Half precision goes to float32. The call never waits for a GPU.
 
         Each weight is looked up once for its connections in a row, and let go: a mapping that
-        drops the tensors that it hands out never holds weights and strengths together.
+        drops the tensors that it hands out never holds weights and strengths together. Copies of a
+        block with the same scales share one tensor.
 
         Args:
             parameters: by name, on one device; such as :meth:`graph` takes.
@@ -133,10 +133,13 @@ class Wiring:
             n_leading: number of leading axes of every parameter, along which networks of this
                 wiring are stacked; the graph is then a batch.
         """
-        blocks = []
-        for weight, joints in self._joints:
+        blocks: list[Block] = []
+        values = ScaleValues(parameters)
+        for weight, in_a_row in self._ready:
             strengths = weight_strengths(weight, parameters[weight.name], norm, n_leading)
-            blocks += [joint.block(strengths, parameters) for joint in joints]
+            joints = dict.fromkeys(one.joint for one in in_a_row)
+            of_joint = {joint: joint.strengths(strengths, values) for joint in joints}
+            blocks += [one.block(*of_joint[one.joint]) for one in in_a_row]
         dtypes = {block.strengths.dtype for block in blocks}
         if len(dtypes) > 1:
             widest = reduce(torch.promote_types, dtypes)
@@ -153,11 +156,12 @@ class Wiring:
         sizes = [layer.n_neurons for layer in self.layers]
         n_strengths = sum(sizes[c.source] * sizes[c.target] for c in self.connections)
         check_fits(f"the graph of {sum(sizes):,} neurons", 4 * n_strengths)
-        for weight, joints in self._joints:
+        values = ScaleValues(parameters, checked=True)
+        for weight, in_a_row in self._ready:
             parameter = find_parameter(parameters, weight.name)
             check_weight(weight, parameter)
-            for joint in joints:
-                joint.check(parameter, parameters)
+            for joint in dict.fromkeys(one.joint for one in in_a_row):
+                joint.check(parameter, values)
 
     def check_strengths(self, graph: NeuronGraph) -> None:
         """Refuse a graph of :meth:`strengths` in which strengths overflow or a layer has none.
@@ -169,8 +173,11 @@ class Wiring:
         """
         reached = set(self.reached_by_left_out)
         missed: dict[int, Connection] = {}
+        of_tensor: dict[Tensor, float] = {}  # copies of a block share one
         for connection, block in zip(self.connections, graph.blocks, strict=True):
-            largest = float(block.strengths.detach().amax())
+            largest = of_tensor.get(block.strengths)
+            if largest is None:
+                largest = of_tensor[block.strengths] = float(block.strengths.detach().amax())
             if not math.isfinite(largest):
                 name, dtype = quoted(connection.weight.name), block.strengths.dtype
                 raise InputError(f"{name} is so large that its strengths overflow {dtype}")
