@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import nn
 
 from clusterability.sources import trace
+
+OLD_TORCH = find_spec("torch._functorch._aot_autograd.frontend_utils") is None
+"""Whether torch refuses a network whose own attributes grow as it runs, as 2.8 does."""
 
 
 class Forward(nn.Module):

@@ -10,7 +10,7 @@ from clusterability.errors import InputError
 from clusterability.files import memory
 from clusterability.sources import trace
 from clusterability.sources.names import network_from_name
-from small_modules import Forward
+from small_modules import OLD_TORCH, Forward
 
 X = torch.rand(2, 6)
 
@@ -41,7 +41,10 @@ class Holder:
         self.held["all"].append((output,))
 
 
-@pytest.mark.parametrize("how", ["list", "object", "hook", "bound method", "hook with a lock"])
+grown = pytest.param("list", marks=pytest.mark.skipif(OLD_TORCH, reason="torch refuses it"))
+
+
+@pytest.mark.parametrize("how", [grown, "object", "hook", "bound method", "hook with a lock"])
 def test_activations_that_are_stored(how):
     holder, network = Holder(), Forward(logits, **parts())
     if how == "list":
@@ -58,6 +61,23 @@ def test_activations_that_are_stored(how):
     assert stored.grad_fn is not None
     assert (adjacency(network) == EXPECTED).all()
     assert len(network.a._forward_hooks) == ("hook" in how or how == "bound method")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Node arity mismatch; expected 1, but got 2.",
+        "During torch.export, following attrs were created in the model.forward: {'last'}",
+        "The tensor attribute self.last was assigned during export. ",
+    ],
+)
+def test_a_torch_that_refuses_what_is_stored_is_said_to_be_old(said, monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError(said)
+
+    monkeypatch.setattr(torch.export, "export", refuse)
+    with pytest.raises(InputError, match=r"keeps tensors in its attributes .* use a newer torch"):
+        adjacency(Forward(logits, **parts()))
 
 
 @pytest.mark.slow

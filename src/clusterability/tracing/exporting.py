@@ -258,6 +258,11 @@ def _why(module: nn.Module, error: Exception) -> str:
             "cache of transformers, model.config.use_cache = False), or wrap the network in a "
             "module that returns tensors alone"
         )
+    if re.search("arity mismatch|attrs were (created|deleted)|assigned during export", str(error)):
+        return (
+            f"{name} keeps tensors in its attributes as it runs, which torch {torch.__version__} "
+            "cannot trace; use a newer torch, or leave these attributes out"
+        )
     reason = shown(str(error).strip().splitlines()[0] if str(error).strip() else "", 200)
     return (
         f"{name} could not be traced{place}: {type(error).__name__}: {reason}; check that "
