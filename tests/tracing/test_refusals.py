@@ -62,7 +62,11 @@ SEQUENCE = torch.zeros(2, 4, 8)
             SEQUENCE,
             r"aten\.lstm in module '1' cannot be followed: recurrent networks have no feed-forward",
         ),
-        (nn.GRU(8, 3), SEQUENCE, r"aten\.gru cannot be followed: recurrent"),
+        (
+            nn.Sequential(nn.GRU(8, 3)),
+            SEQUENCE,
+            r"aten\.gru in module '0' cannot be followed: recurrent",
+        ),
         (
             nn.Sequential(nn.Sequential(nn.Embedding(5, 8)), linear(8, 2)),
             torch.zeros(1, 4, dtype=torch.int64),
