@@ -41,6 +41,22 @@ def same_blocks(first, second):
     return all(torch.equal(a.strengths, b.strengths) for a, b in pairs)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "n_outputs"),
+    [
+        (lambda y: y, 2),
+        (lambda y: (y,), 2),
+        (lambda y: (y, y), None),
+        (lambda y: (y, None), None),
+        (lambda y: (y, y.exp()), None),
+        (lambda y: y[..., None], None),
+    ],
+)
+def test_the_width_is_that_of_a_single_output(outputs, n_outputs):
+    model = Forward(lambda self, x: outputs(self.b(self.a(x))), a=linear(3, 4), b=linear(4, 2))
+    assert trace_module(model, (X,)).n_outputs == n_outputs
+
+
 def test_an_mlp_is_its_absolute_weights():
     model = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3, bias=False))
     graph = neuron_graph(model)

@@ -132,7 +132,7 @@ def walked_program(
 
 
 def _n_outputs(program: torch.export.ExportedProgram) -> int | None:
-    returned = set(program.graph_signature.user_outputs)
+    returned = list(program.graph_signature.user_outputs)  # torch makes it anew at each look
     shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in returned]
     return int(shapes[0][1]) if len(shapes) == len(returned) == 1 and len(shapes[0]) == 2 else None
 
