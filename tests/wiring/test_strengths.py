@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from clusterability.errors import InputError
 from clusterability.graph import Layer, NeuronGraph
 from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.kernels import l1
@@ -128,6 +129,31 @@ def test_a_scale_comes_in_the_precision_of_each_weight():
         expected, _ = naive_block(wiring, connection, parameters)
         assert block.strengths.dtype == torch.float64
         torch.testing.assert_close(block.strengths, expected.double(), rtol=1e-15, atol=0)
+
+
+def test_a_scale_comes_on_the_device_of_each_weight():
+    layers = (Layer("a", 3), Layer("b", 3), Layer("c", 3))
+    routes = (Route(scales=((NORM, None),)),)
+    ends = ((0, 1, Weight("w")), (1, 2, Weight("v")))
+    wiring = Wiring(layers, tuple(Connection(*end, None, routes) for end in ends))
+    parameters = {name: drawn(3, 3) for name in "wv"}
+    parameters |= {name: drawn(3) ** 2 for name in ("var", "gamma")}
+    parameters["v"] = parameters["v"].to("meta")
+    devices = [block.strengths.device.type for block in wiring.strengths(parameters).blocks]
+    assert devices == ["cpu", "meta"]
+    with pytest.raises(InputError, match=r"several devices \(cpu, meta\)"):
+        NeuronGraph(layers, wiring.strengths(parameters).blocks)
+
+
+def test_copies_share_one_tensor_beside_weights_of_more_precision():
+    layers = tuple(Layer(name, 3) for name in "abcd")
+    ends = ((0, 1, "w"), (0, 2, "w"), (2, 3, "v"))
+    wiring = Wiring(layers, tuple(Connection(s, t, Weight(name)) for s, t, name in ends))
+    parameters = {"w": drawn(3, 3).float(), "v": drawn(3, 3)}
+    first, copy_of_it, other = wiring.strengths(parameters).blocks
+    assert copy_of_it.strengths is first.strengths
+    assert torch.equal(first.strengths, parameters["w"].double().abs().mT)
+    assert torch.equal(other.strengths, parameters["v"].abs().mT)
 
 
 class Operations(TorchDispatchMode):

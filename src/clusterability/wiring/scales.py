@@ -192,11 +192,11 @@ class ScaleValues:
 
     def __init__(self, parameters: Mapping[str, Tensor], *, checked: bool = False) -> None:
         self._parameters, self._checked = parameters, checked
-        self._found: dict[tuple[Scale, torch.dtype], Tensor] = {}
+        self._found: dict[tuple[Scale, torch.dtype, torch.device], Tensor] = {}
 
     def of(self, scale: Scale, like: Tensor) -> Tensor:
-        """Return a scale's values, (..., n_entries), in the precision of strengths like these."""
-        key = scale, like.dtype
+        """Return a scale's values, (..., n_entries), as strengths like these are kept."""
+        key = scale, like.dtype, like.device
         if key not in self._found:
             find = scale.find_values if self._checked else scale.values
             self._found[key] = find(self._parameters, like)

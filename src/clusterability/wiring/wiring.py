@@ -143,7 +143,8 @@ class Wiring:
         dtypes = {block.strengths.dtype for block in blocks}
         if len(dtypes) > 1:
             widest = reduce(torch.promote_types, dtypes)
-            blocks = [replace(b, strengths=b.strengths.to(widest)) for b in blocks]
+            widened = {b.strengths: b.strengths.to(widest) for b in blocks}
+            blocks = [replace(b, strengths=widened[b.strengths]) for b in blocks]
         return NeuronGraph.unchecked(self.layers, tuple(blocks))
 
     def check(self, parameters: Mapping[str, Tensor]) -> None:
