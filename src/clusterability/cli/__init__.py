@@ -63,7 +63,8 @@ def _terminable() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGTERM) is _terminate:  # what runs may have set its own
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -6,8 +6,6 @@ scikit-learn's ``KMeans`` finds nearest centers by a matrix product in several t
 lie in tiles, coordinate by coordinate, and loops over a tile use vector registers in one thread, so
 that shuffles run side by side. All random numbers are drawn beforehand, so that a CPU and a GPU
 follow the same starts.
-
-Points may have weights.
 """
 
 from __future__ import annotations

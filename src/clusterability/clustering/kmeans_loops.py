@@ -9,8 +9,8 @@ tile stay without branches.
 Points without weights have weights of 1, and ``is_weighted`` is false: products with 1 round
 nothing, and centers come from running sums. Numba compiles every function anew for each combination
 of its arguments' types, of which a literal number is one, and every array expression with checks:
-whoever uses the package for the first time waits a second for each. So a function has one
-combination, and loops have scalars.
+whoever uses the package for the first time waits a second for each. So functions that take long to
+compile have one combination, and loops have scalars.
 """
 
 from __future__ import annotations
