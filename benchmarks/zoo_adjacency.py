@@ -3,7 +3,7 @@
     python benchmarks/zoo_adjacency.py [--only WORD] [--json PATH]
 
 Needs the packages of benchmarks/zoo-requirements.txt. The other graph is found by running the
-model: the outputs of all weight operations are held, those of one are raised by 1, one channel
+model: the outputs of all weight operations are held at 0, those of one are raised by 1, one channel
 after the other, and what then arrives at each neuron is read off. On the way activations pass their
 input, maxima are means, and where two values multiply each other they are added, so that the rest
 of the network is linear and the difference is its derivative. Strengths are products of this and of
@@ -172,9 +172,11 @@ class Derivatives:
         self.held: list[Tensor] = []
         self.order: list[nn.Module] = []
         self.operations = [m for m in model.modules() if isinstance(m, WEIGHTS)]
-        self.inputs = self.run(image)
+        self.run(image)
         self.readers = list(self.order)
-        self.held = self.outputs
+        # A derivative is the same around 0, where no large value takes its digits away
+        self.held = [torch.zeros_like(output) for output in self.outputs]
+        self.inputs = self.run(image)
 
     def run(self, image: Tensor) -> list[Tensor]:
         """Return what each operation reads, in the order of their runs, and the output."""

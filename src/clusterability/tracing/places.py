@@ -52,7 +52,7 @@ class Places:
 def new_places(shape: Sequence[int], axis: int | None) -> Places:
     """Return those of an operation's output with its channels along ``axis``."""
     kept = [1 if axis is not None and i == axis % len(shape) else n for i, n in enumerate(shape)]
-    return Places(lambda: 1 + torch.arange(math.prod(kept)).view(kept))
+    return Places(lambda: torch.arange(1, math.prod(kept) + 1).view(kept))
 
 
 def together(first: Places | None, second: Places | None) -> Places | None:

@@ -10,9 +10,9 @@ own. Labels repeat along most axes; stride 0 keeps them small.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -81,8 +81,9 @@ def moved(
         along: the axis of the inputs that changes, if the movement leaves all others as they are.
     """
     terms: list[Term] = []
+    zeros = cache(partial(_zeros, shapes))  # a concatenation of many moves each term of each alone
     for place, value in enumerate(values):
-        move_one = partial(_move_one, move, place, shapes, along)
+        move_one = partial(_move_one, move, place, zeros, along)
         for term in value.terms if value is not None else ():
             labels = mark_repeats(move_one(term.labels))
             if bool(without_repeats(labels)[0].any()):
@@ -101,23 +102,36 @@ def _without_mark(term: Term, labels: Tensor) -> Term:
     return replace(term, origin=replace(term.origin, by_matrix=False))
 
 
+def _zeros(shapes: Sequence[Sequence[int]], single: Collection[int], ndim: int) -> list[Tensor]:
+    """Return zeros for inputs of these shapes, of length 1 along the axes in ``single``.
+
+    Inputs of fewer than ``ndim`` axes, as an index may be, are as long as they are.
+    """
+    nothing = torch.zeros((), dtype=torch.int64)
+    return [
+        nothing.expand(
+            [min(1, n) if i in single and len(shape) == ndim else n for i, n in enumerate(shape)]
+        )
+        for shape in shapes
+    ]
+
+
 def _move_one(
     move: Callable[..., Tensor],
     place: int,
-    shapes: Sequence[Sequence[int]],
+    zeros: Callable[[tuple[int, ...], int], list[Tensor]],
     along: int | None,
     given: Tensor,
 ) -> Tensor:
     """Return what a movement makes of the input at ``place`` alone."""
-    nothing = torch.zeros((), dtype=torch.int64)
-    sizes = [list(size) for size in shapes]
-    for axis in range(given.ndim) if along is not None else ():
-        if axis != along and given.stride(axis) == 0:
-            given = given.narrow(axis, 0, min(1, given.shape[axis]))
-            for size in sizes:
-                if len(size) == given.ndim:  # an index may have fewer axes
-                    size[axis] = min(1, size[axis])
-    return move(*(given if i == place else nothing.expand(s) for i, s in enumerate(sizes)))
+    single: tuple[int, ...] = ()
+    if along is not None:
+        single = tuple(i for i in range(given.ndim) if i != along and given.stride(i) == 0)
+    inputs = list(zeros(single, given.ndim))
+    for axis in single:
+        given = given.narrow(axis, 0, min(1, given.shape[axis]))
+    inputs[place] = given
+    return move(*inputs)
 
 
 def _moved_places(term: Term, move: Callable[[Tensor], Tensor]) -> Places | None:
