@@ -1,9 +1,14 @@
-"""A Ray cluster of two nodes on one machine; one of them is killed."""
+"""A Ray cluster of two nodes on one machine; one of them is killed.
+
+A process that was part of a cluster cannot be forked any more, as other tests do: what connects to
+one has a process of its own.
+"""
 
 import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -13,6 +18,7 @@ from clusterability.experiments import on_ray
 from clusterability.experiments.reproducing import reproduce
 from clusterability.experiments.store import Store
 from clusterability.experiments.tasks import Measure, Train
+from forked import Forked
 from reproduced import small_table, use_small
 
 ray = pytest.importorskip("ray")
@@ -27,35 +33,49 @@ def small(monkeypatch):
     monkeypatch.setenv("RAY_DEDUP_LOGS", "0")
 
 
-@pytest.fixture
-def cluster():
+@contextmanager
+def started_cluster():
     from ray.cluster_utils import Cluster
 
     # A node that is gone is missed sooner.
     checks = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": checks}
     found = Cluster(initialize_head=True, head_node_args=head)
-    yield found
-    found.shutdown()
+    try:
+        yield found
+    finally:
+        found.shutdown()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_node_that_is_killed_changes_nothing(tmp_path, monkeypatch, cluster):
+def test_a_node_that_is_killed_changes_nothing(tmp_path, monkeypatch):
     local, out = tmp_path / "local", tmp_path / "out"
     reproduce(["table-x1"], out=local, workers=1)
-    cluster.add_node(num_cpus=1)
     # Nodes look for a file that is not there, as if the folder were on another machine.
     monkeypatch.setattr(on_ray, "_token", lambda _folder: _NoToken())
-    killed = threading.Thread(target=_kill_when_it_works, args=(cluster.add_node(num_cpus=1),))
-    killed.start()
-    found = reproduce(["table-x1"], out=out, ray=cluster.address)
-    killed.join()
-    assert not found.failed
+    in_its_own_process(lambda: reproduce_while_one_is_killed(out))
     for name in NAMES:
         assert (local / "published" / name).read_bytes() == (out / "published" / name).read_bytes()
     for path in (local / "runs").glob("*/*.safetensors"):
         assert path.read_bytes() == (out / "runs" / path.parent.name / path.name).read_bytes()
+
+
+def in_its_own_process(check):
+    with Forked(check) as process:
+        process.wait(timeout=300)
+        output = process.communicate()
+    assert process.returncode == 0, output
+
+
+def reproduce_while_one_is_killed(out):
+    with started_cluster() as cluster:
+        cluster.add_node(num_cpus=1)
+        killed = threading.Thread(target=_kill_when_it_works, args=(cluster.add_node(num_cpus=1),))
+        killed.start()
+        found = reproduce(["table-x1"], out=out, ray=cluster.address)
+        killed.join()
+    return len(found.failed)
 
 
 class _NoToken:
@@ -87,9 +107,13 @@ def _has_workers(node):
 @pytest.mark.filterwarnings("ignore")
 def test_an_address_that_does_not_answer(tmp_path, monkeypatch):
     monkeypatch.setattr(on_ray, "CONNECT_SECONDS", 1)
-    with pytest.raises(InputError, match=r"the Ray cluster '127\.0\.0\.1:9' does not answer"):
-        reproduce(["table-x1"], out=tmp_path, ray="127.0.0.1:9")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    def refused():
+        with pytest.raises(InputError, match=r"the Ray cluster '127\.0\.0\.1:9' does not answer"):
+            reproduce(["table-x1"], out=tmp_path, ray="127.0.0.1:9")
+        return 0
+
+    in_its_own_process(refused)
 
 
 def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):

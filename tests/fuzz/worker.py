@@ -73,7 +73,7 @@ class Worker:
                 outcome = Outcome("hang", f"reads for {MOST_SECONDS:g} s")
             else:
                 outcome = self._pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):  # the latter where it never took the word to read
             self._process.join()
             outcome = Outcome("died", f"exit code {self._process.exitcode}")
         if outcome.is_fault:
