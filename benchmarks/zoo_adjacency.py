@@ -174,7 +174,7 @@ class Derivatives:
         self.operations = [m for m in model.modules() if isinstance(m, WEIGHTS)]
         self.run(image)
         self.readers = list(self.order)
-        # A derivative is the same around 0, where no large value takes its digits away
+        # A derivative is the same around 0, where no large value takes its digits away.
         self.held = [torch.zeros_like(output) for output in self.outputs]
         self.inputs = self.run(image)
 

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clusterability.errors import InputError
 from clusterability.graph import Layer, NeuronGraph
 from clusterability.wiring.connections import Connection, Route
+from clusterability.wiring.index_maps import Index, picks
 from clusterability.wiring.kernels import l1
 from clusterability.wiring.scales import BatchNorm, Multiplier, Total
 from clusterability.wiring.weights import Weight
@@ -219,3 +220,11 @@ def test_copies_and_pickles_hold_no_tensors():
         assert other == used == EVERYTHING
         assert hash(other) == hash(used)
         assert torch.equal(other.strengths(stacked()).flat_strengths(), before)
+
+
+@pytest.mark.parametrize("default", ["cpu", "meta"])
+def test_indices_are_on_the_device_that_is_asked_for(default):
+    with torch.device(default):
+        assert picks((2, 0), 3).device == picks(None, 3).device == torch.device(default)
+        index = Index((2, 0)).on(torch.device("cpu"))
+    assert index.tolist() == [2, 0]
