@@ -1,11 +1,13 @@
 import argparse
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 
 from clusterability.cli import datasets as command
+from clusterability.cli import main
 from clusterability.datasets import DATASETS
 from clusterability.errors import InputError
 from data_folders import alone, small_base
@@ -118,3 +120,16 @@ def test_help_waits_for_nothing():
         "assert not {'numpy', 'torch', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_warning_is_a_line(monkeypatch, capsys):
+    def warn(_args, _written):
+        warnings.warn("it is late", stacklevel=1)
+
+    monkeypatch.setattr(command, "run", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        usual = warnings.showwarning
+        assert main(["datasets"]) == 0
+        assert warnings.showwarning is usual
+    assert capsys.readouterr().err == "clusterability: warning: it is late\n"

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from clusterability.errors import InputError
-from clusterability.training.machine import Machine, describe_machine
+from clusterability.training import machine
+from clusterability.training.machine import Machine, describe_machine, warn_if_emulated
 
 CPU = torch.device("cpu")
 
@@ -24,3 +25,14 @@ def test_description():
     found = describe_machine(CPU, 2, 1.23456)
     assert (found["device"], found["threads"], found["seconds"]) == ("cpu", 2, 1.235)
     assert (found["torch"], found["python"]) == (torch.__version__, platform.python_version())
+
+
+def test_bfloat16_on_a_processor_without_it_is_told(monkeypatch):
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: False)
+    with pytest.warns(RuntimeWarning, match="no instructions for bfloat16"):
+        warn_if_emulated("bfloat16", CPU)
+    for precision, device in (("float32", CPU), ("bfloat16", torch.device("meta"))):
+        warn_if_emulated(precision, device)  # a warning would be an error
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: True)
+    warn_if_emulated("bfloat16", CPU)
+    assert isinstance(machine.has_bfloat16(), bool)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written: list[str] = []
     try:
         args = command_parser().parse_args(arguments)
-        with _terminable():
+        with _terminable(), _warnings_in_a_line():
             args.run(args, written)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -65,6 +66,21 @@ def _terminable() -> Iterator[None]:
     finally:
         if signal.getsignal(signal.SIGTERM) is _terminate:  # what runs may have set its own
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Show a warning as a sentence, without the file and the line of code that it came from."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        _complain(f"warning: {message}")
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,26 @@ class Machine:
             whole("workers", workers, 1, 10**4),
             progress,
         )
+
+
+def warn_if_emulated(precision: str, device: torch.device) -> None:
+    """Warn if the device computes in this precision by other instructions than its own.
+
+    A processor without instructions for bfloat16 takes many times as long as in float32.
+    """
+    if precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
+        warnings.warn(
+            "this processor has no instructions for bfloat16, in which training takes many times "
+            "as long here as in float32; interrupt it and take float32, or another machine",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def has_bfloat16() -> bool:
+    """Return whether there are instructions for bfloat16; True where torch does not tell."""
+    ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return ask is None or bool(ask())
 
 
 def describe_machine(device: torch.device, threads: int, seconds: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from clusterability.datasets import Dataset, load_dataset
 from clusterability.errors import InputError, RunError
 from clusterability.training.fitting import check_fit, default_threads, is_worth_processes
 from clusterability.training.folders import RunFolder
-from clusterability.training.machine import Machine
+from clusterability.training.machine import Machine, warn_if_emulated
 from clusterability.training.memory import explain_lack_of_memory
 from clusterability.training.networks import NETWORKS
 from clusterability.training.pool import affordable_workers, train_in_processes
@@ -200,6 +200,8 @@ def _train_all(
         found = [folder.finished_run(digest) for folder in folders]
         groups = _groups(specs, found)
         _clear(folders, groups)
+        if groups:
+            warn_if_emulated(spec.precision, machine.device)
         n_parallel = affordable_workers(min(machine.workers, len(groups)), dataset)
         parallel = n_parallel > 1 and machine.device.type == "cpu"
         if parallel and is_worth_processes(spec, dataset, len(groups)):
