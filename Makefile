@@ -1,6 +1,6 @@
 # make demo      measure the network that the package ships, with a figure
 # make check     the quick checks: format, lint, types, import layers and the tests not marked slow
-# make test      every check
+# make test      every check; with WORKERS=8 the tests of this and of check run in so many processes
 # make fuzz      damaged files of all formats, for SECONDS=600, drawn from SEED=0
 # make docs      the documentation as a site, in build/docs
 # make generate  write what is written into docs/: the command's reference, the structure's figures
@@ -37,7 +37,8 @@ test: $(VENV)/.installed-dev
 	$(MAKE) --jobs=2 lint all-tests
 
 # Neighbouring tests go to the same process, where they share what a module's tests have in common.
-PYTEST := $(BIN)/pytest -n 2 --dist worksteal
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 # The inner loops are compiled once, while mypy runs, and not in each test process.
 compiled: $(VENV)/.installed-dev
