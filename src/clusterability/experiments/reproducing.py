@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clusterability._version import __version__
-from clusterability.arguments import number, one_of, whole
+from clusterability.arguments import DEVICES, find_device, number, one_of, whole
 from clusterability.errors import InputError, RunError
 from clusterability.experiments.environment import environment
 from clusterability.experiments.estimates import Estimates
@@ -151,7 +151,8 @@ def reproduce(
         progress: show a bar if standard error is a terminal.
 
     Raises:
-        InputError: if a name is unknown, data are missing, or the folder cannot be used.
+        InputError: if a name or a device is unknown, data or the GPU are missing, or the folder
+            cannot be used.
         RunError: if a process died; the tables hold what was finished before.
     """
     one_of("conventions", conventions, READINGS)
@@ -160,11 +161,12 @@ def reproduce(
 
     experiments = _chosen(names, weights_dir)
     n_runs = _checked_runs(n_runs)
+    _check_device(device, ray)
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     deadline = None if hours is None else time.monotonic() + 3600 * number("hours", hours)
+    _check_data(experiments, conventions, data_dir)
     store = Store(Path(out))
     _open(store.folder)
-    _check_data(experiments, conventions, data_dir)
     tasks = all_tasks(experiments, conventions, n_runs, weights_dir)
     queue = Queue(tasks, store, Estimates(store), deadline)
     where = Where(None if data_dir is None else str(Path(data_dir).absolute()), device)
@@ -200,6 +202,13 @@ def _checked_runs(n_runs: int | None) -> int | None:
     return None if n_runs is None else whole("runs", n_runs, 1, MAX_RUNS)
 
 
+def _check_device(device: str, ray: str | None) -> None:
+    """Refuse a device before anything is begun; nodes of a cluster find their own GPUs."""
+    one_of("device", device, DEVICES)
+    if ray is None:
+        find_device(device)
+
+
 def _chosen(names: Sequence[str], weights_dir: str | None) -> list[Experiment]:
     """Return the experiments of these names, and refuse those whose files are not here."""
     found = find_experiments(names)
@@ -207,8 +216,11 @@ def _chosen(names: Sequence[str], weights_dir: str | None) -> list[Experiment]:
         find_files(weights_dir)
         return found
     by_name = [e for e in found if e.name in {name.lower().replace(".", "") for name in names}]
-    if any(needs_files(experiment) for experiment in by_name):
-        raise InputError(f"table A.11 is of networks that others have trained: {REMEDY}")
+    of_files = next((e.name for e in by_name if needs_files(e)), None)
+    if of_files is not None:
+        raise InputError(
+            f"{of_files} needs files of networks that others have trained, in one folder; {REMEDY}"
+        )
     return [experiment for experiment in found if not needs_files(experiment)]
 
 
