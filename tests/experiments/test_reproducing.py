@@ -230,6 +230,7 @@ def test_networks_by_others_from_a_folder(tmp_path, monkeypatch):
     )
     assert float(ours["ResNet-18"]["ncut"]) == pytest.approx(expected.ncut, abs=1e-9)
     assert ours["VGG-16"]["n_networks"] == "0"
+    assert f"--weights-dir {weights}" in (out / "published" / "index.html").read_text()
     assert (out / "published" / "figure-10.png").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from clusterability.experiments.running import Queue, run_locally
 from clusterability.experiments.store import Store, Where, make_folder, parse_object
 from clusterability.experiments.tasks import Train
 from clusterability.files.writing import write_whole
-from clusterability.shown import show_path, shown
+from clusterability.shown import escaped, show_path, shown
 from clusterability.training.record import read_beside
 from clusterability.workers import available_workers
 
@@ -179,7 +180,7 @@ def reproduce(
     for task in tasks:
         if isinstance(task, MeasureFile):
             task.mark_as_chosen(store)
-    command = _command(names, conventions, n_runs, device)
+    command = _command(names, conventions, n_runs, device, weights_dir)
     written = write_experiments(
         experiments, store, conventions, n_runs, data_dir, _facts(seconds, command)
     )
@@ -253,11 +254,14 @@ def _open(folder: Path) -> None:
         )
 
 
-def _command(names: Sequence[str], reading: str, n_runs: int | None, device: str) -> str:
+def _command(
+    names: Sequence[str], reading: str, n_runs: int | None, device: str, weights_dir: str | None
+) -> str:
     """Return the command that gives the same numbers."""
     parts = ["clusterability reproduce", *names, f"--conventions {reading}"]
     parts += [] if n_runs is None else [f"--runs {n_runs}"]
     parts += [] if device == "cpu" else [f"--device {device}"]
+    parts += [] if weights_dir is None else [f"--weights-dir {shlex.quote(escaped(weights_dir))}"]
     return " ".join(parts)
 
 
