@@ -141,6 +141,17 @@ def test_missing_data_are_told_before_anything_is_trained(tmp_path, monkeypatch)
     assert not (tmp_path / "out").exists()
 
 
+def test_all_missing_data_are_told_at_once_by_their_files(tmp_path, monkeypatch):
+    missing = ("mnist", "mnist-7x7", "cifar-10")
+    monkeypatch.setattr(plan, "available", lambda name, _: None if name in missing else 1)
+    sentence = (
+        "table-1 needs the data set 'mnist', which is not here, nor is 'cifar-10', which table-a10 "
+        "needs; run clusterability datasets mnist --download and so on, or name the folder"
+    )
+    with pytest.raises(InputError, match=sentence):
+        reproduce(["tables"], out=tmp_path / "out")
+
+
 def test_another_versions_results_are_kept_apart(tmp_path):
     about = tmp_path / reproducing.ABOUT
     about.write_text(json.dumps({"numbers_version": 0, "version": "0.0.1"}))

@@ -23,6 +23,7 @@ from clusterability.experiments.plan import (
     datasets_of,
     find_experiments,
     missing_datasets,
+    missing_sources,
     needs_files,
 )
 from clusterability.experiments.records import READINGS, Experiment
@@ -227,14 +228,16 @@ def _chosen(names: Sequence[str], weights_dir: str | None) -> list[Experiment]:
 
 def _check_data(experiments: Sequence[Experiment], reading: str, data_dir: str | None) -> None:
     """Refuse experiments whose data are not here before anything is trained."""
-    for experiment in experiments:
-        missing = missing_datasets(experiment, reading, data_dir)
-        if missing:
-            raise InputError(
-                f"{experiment.name} needs the data set {missing[0]!r}, which is not here; run "
-                f"clusterability datasets {missing[0]} --download, or name the folder of its "
-                "files with --data-dir or CLUSTERABILITY_DATA"
-            )
+    missing = missing_sources(experiments, reading, data_dir)
+    if not missing:
+        return
+    first, *others = missing
+    also = "".join(f", nor is {name!r}, which {missing[name]} needs" for name in others)
+    raise InputError(
+        f"{missing[first]} needs the data set {first!r}, which is not here{also}; run "
+        f"clusterability datasets {first} --download{' and so on' if others else ''}, or name the "
+        "folder of the files with --data-dir or CLUSTERABILITY_DATA"
+    )
 
 
 def _open(folder: Path) -> None:
