@@ -226,7 +226,8 @@ def test_an_interrupt_is_prompt_and_the_run_goes_on(tmp_path):
     out, err = process.communicate(timeout=60)
     assert time.monotonic() - started < 5
     assert process.returncode == 130
-    assert (out, err) == ("", "clusterability: interrupted; written: nothing\n")
+    kept = f"checkpoints and finished networks in '{tmp_path / 'a'}'; the same command goes on"
+    assert (out, err) == ("", f"clusterability: interrupted; written: {kept} with them\n")
     assert checkpoint.exists()
     expected = train(spec, out=tmp_path / "b", threads=1)
     assert weights_of(train(spec, out=tmp_path / "a", threads=1)) == weights_of(expected)

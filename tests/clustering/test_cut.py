@@ -345,3 +345,9 @@ def test_eigenvalues_that_are_not_there_count_one():
 def test_labels_of_any_stride():
     labels = np.array([0, 0, 1, 1])
     assert normalized_cut(toy.path(), labels[::-1]) == normalized_cut(toy.path(), labels)
+
+
+def test_negative_strengths_are_no_isolated_neurons():
+    graph = NeuronGraph.chain([-torch.ones(2, 3), torch.ones(3, 1)])
+    with pytest.raises(InputError, match="the volume -3, expected none below 0; take absolute"):
+        normalized_cut(graph, [0, 1, 1, 1, 1, 1])

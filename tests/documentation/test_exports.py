@@ -1,5 +1,6 @@
 """Every name that the package or one of its packages exports for users has a doctest."""
 
+import doctest
 import inspect
 import pkgutil
 from importlib import import_module
@@ -13,6 +14,14 @@ NOT_FOR_USERS = (
 )
 """Networks to trace in benchmarks; readers, which users reach through sources; and the arguments of
 rules, of which docs/extending.md has examples that are run."""
+
+WITHOUT_NUMBERS = (
+    "clusterability.ClusterabilityError",
+    "clusterability.RunError",
+    "clusterability.datasets.available",
+    "clusterability.datasets.fetch",
+)
+"""Errors, and functions of files."""
 
 
 def exports():
@@ -32,3 +41,19 @@ def test_every_export_has_a_doctest():
     }
     assert len(kinds) >= 50
     assert [n for n, thing in kinds.items() if ">>>" not in (inspect.getdoc(thing) or "")] == []
+
+
+def shown(thing):
+    """What the doctest of an export shows."""
+    examples = doctest.DocTestParser().get_examples(inspect.getdoc(thing) or "")
+    return "".join(example.want for example in examples)
+
+
+def test_every_doctest_shows_a_number():
+    without = [
+        name
+        for name, thing in exports()
+        if (inspect.isroutine(thing) or isinstance(thing, type))
+        and not any(letter.isdigit() for letter in shown(thing))
+    ]
+    assert sorted(without) == sorted(WITHOUT_NUMBERS)

@@ -3,15 +3,12 @@
 import csv
 from pathlib import Path
 
-import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from clusterability.errors import InputError, RunError
 from clusterability.experiments import reproducing, running
 from clusterability.experiments.estimates import Estimates
 from clusterability.experiments.imagenet import MeasureFile
-from clusterability.experiments.point_labels import Label, place_labels
 from clusterability.experiments.reproducing import reproduce
 from clusterability.experiments.running import Queue, do_tasks
 from clusterability.experiments.store import PROBE_BYTES, Store, Where, can_be_written
@@ -136,19 +133,3 @@ def test_paths_on_other_machines_are_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(reproducing, "run_locally", lambda _, where, *__: seen.append(where))
     reproduce(["table-x1"], out=tmp_path / "out", data_dir="weights", hours=0)
     assert seen == [Where(str(tmp_path / "weights"), "cpu")]
-
-
-@pytest.mark.parametrize("n_points", [1, 8, 20])
-def test_labels_of_points_do_not_lie_over_each_other(n_points):
-    figure = Figure(figsize=(8.4, 4.8), layout="constrained")
-    ax = figure.subplots()
-    rng = np.random.default_rng(n_points)
-    points = np.concatenate([rng.normal(0, 1, (n_points // 2 + 1, 2)), [[3.0, 3.0]] * 4])
-    ax.scatter(*points.T)
-    place_labels(ax, [Label(x, y, "0.0385", "black") for x, y in points], 6)
-    figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in ax.texts]
-    assert len(boxes) == len(points)
-    for i, box in enumerate(boxes):
-        assert not any(box.overlaps(other) for other in boxes[:i])
-        assert ax.get_window_extent().y0 <= box.y0

@@ -124,11 +124,19 @@ def test_weights_are_told_by_their_content(tmp_path):
     assert task.key == f"files/vgg-16-{whole[:12]}"
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.write_bytes(b"")])
 def test_weights_that_are_no_files(tmp_path, make):
     make(tmp_path / "resnet18.pth")
-    with pytest.raises(InputError, match=r"no regular file|is a folder|is empty"):
+    with pytest.raises(InputError, match=r"no regular file|is empty"):
         reproduce(["table-a11"], out=tmp_path / "out", weights_dir=str(tmp_path), hours=0)
+
+
+def test_a_folder_among_weights_is_none_of_them(tmp_path):
+    (tmp_path / "resnet18.pth").mkdir()
+    with pytest.raises(InputError, match="has no file of"):
+        imagenet.find_files(tmp_path)
+    (tmp_path / "resnet18_.pth").write_text("1")
+    assert imagenet.find_files(tmp_path) == {"ResNet-18": tmp_path / "resnet18_.pth"}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -6,8 +6,10 @@ one has a process of its own.
 
 import os
 import signal
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psutil
@@ -114,6 +116,28 @@ def test_an_address_that_does_not_answer(tmp_path, monkeypatch):
         return 0
 
     in_its_own_process(refused)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [(None, "timed out"), (b"SSH-2.0-x\r\n", "no node of Ray"), (b"", "no node of Ray")],
+)
+def test_an_address_that_is_silent_or_of_another_server(monkeypatch, answer, message):
+    monkeypatch.setattr(on_ray, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(answer_once, server, answer)
+        with pytest.raises(OSError, match=message):
+            on_ray._knock(*server.getsockname())
+        accepted.result().close()
+
+
+def answer_once(server, answer):
+    connection = server.accept()[0]
+    if answer is not None:
+        connection.recv(100)
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+    return connection
 
 
 def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):

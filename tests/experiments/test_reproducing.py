@@ -92,6 +92,9 @@ def test_no_time_is_no_work(tmp_path):
     assert found.n_left_out == 6  # two trainings, and two measurements of each
     assert not list((tmp_path / "runs").glob("*"))
     assert "0 of 2" in (tmp_path / "published" / "table-x1.md").read_text()
+    (names,) = (tmp_path / "published" / "table-x1-networks.csv").read_text().splitlines()
+    assert names.startswith("table,dataset,")
+    assert names.endswith(",n_trainings,device")
 
 
 @pytest.mark.slow
@@ -113,18 +116,40 @@ def test_the_list_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch):
         (["table-x1"], {"conventions": "default"}, "conventions is 'default', .*published"),
         (["table-x1"], {"workers": 0}, "workers is 0"),
         (["table-x1"], {"hours": -1}, "hours is -1"),
+        (["table-x1"], {"device": "gpu"}, "device is 'gpu', .* did you mean"),
+        (["table-x1"], {"device": "gpu", "ray": "auto"}, "device is 'gpu', .* did you mean"),
+        (["figure-10"], {}, "figure-10 needs files of networks .* --weights-dir"),
     ],
 )
 def test_bad_requests(tmp_path, names, options, message):
     with pytest.raises(InputError, match=message):
-        reproduce(names, out=tmp_path, **options)
+        reproduce(names, out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
+def test_a_missing_gpu_is_told_before_anything_is_begun(tmp_path):
+    with pytest.raises(InputError, match="torch finds no GPU here"):
+        reproduce(["table-x1"], out=tmp_path / "out", device="cuda")
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_data_are_told_before_anything_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "available", lambda name, _: None if name == "cifar-10" else 1)
     with pytest.raises(InputError, match=r"table-a15 needs the data set 'cifar-10', .*--download"):
-        reproduce(["table-x1", "table-a15"], out=tmp_path)
-    assert not (tmp_path / "runs").exists()
+        reproduce(["table-x1", "table-a15"], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_missing_data_are_told_at_once_by_their_files(tmp_path, monkeypatch):
+    missing = ("mnist", "mnist-7x7", "cifar-10")
+    monkeypatch.setattr(plan, "available", lambda name, _: None if name in missing else 1)
+    sentence = (
+        "table-1 needs the data set 'mnist', which is not here, nor is 'cifar-10', which table-a10 "
+        "needs; run clusterability datasets mnist --download and so on, or name the folder"
+    )
+    with pytest.raises(InputError, match=sentence):
+        reproduce(["tables"], out=tmp_path / "out")
 
 
 def test_another_versions_results_are_kept_apart(tmp_path):
@@ -216,6 +241,7 @@ def test_networks_by_others_from_a_folder(tmp_path, monkeypatch):
     )
     assert float(ours["ResNet-18"]["ncut"]) == pytest.approx(expected.ncut, abs=1e-9)
     assert ours["VGG-16"]["n_networks"] == "0"
+    assert f"--weights-dir {weights}" in (out / "published" / "index.html").read_text()
     assert (out / "published" / "figure-10.png").exists()
 
 

@@ -108,3 +108,15 @@ def test_lists_and_graphs_without_blocks_are_refused():
         NeuronGraph.chain([[[1.0, 2.0]]])
     with pytest.raises(InputError, match="the graph has no block of strengths"):
         NeuronGraph((Layer("a", 3),), ()).degrees()
+
+
+@pytest.mark.parametrize(
+    ("strengths", "message"),
+    [
+        (torch.ones(3, 4, 5), r"shape \(3, 4, 5\), a batch of graphs, .* by itself"),
+        (torch.ones(4, 5, device="meta"), "on the device meta"),
+    ],
+)
+def test_graphs_that_cannot_be_measured(strengths, message):
+    with pytest.raises(InputError, match=message):
+        NeuronGraph.chain([strengths]).check_strengths()

@@ -7,12 +7,19 @@ import sys
 from typing import TYPE_CHECKING
 
 from clusterability.arguments import DEVICES
+from clusterability.cli.kept import told_what_is_kept
 from clusterability.errors import RunError
 from clusterability.records import parse_number
 from clusterability.shown import show_path
 
 if TYPE_CHECKING:
     from clusterability.experiments.reproducing import Overview, Reproduction
+
+KEPT = (
+    *("runs/*/checkpoint.safetensors", "runs/*/run.json", "runs/*/*pruned-*.json"),
+    *("new/*.json", "files/*.json"),
+)
+"""Files of the folder with which another call goes on."""
 
 EPILOG = """\
 The folder DIR holds the networks and their measurements, each by a hash of all on which it depends,
@@ -106,19 +113,20 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
         if sys.stdout is not None:
             print(_list(found))
         return
-    reproduction = reproduce(
-        args.names,
-        out=args.out,
-        n_runs=args.runs,
-        conventions=args.conventions,
-        workers=args.workers,
-        device=args.device,
-        data_dir=args.data_dir,
-        hours=args.hours,
-        ray=args.ray,
-        weights_dir=args.weights_dir,
-        progress=not args.quiet,
-    )
+    with told_what_is_kept(args.out, KEPT, written):
+        reproduction = reproduce(
+            args.names,
+            out=args.out,
+            n_runs=args.runs,
+            conventions=args.conventions,
+            workers=args.workers,
+            device=args.device,
+            data_dir=args.data_dir,
+            hours=args.hours,
+            ray=args.ray,
+            weights_dir=args.weights_dir,
+            progress=not args.quiet,
+        )
     written += [str(path) for path in reproduction.written]
     if not args.quiet and sys.stdout is not None:
         print(_text(reproduction))

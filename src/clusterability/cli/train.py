@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from clusterability.arguments import DEVICES
 from clusterability.cli.flags import add_flags, flag_of, given_values
+from clusterability.cli.kept import told_what_is_kept
 from clusterability.errors import InputError
 from clusterability.records import parse_number
 from clusterability.settings import Settings
@@ -30,6 +31,9 @@ examples:
   clusterability train --network small-mlp --dataset mydata.npz
 """
 
+
+KEPT = ("*/checkpoint.safetensors", "*/run.json")
+"""Files below --out with which another call goes on."""
 
 OF_THE_RUN = ("seed",)
 """Fields of Settings without a flag here: the measurement takes them from the run."""
@@ -116,7 +120,8 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     from clusterability.training.running import DivergedError
 
     try:
-        runs = _train(spec, args)
+        with told_what_is_kept(args.out, KEPT, written):
+            runs = _train(spec, args)
     except DivergedError as error:
         _finish([trained for trained in error.runs if trained.phases], settings, args, written)
         raise

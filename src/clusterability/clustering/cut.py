@@ -47,7 +47,7 @@ def normalized_cut(
         The n-cut of each graph, (...,); a scalar for one graph with one set of labels.
 
     Raises:
-        InputError: if the labels do not fit, or a cluster has no connections.
+        InputError: if the labels do not fit, or a cluster has no connections or negative ones.
 
     Source: section 1.1 of Filan et al. (2021).
 
@@ -64,6 +64,12 @@ def normalized_cut(
     # A cluster may be empty in one graph of a batch and filled in another.
     filled = (labels[..., None] == torch.arange(len(used), device=graph.device)).any(-2)
     if bool(((volumes <= 0) & filled).any()):
+        lowest = float(volumes.min())
+        if lowest < 0:
+            raise InputError(
+                f"a cluster has the volume {lowest:.3g}, expected none below 0; take absolute "
+                "values of the strengths"
+            )
         raise InputError("a cluster holds only isolated neurons; give these the label -1")
     return (cuts / torch.where(filled, volumes + volume_offset, 1)).sum(-1)
 

@@ -103,7 +103,6 @@ class ComparedLine:
         n_wanted: networks that the table has.
         numbers: by name: ``ncut``, ``null_mean``, ``n_significant``, ``test_accuracy``, ...
         refined: the same of the n-cuts after local search, where nothing is published.
-        reason: of a difference, if one is known.
     """
 
     line: Line
@@ -173,10 +172,9 @@ def _compare(table: Table, line: Line, store: Store, reading: str, n_runs: int) 
 
 def _ncut(networks: Sequence[Network], paper: dict[str, float]) -> Compared:
     values = [network.result.plain.ncut for network in networks]
-    std = statistics.stdev(values) if len(values) > 1 else None
     published_std = paper.get("ncut_std")
     tolerance = max(NCUT_TOLERANCE, 2 * (published_std or 0.0))
-    return Compared(_mean_of(values), std, paper.get("ncut"), published_std, tolerance)
+    return Compared(_mean_of(values), _std_of(values), paper.get("ncut"), published_std, tolerance)
 
 
 def _null(networks: Sequence[Network], paper: dict[str, float], is_pooled: bool) -> Compared:
@@ -217,14 +215,17 @@ def _scores(networks: Sequence[Network], paper: dict[str, float]) -> dict[str, C
 
         return total
 
+    def compared(score: Callable[[Network], float | None], *published: float | None) -> Compared:
+        values = _known(networks, score)
+        return Compared(_finite(_mean_of(values)), _std_of(values), *published)
+
     found = {}
     for name in ("train_accuracy", "test_accuracy"):
-        published = paper.get(name)
-        found[name] = Compared(_mean(networks, of(name)), None, published, None, ACCURACY_TOLERANCE)
+        found[name] = compared(of(name), paper.get(name), None, ACCURACY_TOLERANCE)
     for name in ("train_loss", "test_loss"):
         published = paper.get(name)
         tolerance = None if published is None else LOSS_TOLERANCE * published
-        found[name] = Compared(_mean(networks, loss(name)), None, published, None, tolerance)
+        found[name] = compared(loss(name), published, None, tolerance)
     return found
 
 
@@ -232,12 +233,24 @@ def _mean_of(values: Sequence[float]) -> float | None:
     return statistics.fmean(values) if values else None
 
 
+def _std_of(values: Sequence[float]) -> float | None:
+    # The standard library's raises an AttributeError for infinite values.
+    is_known = len(values) > 1 and all(math.isfinite(value) for value in values)
+    return statistics.stdev(values) if is_known else None
+
+
 def _mean(networks: Sequence[Network], value: Callable[[Network], Any]) -> float | None:
-    values = [found for network in networks if (found := value(network)) is not None]
-    mean = _mean_of(values)
-    return mean if mean is None or math.isfinite(mean) else None
+    return _finite(_mean_of(_known(networks, value)))
+
+
+def _known(networks: Sequence[Network], value: Callable[[Network], Any]) -> list[Any]:
+    return [found for network in networks if (found := value(network)) is not None]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is None or math.isfinite(value) else None
 
 
 def _count(networks: Sequence[Network], holds: Callable[[Network], bool | None]) -> int | None:
-    known = [found for network in networks if (found := holds(network)) is not None]
+    known = _known(networks, holds)
     return sum(known) if known else None

@@ -33,6 +33,9 @@ from clusterability.report.numerals import p_text
 TREATMENT_COLORS = ("#222222", "#0072b2", "#209060", "#d55e00", "#8d4fb3", "#b8860b", "#a0522d")
 MARKERS = ("o", "X", "s", "^")
 
+MEAN_SIZE = 9.75
+"""Width of the mark of a published mean, in points of a font."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -69,7 +72,7 @@ class Point:
 
 
 def _scatter(drawn: Drawn) -> matplotlib.figure.Figure | None:
-    """Draw one point a network, labeled with its p-value, and the published means as stars."""
+    """Draw one point a network, labeled with its p-value, and the published means as open marks."""
     points, means = _points(drawn), _published_means(drawn)
     if not points:
         return None
@@ -87,12 +90,12 @@ def _scatter(drawn: Drawn) -> matplotlib.figure.Figure | None:
         color = _color(looks.index(_look(line, lines)))
         marker = MARKERS[sets.index(line.dataset) % len(MARKERS)]
         style: dict[str, Any] = {"facecolor": "none", "edgecolor": color, "lw": 1.2}
-        ax.scatter(x, y, s=95, marker=marker, **style)
+        ax.scatter(x, y, s=MEAN_SIZE**2, marker=marker, **style)
     ax.axhline(0, color=GRAY, lw=0.6, zorder=0)
     ax.set_xlabel("N-cut", fontsize=LABEL_SIZE)
     ax.set_ylabel("Z-score", fontsize=LABEL_SIZE)
     _legend(ax, looks, sets, bool(means))
-    place_labels(ax, labels, TICK_SIZE - 2)
+    place_labels(ax, labels, TICK_SIZE - 2, [(x, y) for x, y, _ in means], MEAN_SIZE)
     return figure
 
 

@@ -70,12 +70,14 @@ ARCHITECTURES = (
 
 
 def find_file(architecture: Architecture, folder: Path) -> Path | None:
-    """Return the first file of a network in a folder, by its name, or None."""
+    """Return the first file of a network in a folder, by its name, or None; no folder is one."""
     suffixes = (*WEIGHTS, *WHOLE_MODELS)
     found = [
         path
         for path in sorted(folder.iterdir())
-        if path.name.lower().startswith(architecture.starts) and path.suffix.lower() in suffixes
+        if path.name.lower().startswith(architecture.starts)
+        and path.suffix.lower() in suffixes
+        and not path.is_dir()
     ]
     return found[0] if found else None
 

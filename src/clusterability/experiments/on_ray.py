@@ -7,6 +7,7 @@ sent, and the files that it makes come back, so that no folder need be shared.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import socket
 import tempfile
@@ -26,6 +27,15 @@ from clusterability.processes import work_in_all
 
 CONNECT_SECONDS = 10
 """Time for an address to answer."""
+
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""The start of an HTTP/2 connection (RFC 9113, section 3.4), of which Ray's are."""
+
+FRAME_HEADER = 9
+"""Bytes at the start of each frame, of which the fourth is the type."""
+
+SETTINGS = 4
+"""Type of the frame with which a server answers it."""
 
 MAX_RETRIES = 10
 """How often a task is begun again whose node has died."""
@@ -89,7 +99,7 @@ def _connected(ray: ModuleType, address: str) -> Iterator[None]:
     host, colon, port = address.rpartition(":")
     try:
         if colon and port.isdecimal() and "/" not in host:
-            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+            _knock(host.strip("[]"), int(port))
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -101,6 +111,22 @@ def _connected(ray: ModuleType, address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(host: str, port: int) -> None:
+    """Wait for a server's first bytes: Ray itself waits minutes for one that is silent.
+
+    Raises:
+        OSError: if none answers in time, or the one that does cannot be Ray's.
+    """
+    with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return  # it would wait for another greeting
+        connection.sendall(HELLO)
+        with connection.makefile("rb") as answer:
+            frame = answer.read(FRAME_HEADER)
+    if frame[3:4] != bytes((SETTINGS,)):
+        raise OSError("what listens there is no node of Ray")
 
 
 @contextmanager

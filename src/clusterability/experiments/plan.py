@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from clusterability.arguments import did_you_mean
-from clusterability.datasets import available
+from clusterability.datasets import DATASETS, available
 from clusterability.errors import InputError
 from clusterability.experiments.figures import FIGURES
 from clusterability.experiments.imagenet import file_tasks
@@ -133,3 +133,25 @@ def datasets_of(experiment: Experiment, reading: str) -> list[str]:
 def missing_datasets(experiment: Experiment, reading: str, data_dir: str | None) -> list[str]:
     """Return the data sets that an experiment needs and that are not here."""
     return [n for n in datasets_of(experiment, reading) if available(n, data_dir) is None]
+
+
+def missing_sources(
+    experiments: Iterable[Experiment], reading: str, data_dir: str | None
+) -> dict[str, str]:
+    """Return the data sets whose files are not here, each with an experiment that needs it.
+
+    Data sets that are made from others count as these.
+    """
+    found: dict[str, str] = {}
+    for experiment in experiments:
+        for name in missing_datasets(experiment, reading, data_dir):
+            for source in _sources(name):
+                if available(source, data_dir) is None:
+                    found.setdefault(source, experiment.name)
+    return found
+
+
+def _sources(name: str) -> list[str]:
+    """Return the data sets with files of their own from which one is made; itself, if it has."""
+    entry = DATASETS[name]
+    return [source for base in entry.bases for source in _sources(base)] or [name]

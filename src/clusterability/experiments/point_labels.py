@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 GAP = 4.0
 """Points of a font between a mark and its label."""
 
-RINGS = (1.0, 2.2, 3.6)
+RINGS = (1.0, 2.2, 3.6, 5.2)
 """Distances from the mark, in gaps, at which a free place is looked for."""
 
 DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
@@ -28,13 +28,21 @@ class Label:
     color: str
 
 
-def place_labels(ax: Axes, labels: Sequence[Label], size: float) -> None:
+def place_labels(
+    ax: Axes,
+    labels: Sequence[Label],
+    size: float,
+    marks: Sequence[tuple[float, float]] = (),
+    mark_size: float = 0.0,
+) -> None:
     """Write labels beside their points, each where fewest marks and labels lie already.
 
     Args:
         ax: with all its marks, whose limits stay.
         labels: to write.
         size: of the font.
+        marks: further points of the data, without labels, that are left free.
+        mark_size: their width in points of a font.
     """
     if not labels:
         return
@@ -54,16 +62,21 @@ def place_labels(ax: Axes, labels: Sequence[Label], size: float) -> None:
         for label in labels
     ]
     figure.draw_without_rendering()
-    marks = ax.transData.transform([(label.x, label.y) for label in labels])
-    taken = _boxes(marks, np.full(marks.shape, size / 2 * figure.dpi / 72))
+    points = ax.transData.transform([(label.x, label.y) for label in labels])
+    taken = _boxes(points, np.full(points.shape, size / 2 * figure.dpi / 72))
+    if marks:
+        others = ax.transData.transform(marks)
+        taken = np.vstack(
+            [taken, _boxes(others, np.full(others.shape, mark_size * figure.dpi / 144))]
+        )
     frame = ax.get_window_extent()
-    for i in np.lexsort((marks[:, 1], marks[:, 0])):
+    for i in np.lexsort((points[:, 1], points[:, 0])):
         extent = texts[i].get_window_extent()
         half = np.array([extent.width, extent.height]) / 2
         offsets = _offsets(half, GAP * figure.dpi / 72)
-        boxes = _boxes(marks[i] + offsets, np.broadcast_to(half, offsets.shape))
+        boxes = _boxes(points[i] + offsets, np.broadcast_to(half, offsets.shape))
         crowded = _overlaps(boxes, taken)
-        outside = (boxes[:, 1] < frame.y0) | (boxes[:, 3] > frame.y1) | (boxes[:, 0] < frame.x0)
+        outside = (boxes[:, :2] < frame.min).any(1) | (boxes[:, 2:] > frame.max).any(1)
         best = int(np.argmin(crowded + len(taken) * outside))
         texts[i].set_position(tuple(offsets[best] * 72 / figure.dpi))
         taken = np.vstack([taken, boxes[best]])

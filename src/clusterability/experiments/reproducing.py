@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clusterability._version import __version__
-from clusterability.arguments import number, one_of, whole
+from clusterability.arguments import DEVICES, find_device, number, one_of, whole
 from clusterability.errors import InputError, RunError
 from clusterability.experiments.environment import environment
 from clusterability.experiments.estimates import Estimates
@@ -22,6 +23,7 @@ from clusterability.experiments.plan import (
     datasets_of,
     find_experiments,
     missing_datasets,
+    missing_sources,
     needs_files,
 )
 from clusterability.experiments.records import READINGS, Experiment
@@ -29,7 +31,7 @@ from clusterability.experiments.running import Queue, run_locally
 from clusterability.experiments.store import Store, Where, make_folder, parse_object
 from clusterability.experiments.tasks import Train
 from clusterability.files.writing import write_whole
-from clusterability.shown import show_path, shown
+from clusterability.shown import escaped, show_path, shown
 from clusterability.training.record import read_beside
 from clusterability.workers import available_workers
 
@@ -151,7 +153,8 @@ def reproduce(
         progress: show a bar if standard error is a terminal.
 
     Raises:
-        InputError: if a name is unknown, data are missing, or the folder cannot be used.
+        InputError: if a name or a device is unknown, data or the GPU are missing, or the folder
+            cannot be used.
         RunError: if a process died; the tables hold what was finished before.
     """
     one_of("conventions", conventions, READINGS)
@@ -160,11 +163,12 @@ def reproduce(
 
     experiments = _chosen(names, weights_dir)
     n_runs = _checked_runs(n_runs)
+    _check_device(device, ray)
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     deadline = None if hours is None else time.monotonic() + 3600 * number("hours", hours)
+    _check_data(experiments, conventions, data_dir)
     store = Store(Path(out))
     _open(store.folder)
-    _check_data(experiments, conventions, data_dir)
     tasks = all_tasks(experiments, conventions, n_runs, weights_dir)
     queue = Queue(tasks, store, Estimates(store), deadline)
     where = Where(None if data_dir is None else str(Path(data_dir).absolute()), device)
@@ -177,7 +181,7 @@ def reproduce(
     for task in tasks:
         if isinstance(task, MeasureFile):
             task.mark_as_chosen(store)
-    command = _command(names, conventions, n_runs, device)
+    command = _command(names, conventions, n_runs, device, weights_dir)
     written = write_experiments(
         experiments, store, conventions, n_runs, data_dir, _facts(seconds, command)
     )
@@ -200,6 +204,13 @@ def _checked_runs(n_runs: int | None) -> int | None:
     return None if n_runs is None else whole("runs", n_runs, 1, MAX_RUNS)
 
 
+def _check_device(device: str, ray: str | None) -> None:
+    """Refuse a device before anything is begun; nodes of a cluster find their own GPUs."""
+    one_of("device", device, DEVICES)
+    if ray is None:
+        find_device(device)
+
+
 def _chosen(names: Sequence[str], weights_dir: str | None) -> list[Experiment]:
     """Return the experiments of these names, and refuse those whose files are not here."""
     found = find_experiments(names)
@@ -207,21 +218,26 @@ def _chosen(names: Sequence[str], weights_dir: str | None) -> list[Experiment]:
         find_files(weights_dir)
         return found
     by_name = [e for e in found if e.name in {name.lower().replace(".", "") for name in names}]
-    if any(needs_files(experiment) for experiment in by_name):
-        raise InputError(f"table A.11 is of networks that others have trained: {REMEDY}")
+    of_files = next((e.name for e in by_name if needs_files(e)), None)
+    if of_files is not None:
+        raise InputError(
+            f"{of_files} needs files of networks that others have trained, in one folder; {REMEDY}"
+        )
     return [experiment for experiment in found if not needs_files(experiment)]
 
 
 def _check_data(experiments: Sequence[Experiment], reading: str, data_dir: str | None) -> None:
     """Refuse experiments whose data are not here before anything is trained."""
-    for experiment in experiments:
-        missing = missing_datasets(experiment, reading, data_dir)
-        if missing:
-            raise InputError(
-                f"{experiment.name} needs the data set {missing[0]!r}, which is not here; run "
-                f"clusterability datasets {missing[0]} --download, or name the folder of its "
-                "files with --data-dir or CLUSTERABILITY_DATA"
-            )
+    missing = missing_sources(experiments, reading, data_dir)
+    if not missing:
+        return
+    first, *others = missing
+    also = "".join(f", nor is {name!r}, which {missing[name]} needs" for name in others)
+    raise InputError(
+        f"{missing[first]} needs the data set {first!r}, which is not here{also}; run "
+        f"clusterability datasets {first} --download{' and so on' if others else ''}, or name the "
+        "folder of the files with --data-dir or CLUSTERABILITY_DATA"
+    )
 
 
 def _open(folder: Path) -> None:
@@ -241,11 +257,14 @@ def _open(folder: Path) -> None:
         )
 
 
-def _command(names: Sequence[str], reading: str, n_runs: int | None, device: str) -> str:
+def _command(
+    names: Sequence[str], reading: str, n_runs: int | None, device: str, weights_dir: str | None
+) -> str:
     """Return the command that gives the same numbers."""
     parts = ["clusterability reproduce", *names, f"--conventions {reading}"]
     parts += [] if n_runs is None else [f"--runs {n_runs}"]
     parts += [] if device == "cpu" else [f"--device {device}"]
+    parts += [] if weights_dir is None else [f"--weights-dir {shlex.quote(escaped(weights_dir))}"]
     return " ".join(parts)
 
 

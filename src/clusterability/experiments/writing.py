@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
-from clusterability.experiments.comparing import Compared, ComparedLine
-from clusterability.experiments.records import Table
+from clusterability.experiments.comparing import Compared, ComparedLine, Network
+from clusterability.experiments.records import Line, Table
 from clusterability.report.labels import harmless
+from clusterability.training.record import PhaseScores
 
 NUMBERS = ("ncut", "null_mean", "n_significant")
 SCORES = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
@@ -24,6 +25,15 @@ TITLES = {
     "train_loss": "train loss",
     "test_loss": "test loss",
 }
+
+
+NETWORK_COLUMNS = (
+    *("table", "dataset", "treatment", "phase", "seed", "run"),
+    *("ncut", "null_mean", "null_std", "p_value", "z_score"),
+    *("refined_ncut", "refined_null_mean", "refined_p_value", "effective_clusters"),
+    *(field.name for field in fields(PhaseScores)),
+    *("n_trainings", "device"),
+)
 
 
 def lines_csv(table: Table, lines: Sequence[ComparedLine]) -> str:
@@ -44,7 +54,7 @@ def lines_csv(table: Table, lines: Sequence[ComparedLine]) -> str:
         row |= {f"refined_{name}": value for name, value in compared.refined.items()}
         row["within_tolerance"] = _yes(compared.is_met)
         rows.append(row)
-    return _csv(rows)
+    return _csv(rows, list(rows[0]))
 
 
 def _cells(name: str, number: Compared) -> dict[str, Any]:
@@ -63,41 +73,45 @@ def _yes(value: bool | None) -> str:
 
 
 def networks_csv(table: Table, lines: Sequence[ComparedLine]) -> str:
-    """Return the numbers of each network of a table, in full precision."""
-    rows = []
-    for compared in lines:
-        for network in compared.networks:
-            plain, refined = network.result.plain, network.result.refined
-            rows.append(
-                {
-                    "table": table.number,
-                    "dataset": compared.line.dataset,
-                    "treatment": compared.line.treatment,
-                    "phase": compared.line.phase,
-                    "seed": network.seed,
-                    "run": network.name,
-                    "ncut": plain.ncut,
-                    "null_mean": plain.null and plain.null.mean,
-                    "null_std": plain.null and plain.null.std,
-                    "p_value": plain.p_value,
-                    "z_score": plain.z_score,
-                    "refined_ncut": refined.ncut,
-                    "refined_null_mean": refined.null and refined.null.mean,
-                    "refined_p_value": refined.p_value,
-                    "effective_clusters": plain.effective_clusters,
-                    **(asdict(network.scores) if network.scores else {}),
-                    "n_trainings": network.n_trainings,
-                    "device": harmless(network.device),
-                }
-            )
-    return _csv(rows)
+    """Return the numbers of each network of a table, in full precision.
+
+    Without networks it is the line of the names alone.
+    """
+    rows = [
+        _network_cells(table, compared.line, network)
+        for compared in lines
+        for network in compared.networks
+    ]
+    return _csv(rows, NETWORK_COLUMNS)
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    if not rows:
-        return ""
+def _network_cells(table: Table, line: Line, network: Network) -> dict[str, Any]:
+    plain, refined = network.result.plain, network.result.refined
+    return {
+        "table": table.number,
+        "dataset": line.dataset,
+        "treatment": line.treatment,
+        "phase": line.phase,
+        "seed": network.seed,
+        "run": network.name,
+        "ncut": plain.ncut,
+        "null_mean": plain.null and plain.null.mean,
+        "null_std": plain.null and plain.null.std,
+        "p_value": plain.p_value,
+        "z_score": plain.z_score,
+        "refined_ncut": refined.ncut,
+        "refined_null_mean": refined.null and refined.null.mean,
+        "refined_p_value": refined.p_value,
+        "effective_clusters": plain.effective_clusters,
+        **(asdict(network.scores) if network.scores else {}),
+        "n_trainings": network.n_trainings,
+        "device": harmless(network.device),
+    }
+
+
+def _csv(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -246,9 +246,14 @@ def check_values(block: Block, layers: tuple[Layer, ...]) -> None:
     Raises:
         InputError: if a strength is negative, NaN, infinite, or lies outside the support.
     """
-    if block.strengths.ndim != 2 or block.strengths.is_meta:
-        raise InputError("a graph to measure needs 2-D blocks with values, one graph only")
     strengths, name = block.strengths.detach(), block_name(block, layers)
+    if strengths.ndim != 2:
+        raise InputError(
+            f"{name} has shape {tuple(strengths.shape)}, a batch of graphs, expected one graph; "
+            "measure each of them by itself"
+        )
+    if strengths.is_meta:
+        raise InputError(f"{name} is on the device meta, which holds no values; load the weights")
     low, high = torch.aminmax(strengths)
     if not (torch.isfinite(low) and torch.isfinite(high)):
         raise InputError(f"{name} holds NaN or infinite strengths; repair the weights")

@@ -71,6 +71,8 @@ class ClusterValidation:
     >>> report = validate_clusters(model, labels, x, y)
     >>> ClusterValidation.from_json(report.to_json()) == report
     True
+    >>> report.n_inputs, len(report.falls)
+    (6, 2)
     """
 
     accuracy: float

@@ -57,8 +57,8 @@ def plot_adjacency(
     >>> from matplotlib.figure import Figure
     >>> from clusterability import measure, toy
     >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=0)
-    >>> plot_adjacency(result, Figure().add_subplot()).get_title(loc="left")
-    'Adjacency matrix'
+    >>> plot_adjacency(result, Figure().add_subplot()).get_xlabel()
+    '14 neurons by cluster, then by layer'
     """
     graph, clustering = require_graph(result), clustering_of(result, refined)
     ax, colors, found = axes_or_new(ax, labels), palette(colors), clustering.labels

@@ -43,8 +43,8 @@ def plot_eigenvalues(
     >>> from matplotlib.figure import Figure
     >>> from clusterability import measure, toy
     >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=0)
-    >>> plot_eigenvalues(result, Figure().add_subplot()).get_xlabel()
-    'index (filled: the first k)'
+    >>> plot_eigenvalues(result, Figure().add_subplot()).texts[0].get_text()
+    'gap after k = 2: 0.818'
     """
     require_result(result)
     palette([color])

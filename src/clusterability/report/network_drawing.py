@@ -70,8 +70,9 @@ def plot_network(
     >>> from matplotlib.figure import Figure
     >>> from clusterability import measure, toy
     >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=0)
-    >>> plot_network(result, Figure().add_subplot()).get_title(loc="left")
-    'Network by cluster'
+    >>> labels = plot_network(result, Figure().add_subplot()).get_yticklabels()
+    >>> [label.get_text() for label in labels]
+    ['0   50.0 %', '1   50.0 %']
     """
     graph, clustering = require_graph(result), clustering_of(result, refined)
     ax, colors = axes_or_new(ax, labels), palette(colors)

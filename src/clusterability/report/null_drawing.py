@@ -46,9 +46,9 @@ def plot_null(
 
     >>> from matplotlib.figure import Figure
     >>> from clusterability import measure, toy
-    >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=0)
-    >>> plot_null(result, Figure().add_subplot()).get_title(loc="left")
-    'Null distribution'
+    >>> result = measure(toy.planted_mlp(), n_clusters=2, n_shuffles=9)
+    >>> plot_null(result, Figure().add_subplot()).texts[0].get_text().split(", Z")[0]
+    'k-means: n-cut 0.182'
     """
     require_result(result)
     ax, (plain, refined) = axes_or_new(ax, labels), palette(colors, 2)[:2]
