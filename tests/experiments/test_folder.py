@@ -219,3 +219,9 @@ def test_the_penalty_of_table_1_has_the_texts_weight_by_the_text():
     line = plan.EXPERIMENTS["table-1"].lines[-1]
     weights = [line.spec_of(r, 0).eigenvalue_penalty for r in ("published", "paper")]
     assert weights == [0.05, 0.1]
+
+
+def test_variants_of_a_network_are_others(tmp_path):
+    for name in ("vgg16_bn-6c64b313.pth", "vgg16_weights.pth", "resnet50v2.keras", "resnet50d.pt"):
+        (tmp_path / name).touch()
+    assert imagenet.find_files(tmp_path) == {"VGG-16": tmp_path / "vgg16_weights.pth"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ WHOLE_MODELS = (".keras", ".h5", ".hdf5", ".onnx")
 
 WEIGHTS = (".pth", ".pt", ".safetensors")
 
+_VARIANT = re.compile(r"[-_.]?(bn|gn|d|v2)(?![a-z0-9])")
+"""What follows in the names of other networks: vgg16_bn, resnet50_gn, resnet50d, resnet50v2."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -71,15 +75,16 @@ ARCHITECTURES = (
 
 def find_file(architecture: Architecture, folder: Path) -> Path | None:
     """Return the first file of a network in a folder, by its name, or None; no folder is one."""
-    suffixes = (*WEIGHTS, *WHOLE_MODELS)
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.name.lower().startswith(architecture.starts)
-        and path.suffix.lower() in suffixes
-        and not path.is_dir()
-    ]
+    found = [p for p in sorted(folder.iterdir()) if _is_of(architecture, p) and not p.is_dir()]
     return found[0] if found else None
+
+
+def _is_of(architecture: Architecture, path: Path) -> bool:
+    """Whether the name is that of a file of the network, and not of a variant of it."""
+    name = path.name.lower()
+    rests = [name.removeprefix(start) for start in architecture.starts if name.startswith(start)]
+    known = path.suffix.lower() in (*WEIGHTS, *WHOLE_MODELS)
+    return known and any(not _VARIANT.match(rest) for rest in rests)
 
 
 def find_files(folder: str | Path) -> dict[str, Path]:
