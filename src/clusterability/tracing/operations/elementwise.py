@@ -30,7 +30,7 @@ ACTIVATIONS = (
 
 UNCHANGED = (
     *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"),
-    *("clone", "contiguous", "to", "_to_copy", "type_as", "detach"),
+    *("clone", "contiguous", "to", "_to_copy", "detach"),
     *("alias", "lift_fresh_copy", "neg", "negative", "positive", "deg2rad", "rad2deg"),
     *("real", "resolve_conj", "resolve_neg", "conj", "conj_physical"),
     *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
@@ -47,6 +47,12 @@ def activating(call: Call) -> Value:
 def passing(call: Call) -> Value:
     """Pass values unchanged, or turned or in another unit; no element moves."""
     return joined(call.values(), call.shape)
+
+
+@rule("aten.type_as")
+def retyped(call: Call) -> Value:
+    """Pass a value unchanged; of the other tensor only the type matters."""
+    return joined([call.value("self")], call.shape)
 
 
 @rule("aten.native_dropout")
@@ -137,13 +143,9 @@ def adding(call: Call) -> Value:
     return joined(list(values.values()), call.shape)
 
 
-@rule(
-    *("aten.zeros_like", "aten.ones_like", "aten.full_like", "aten.rand_like", "aten.randn_like"),
-    *("aten.new_zeros", "aten.new_ones", "aten.new_full", "aten.new_empty", "aten.empty_like"),
-    "aten.zero",
-)
+@rule("aten.rand_like", "aten.randn_like", "aten.zero")
 def constant(call: Call) -> Value:
-    """Return a constant: only its shape comes from the input."""
+    """Return noise or zeros: only their shape comes from the input."""
     return Value(call.shape, ())
 
 
