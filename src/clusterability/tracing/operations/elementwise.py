@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.origins import Product, Term, Value
+from clusterability.tracing.origins import INPUT, Product, Term, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved, multiplied, scaled
 from clusterability.wiring.scales import Multiplier
@@ -254,10 +254,28 @@ def by_constant(
 def _exact(whole: Value, value: Value, constant: Constant, divides: bool) -> Value:
     """Return a product, marked if each of several outputs has a factor for each neuron."""
     product = by_constant(whole, constant, divides)
-    if not (is_matrix(value, constant, product.shape) or _has_copies(whole, constant)):
-        return product
-    terms = (replace(t, origin=replace(t.origin, by_matrix=True)) for t in product.terms)
+    by_matrix = is_matrix(value, constant, product.shape) or _has_copies(whole, constant)
+    enlarged = constant.is_trained and _enlarges(value, constant, product.shape)
+    terms = []
+    for term in product.terms:
+        origin = term.origin
+        marks = origin.by_matrix or by_matrix, origin.enlarged or enlarged
+        origin = replace(origin, by_matrix=marks[0], enlarged=marks[1])
+        terms.append(replace(term, origin=origin))
     return replace(product, terms=tuple(terms))
+
+
+def _enlarges(value: Value, constant: Constant, shape: Sequence[int]) -> bool:
+    """Whether a constant has several numbers for each of some elements."""
+    sizes = zip(aligned(value.shape, shape), aligned(constant.shape, shape), strict=True)
+    if any(mine == 1 < other for mine, other in sizes):
+        return True
+    axes = [i for i, size in enumerate(aligned(constant.shape, shape)) if size > 1]
+    return any(
+        are_copies(term, axis) or (term.origin.operation == INPUT and not term.labels.stride(axis))
+        for term in joined([value], shape).terms
+        for axis in axes
+    )
 
 
 def _has_copies(value: Value, constant: Constant) -> bool:
