@@ -178,3 +178,15 @@ def test_members_of_an_ensemble_with_factors_of_their_own(kind):
     model.factors = factors
     found = neuron_graph(model, example_inputs=POINTS)
     assert found.layer_sizes == [3, 6, 5, 2]
+
+
+def test_a_factor_after_one_neuron_that_was_added_to_many_is_a_factor():
+    def forward(self, x):
+        return self.end((self.start(x) + self.one(x)) * self.factors)
+
+    parts = {"start": linear(3, 4), "one": linear(3, 1), "end": linear(4, 2)}
+    factors = nn.Parameter(torch.tensor([1.0, 2, 3, 4]))
+    found = neuron_graph(Forward(forward, **parts, factors=factors), example_inputs=POINTS)
+    assert found.layer_sizes == [3, 3, 4, 2]
+    for block in found.blocks[:2]:
+        torch.testing.assert_close(block.strengths, factors.expand(3, 4))

@@ -162,8 +162,11 @@ def dividing(call: Call) -> Value:
 
 
 def _quotient(call: Call) -> Value:
-    if not isinstance(call["self"], Value):
-        return call.nonlinear(joined(call.values(), call.shape))
+    first = call["self"]
+    if not isinstance(first, Value):
+        inverse = call.nonlinear(joined(call.values(), call.shape))
+        has_several = isinstance(first, Constant) and first.shape not in ((), (1,))
+        return by_constant(inverse, first) if has_several else inverse
     return _multiplied(call, divides=True)
 
 
@@ -259,7 +262,8 @@ def _exact(whole: Value, value: Value, constant: Constant, divides: bool) -> Val
     terms = []
     for term in product.terms:
         origin = term.origin
-        marks = origin.by_matrix or by_matrix, origin.enlarged or enlarged
+        of_neurons = enlarged and origin.statistic is None
+        marks = origin.by_matrix or by_matrix, origin.enlarged or of_neurons
         origin = replace(origin, by_matrix=marks[0], enlarged=marks[1])
         terms.append(replace(term, origin=origin))
     return replace(product, terms=tuple(terms))
@@ -270,12 +274,14 @@ def _enlarges(value: Value, constant: Constant, shape: Sequence[int]) -> bool:
     sizes = zip(aligned(value.shape, shape), aligned(constant.shape, shape), strict=True)
     if any(mine == 1 < other for mine, other in sizes):
         return True
+    terms = joined([value], shape).terms
     axes = [i for i, size in enumerate(aligned(constant.shape, shape)) if size > 1]
-    return any(
-        are_copies(term, axis) or (term.origin.operation == INPUT and not term.labels.stride(axis))
-        for term in joined([value], shape).terms
-        for axis in axes
-    )
+    return bool(terms) and any(all(_repeats(term, axis) for term in terms) for axis in axes)
+
+
+def _repeats(term: Term, axis: int) -> bool:
+    of_input = term.origin.operation == INPUT and not term.labels.stride(axis)
+    return of_input or are_copies(term, axis)
 
 
 def _has_copies(value: Value, constant: Constant) -> bool:
