@@ -49,6 +49,7 @@ POINTWISE = [
     for op in [
         *("Abs", "Ceil", "Cos", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish"),
         *("Identity", "LeakyRelu", "LogSoftmax", "Neg", "Relu", "Round", "Selu", "Sigmoid"),
+        *("Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "Shrink", "Sinh", "Tan"),
         *("Sign", "Sin", "Softmax", "Softplus", "Softsign", "Tanh", "Reciprocal", "Mish", "Celu"),
     ]
 ]
@@ -59,6 +60,10 @@ ACTIVATIONS = [
     Case("Selu", alpha=1.5, gamma=1.2),
     Case("Celu", alpha=2.0),
     Case("HardSigmoid", alpha=1 / 6, beta=0.5),
+    Case("HardSigmoid", alpha=1.5, beta=0.25),
+    Case("HardSigmoid", alpha=-0.5, beta=0.25),
+    Case("HardSigmoid", alpha=0.0),
+    Case("Shrink", lambd=0.3, bias=0.1),
     Case("LeakyRelu", alpha=0.3),
     Case("ThresholdedRelu", alpha=0.3),
     Case("Gelu", opset=20),
@@ -95,6 +100,14 @@ ARITHMETIC = [
     Case("ReduceL2", i64(1), keepdims=0),
     Case("ReduceSumSquare", i64(2)),
     Case("ReduceLogSumExp", i64(2)),
+    Case("ReduceLogSum", i64(1), positive=True),
+    Case("ReduceLogSum", opset=13, axes=[-1], keepdims=0, positive=True),
+    Case("ArgMax"),
+    Case("ArgMax", axis=-1, keepdims=0),
+    Case("ArgMax", axis=1, select_last_index=1),
+    Case("ArgMin", axis=2),
+    Case("TopK", i64(2), n_outputs=2),
+    Case("TopK", i64(3), n_outputs=2, axis=1, largest=0),
 ]
 LINEAR = [
     Case("MatMul", numbers(3, 2), x=(5, 3)),
@@ -157,6 +170,12 @@ NORMALIZATIONS = [
     Case("BatchNormalization", *[numbers(3) ** 2] * 4, x=(5, 3), opset=15),
     Case("InstanceNormalization", numbers(4), numbers(4)),
     Case("LayerNormalization", numbers(5), numbers(5)),
+    Case("RMSNormalization", numbers(5), opset=23),
+    Case("RMSNormalization", numbers(1, 6, 1), axis=1, epsilon=0.01, opset=23),
+    Case("LpNormalization", axis=1),
+    Case("LpNormalization", p=1, positive=True),  # the reference sums without signs
+    Case("MeanVarianceNormalization"),
+    Case("MeanVarianceNormalization", axes=[1]),
     Case("LayerNormalization", numbers(4, 6, 5), axis=1, epsilon=0.01),
     Case("GroupNormalization", numbers(2), numbers(2), num_groups=2),
     Case("GroupNormalization", numbers(4), numbers(4), num_groups=2, opset=21),

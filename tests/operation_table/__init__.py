@@ -1,6 +1,6 @@
 """Every rule's operation, and how a random network applies it."""
 
-from operation_table.elementwise import ELEMENTWISE
+from operation_table.elementwise import CONSTANTS_IN_A_FORM, ELEMENTWISE
 from operation_table.entry import Operation, OperationModule
 from operation_table.masks import CONSTANT_MASKS
 from operation_table.movement import MOVEMENT
@@ -22,6 +22,7 @@ OPERATIONS: dict[str, Operation | OperationModule] = {
 COMPOSITIONS: dict[str, Operation | OperationModule] = {
     **NORMALIZATIONS_BY_HAND,
     **CONSTANT_MASKS,
+    **CONSTANTS_IN_A_FORM,
     **SUMS_OF_PRODUCTS,
 }
 """Several operations that are followed as one, by a name of their own."""

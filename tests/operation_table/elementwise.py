@@ -159,7 +159,7 @@ _UNCHANGED = {
     "detach": lambda x: x.detach(),
     "alias": lambda x: aten.alias(x),
     "lift_fresh_copy": lambda x: aten.lift_fresh_copy(x),
-    "masked_fill": lambda x: x.masked_fill(torch.zeros_like(x) > 1, 2.0),
+    "masked_fill": lambda x: x.masked_fill(x.isnan(), 2.0),
     "fake_quantize_per_tensor_affine": lambda x: torch.fake_quantize_per_tensor_affine(
         x, 0.1, 0, -128, 127
     ),
@@ -193,19 +193,27 @@ def half_constant(make: object, value: float | None = None) -> Operation:
 
 
 _CONSTANT = {
-    "zeros_like": half_constant(torch.zeros_like),
-    "ones_like": half_constant(torch.ones_like),
-    "full_like": half_constant(lambda x: torch.full_like(x, 2.0)),
     "rand_like": half_constant(torch.rand_like, 0.5),
     "randn_like": half_constant(torch.randn_like, 0.0),
-    "empty_like": half_constant(torch.empty_like, 0.0),
-    "new_zeros": half_constant(lambda x: x.new_zeros(x.shape)),
-    "new_ones": half_constant(lambda x: x.new_ones(x.shape)),
-    "new_full": half_constant(lambda x: x.new_full(x.shape, 2.0)),
-    "new_empty": half_constant(lambda x: x.new_empty(x.shape), 0.0),
     "fill": half_constant(lambda x: torch.fill(x, 2.0)),
     "zero": half_constant(lambda x: aten.zero(x)),
 }
+
+CONSTANTS_IN_A_FORM = {
+    f"concatenate {name}": half_constant(*of)
+    for name, of in {
+        "zeros_like": (torch.zeros_like,),
+        "ones_like": (torch.ones_like,),
+        "full_like": (lambda x: torch.full_like(x, 2.0),),
+        "empty_like": (torch.empty_like, 0.0),
+        "new_zeros": (lambda x: x.new_zeros(x.shape),),
+        "new_ones": (lambda x: x.new_ones(x.shape),),
+        "new_full": (lambda x: x.new_full(x.shape, 2.0),),
+        "new_empty": (lambda x: x.new_empty(x.shape), 0.0),
+        "expand_as": (lambda x: torch.tensor(2.0, dtype=x.dtype).expand_as(x),),
+    }.items()
+}
+"""Constants that have the shape of a value, and no rule of their own."""
 
 
 def per_channel(function: object, linear: object = None) -> Operation:
@@ -226,7 +234,7 @@ ELEMENTWISE = {
     "sub": Operation(lambda x: x - 0.3 * x),
     "subtract": Operation(lambda x: torch.subtract(x, 0.3 * x, alpha=2)),
     "rsub": Operation(lambda x: torch.rsub(x, 3.0)),
-    "where": Operation(lambda x: torch.where(torch.ones_like(x) > 0, 2 * x, -x)),
+    "where": Operation(lambda x: torch.where(x.isnan(), -x, 2 * x)),
     "glu": Operation(
         lambda x: functional.glu(torch.cat([x, 0.3 * x], 1), 1), lambda x: 1.1 * x, no_image
     ),

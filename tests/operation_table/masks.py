@@ -22,6 +22,17 @@ def with_where(x: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, x, torch.zeros_like(x))
 
 
+def written_into(make: Callable[[Tensor], Tensor], number: float) -> Function:
+    """Return a product with a mask that is made in the value's form, then written into."""
+
+    def product(x: Tensor, mask: Tensor) -> Tensor:
+        made = make(x)
+        made.masked_fill_(mask, number)
+        return x * made
+
+    return product
+
+
 MASKS: dict[str, tuple[Function, Callable[[Tensor], Tensor]]] = {
     "masked_fill": (lambda x, m: x.masked_fill(~m, 0.0), lambda m: 1.0 * m),
     "masked_fill in place": (lambda x, m: x.clone().masked_fill_(m, 0.0), complement),
@@ -34,6 +45,21 @@ MASKS: dict[str, tuple[Function, Callable[[Tensor], Tensor]]] = {
     "where not": (lambda x, m: torch.where(m, 0.0, x), complement),
     "where either": (lambda x, m: torch.where(m, 2 * x, 0.5 * x), lambda m: 0.5 + 1.5 * m),
     "product": (lambda x, m: x * m, lambda m: m),
+    "masked_fill expanded": (lambda x, m: x.masked_fill(m.expand_as(x), 0.0), complement),
+    "where expanded": (lambda x, m: torch.where(m.expand_as(x), x, 0.0), lambda m: m),
+    "product expanded": (lambda x, m: m.expand_as(x) * x, lambda m: m),
+    "product of the value's type": (lambda x, m: x * m.type_as(x), lambda m: m),
+    "product in the value's view": (
+        lambda x, m: x * (m & torch.ones(x.shape, dtype=torch.bool)).flatten().view_as(x),
+        lambda m: m,
+    ),
+    "zeros in the value's form": (written_into(torch.zeros_like, 1.0), lambda m: m),
+    "ones in the value's form": (written_into(torch.ones_like, 0.0), complement),
+    "a number in the value's form": (
+        written_into(lambda x: torch.full_like(x, 3.0), 0.5),
+        lambda m: 3 - 2.5 * m,
+    ),
+    "new zeros": (written_into(lambda x: x.new_zeros(x.shape), 1.0), lambda m: m),
 }
 
 

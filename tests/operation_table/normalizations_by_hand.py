@@ -37,6 +37,13 @@ def scaled(x: Tensor, g: Tensor) -> Tensor:
     return x * along_channels(g, x)
 
 
+def by_one_factor(x: Tensor, g: Tensor) -> Tensor:
+    """As in Keras, with one factor for both and a shift."""
+    variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
+    factor = torch.rsqrt(variance + 1e-5) * g
+    return x * factor - mean * factor
+
+
 def centered(x: Tensor) -> Tensor:
     return x - x.mean(-1, keepdim=True)
 
@@ -80,6 +87,15 @@ FEATURES: dict[str, tuple[Function, Function]] = {
         layer_norm,
     ),
     "moments": (by_moments, layer_norm),
+    "one factor": (by_one_factor, layer_norm),
+    "weight times a root": (
+        lambda x, g: g * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * x,
+        rms_norm,
+    ),
+    "weight over a root": (
+        lambda x, g: x * (g / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt()),
+        rms_norm,
+    ),
     "var_mean": (by_both_moments, layer_norm),
     "standard deviation": (
         lambda x, g: g * centered(x) / (x.std(-1, correction=0, keepdim=True) + 1e-5),
@@ -117,6 +133,12 @@ def pixel_norm(x: Tensor, g: Tensor) -> Tensor:
     return scaled(x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8), g)
 
 
+def by_one_factor_of_channels(x: Tensor, g: Tensor) -> Tensor:
+    variance, mean = torch.var_mean(x, (1, 2, 3), correction=0, keepdim=True)
+    factor = torch.rsqrt(variance + 1e-5) * along_channels(g, x)
+    return x * factor + (0.5 - mean * factor)
+
+
 def in_groups(x: Tensor, g: Tensor) -> Tensor:
     groups = x.reshape(len(x), 1, -1, *x.shape[1:])
     mean = groups.mean((2, 3, 4), keepdim=True)
@@ -134,6 +156,7 @@ MAPS: dict[str, tuple[Function, Function]] = {
     "layer norm of channels": (layer_norm_2d, channel_norm),
     "pixel norm": (pixel_norm, channel_norm),
     "group norm": (in_groups, channel_norm),
+    "one factor of channels": (by_one_factor_of_channels, channel_norm),
     "response norm": (response_norm, channel_norm),
     "local response norm": (
         lambda x, g: scaled(functional.local_response_norm(x, 3), g),

@@ -300,8 +300,10 @@ def test_a_module_that_prints_and_changes_the_path(tmp_path, monkeypatch, capsys
         "def make():\n    print('hello')\n    sys.path[:] = []\n    return nn.Linear(2, 2)\n"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", list(sys.path))
+    before = list(sys.path)
+    monkeypatch.setattr("sys.path", list(before))
     assert network_from_name("loud:make").out_features == 2
+    assert sys.path == before  # what is imported later is found
     assert capsys.readouterr() == ("", "hello\n")
 
 

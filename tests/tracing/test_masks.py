@@ -85,3 +85,38 @@ def test_a_mask_computed_from_a_parameter_follows_it():
         lambda h, m: h.masked_fill(m > 0, 0), nn.Parameter(torch.tensor([1.0, -1] * 2 + [0]))
     )
     assert_masked(neuron_graph(model, example_inputs=POINTS), model.mask.detach() <= 0)
+
+
+def test_of_another_tensor_only_its_form_matters():
+    """What type_as and expand_as take the form of adds nothing, wherever it comes from."""
+
+    def step(h, _):
+        wide = torch.cat([h, h], 1)
+        return h.type_as(wide).view_as(h).expand_as(h)
+
+    assert_masked(neuron_graph(network(step), example_inputs=POINTS), torch.ones(5))
+
+
+def test_a_weight_in_the_form_of_the_input():
+    def forward(self, x):
+        return nn.functional.linear(self.start(x), self.w.type_as(x))
+
+    model = Forward(forward, start=nn.Linear(3, 5), w=nn.Parameter(torch.rand(2, 5)))
+    found = neuron_graph(model.double(), example_inputs=POINTS.double())
+    assert [layer.name for layer in found.layers] == ["input", "start", "w"]
+    torch.testing.assert_close(found.blocks[1].strengths, model.w.abs().T)
+
+
+def test_factors_in_the_form_of_a_map():
+    """As the L2Norm layers of detectors have them."""
+
+    def forward(self, x):
+        h = self.a(x)
+        factors = self.factors[None, :, None, None].expand_as(h)
+        return self.b(factors * (h / (h.pow(2).sum(1, keepdim=True).sqrt() + 1e-10)))
+
+    model = Forward(forward, factors=nn.Parameter(torch.tensor([1.0, -2, 0.5])))
+    model.a, model.b = conv(2, 3), conv(3, 2)
+    found = neuron_graph(model, include=("input",), example_inputs=torch.zeros(1, 2, 4, 4))
+    expected = model.factors.abs().expand(2, 3)
+    torch.testing.assert_close(found.blocks[0].strengths, expected)

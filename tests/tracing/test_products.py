@@ -118,3 +118,75 @@ def test_what_cannot_be_taken_for_a_linear_layer_is_refused(step):
     message = r"^aten\.\w+ cannot be followed: .* write torch\.nn\.Linear, or torch\.matmul"
     with pytest.raises(InputError, match=message):
         neuron_graph(network(step), example_inputs=POINTS)
+
+
+@pytest.mark.parametrize(
+    "join", [torch.stack, lambda rows, axis: torch.cat([r[:, None] for r in rows], axis)]
+)
+def test_layers_row_by_row(join):
+    """What reads outputs of rows is a layer too, not a sum of these."""
+    rows = torch.randn(4, 5, generator=GENERATOR)
+
+    def network_by(product):
+        def step(_, h):
+            h = join([product(h, row) for row in WEIGHT.detach()], 1).relu()
+            return join([product(h, row) for row in rows], 1)
+
+        torch.manual_seed(0)
+        return network(step, 4)
+
+    found = neuron_graph(network_by(lambda h, row: (h * row).sum(-1)), example_inputs=POINTS)
+    named = neuron_graph(network_by(lambda h, row: h @ row), example_inputs=POINTS)
+    assert found.layer_sizes == named.layer_sizes
+    assert found.layer_sizes.count(6) == 5
+    for block, expected in zip(found.blocks, named.blocks, strict=True):
+        torch.testing.assert_close(block.strengths, expected.strengths)
+
+
+ENLARGED = {
+    "each neuron by a row": lambda h, w: (h[:, :, None] * w.T).relu().flatten(1),
+    "on the other side": lambda h, w: (w.T[None] * h.unsqueeze(2)).flatten(1),
+    "expanded before": lambda h, w: (h[:, :, None].expand(-1, -1, 5) * w.T).flatten(1),
+    "repeated before": lambda h, w: (h[:, :, None].repeat(1, 1, 5) * w.T).flatten(1),
+    "divided": lambda h, w: (h[:, :, None] / w.T).flatten(1),
+    "periodic": lambda h, w: torch.cat(
+        [f(h[:, :, None] * w.T) for f in (torch.sin, torch.cos)], 1
+    ).flatten(1),
+    "one neuron by a row": lambda h, w: torch.sin(h[:, :1] * w[:, 0]),
+    "one neuron after another": lambda h, w: sum(h[:, i : i + 1] * w[:, i] for i in range(3)),
+}
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+@pytest.mark.parametrize("name", ENLARGED)
+def test_neurons_times_several_trained_numbers_are_refused(name, hidden):
+    """The trained numbers are a layer, and would count as factors, or on the input not at all."""
+    start = nn.Linear(3, 6) if hidden else nn.Identity()
+    points = torch.zeros(2, 3 if hidden else 6)
+    n = ENLARGED[name](torch.zeros(1, 6), WEIGHT.detach()).shape[1]
+    model = Forward(lambda self, x: self.end(ENLARGED[name](self.start(x), self.w)))
+    model.start, model.end, model.w = start, nn.Linear(n, 2), WEIGHT
+    with pytest.raises(InputError, match="'end' cannot be followed: it reads one neuron times"):
+        neuron_graph(model, example_inputs=points)
+
+
+@pytest.mark.parametrize("kind", [nn.Parameter, torch.Tensor])
+def test_members_of_an_ensemble_with_factors_of_their_own(kind):
+    """They share the layer that reads them, in which each neuron is one."""
+    factors = kind(torch.rand(4, 6, generator=GENERATOR))
+    model = network(lambda self, h: (h[:, None] * factors) @ self.w.T)
+    model.factors = factors
+    found = neuron_graph(model, example_inputs=POINTS)
+    assert found.layer_sizes == [3, 6, 5, 2]
+
+
+def test_a_factor_after_one_neuron_that_was_added_to_many_is_a_factor():
+    def forward(self, x):
+        return self.end((self.start(x) + self.one(x)) * self.factors)
+
+    parts = {"start": linear(3, 4), "one": linear(3, 1), "end": linear(4, 2)}
+    factors = nn.Parameter(torch.tensor([1.0, 2, 3, 4]))
+    found = neuron_graph(Forward(forward, **parts, factors=factors), example_inputs=POINTS)
+    assert found.layer_sizes == [3, 3, 4, 2]
+    for block in found.blocks[:2]:
+        torch.testing.assert_close(block.strengths, factors.expand(3, 4))

@@ -103,8 +103,10 @@ def _call(module_name: str, attribute: str) -> nn.Module:
         after: object = sys.path
         if not isinstance(after, list):  # what was called has put something else there
             sys.path = before
-        elif folder in after:
-            after.remove(folder)
+        else:
+            if folder in after:
+                after.remove(folder)
+            after += [place for place in before if place not in after]  # later imports need them
     if not isinstance(network, nn.Module):
         raise InputError(
             f"{shown_name!r} returned {type(network).__name__}, expected a torch.nn.Module"

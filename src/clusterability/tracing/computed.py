@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from clusterability.tracing.decomposing import read_inputs
+
 
 @dataclass(frozen=True)
 class Rearranged:
@@ -96,7 +98,9 @@ class Computed:
             return self._tensors[node.name]
         if node.op == "get_attr":
             return operator.attrgetter(str(node.target))(node.graph.owning_module)
-        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: known[n])
+        args, kwargs = fx.map_arg(
+            (node.args, node.kwargs), lambda n: known[n] if n in known else _form(n)
+        )
         assert callable(node.target)
         return node.target(*args, **kwargs)
 
@@ -113,4 +117,10 @@ class Computed:
         return found
 
     def _inputs(self, node: fx.Node) -> list[fx.Node]:
-        return [self.outer[node]] if node in self.outer else list(node.all_input_nodes)
+        return [self.outer[node]] if node in self.outer else read_inputs(node)
+
+
+def _form(node: fx.Node) -> Tensor:
+    """Return zeros of the shape and type of a tensor of which only these matter."""
+    like = node.meta["val"]
+    return torch.zeros((), dtype=like.dtype, device=like.device).expand(like.shape)

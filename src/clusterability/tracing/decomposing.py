@@ -13,6 +13,13 @@ from clusterability.tracing.operations import RULES
 _DIFFERENCES = {"aten.diff", "aten.gradient"}
 """Operations that subtract an element from another one, so that nothing is taken away again."""
 
+_FORMS = {
+    **{f"aten.{kind}_like": 0 for kind in ("zeros", "ones", "full", "empty")},
+    **{f"aten.new_{kind}": 0 for kind in ("zeros", "ones", "full", "empty")},
+    **{f"aten.{kind}_as": 1 for kind in ("expand", "view", "reshape", "type")},
+}
+"""Operations that take only shape and type of one of their tensors, with its place."""
+
 _MOST_ROUNDS = 3
 """How often what a decomposition consists of may itself be decomposed."""
 
@@ -29,12 +36,23 @@ def _name(operation: object) -> str:
     return str(getattr(operation, "__name__", operation))
 
 
+def read_inputs(node: fx.Node) -> list[fx.Node]:
+    """Return the inputs of an operation whose values matter to it, not only shape and type."""
+    place = _FORMS.get(operation_name(node)) if node.op == "call_function" else None
+    if place is None or len(node.args) <= place:
+        return list(node.all_input_nodes)
+    found: list[fx.Node] = []
+    args = tuple(arg for i, arg in enumerate(node.args) if i != place)
+    fx.map_arg((args, node.kwargs), found.append)
+    return found
+
+
 def of_the_input(program: torch.export.ExportedProgram) -> Iterator[fx.Node]:
     """Yield the operations on tensors whose results depend on the network's input."""
     inputs = set(program.graph_signature.user_inputs)  # torch makes the list anew at each look
     reached = {n for n in program.graph.nodes if n.name in inputs}
     for node in program.graph.nodes:
-        if not reached.isdisjoint(node.all_input_nodes):
+        if not reached.isdisjoint(read_inputs(node)):
             reached.add(node)
             returns_tensors = isinstance(node.meta.get("val"), Tensor | tuple | list)
             if isinstance(node.target, torch._ops.OpOverload) and returns_tensors:

@@ -17,7 +17,7 @@ import torch
 from torch import fx
 
 from clusterability.shown import quoted
-from clusterability.tracing.decomposing import operation_name
+from clusterability.tracing.decomposing import operation_name, read_inputs
 from clusterability.tracing.walking import bound_arguments, module_path
 from clusterability.wiring.connections import Connection
 from clusterability.wiring.wiring import Wiring
@@ -128,7 +128,7 @@ class _Walk:
                 self._flows[node] = _Flow(image=True)
             elif node.name in self._names:
                 self.found.uses[self._names[node.name]] = sum(1 for _ in _uses(node))
-        elif any(n in self._flows for n in node.all_input_nodes) and node.op != "output":
+        elif any(n in self._flows for n in read_inputs(node)) and node.op != "output":
             self._flows[node] = self._after(node)
 
     def _after(self, node: fx.Node) -> _Flow:

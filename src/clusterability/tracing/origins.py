@@ -71,6 +71,7 @@ class Origin:
         n_normed: number of elements of the norm by which the term was divided, else 0. Their mean
             square is that norm's square over this number, whose root belongs to the normalization.
         by_matrix: whether a matrix has multiplied it, as the first half of a matrix product.
+        enlarged: whether trained numbers have multiplied copies of each element, each its own.
         function: number of the last nonlinear function, element by element, that it has passed; 0
             for none.
     """
@@ -83,6 +84,7 @@ class Origin:
     statistic: Statistic | None = None
     n_normed: int = 0
     by_matrix: bool = False
+    enlarged: bool = False
     function: int = 0
 
 

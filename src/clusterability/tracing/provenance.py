@@ -259,7 +259,7 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
     A value times a function of itself is an activation, so a term held by both counts once. A value
     times or over a statistic of its own neurons is a normalization, and stays as it is.
     """
-    kept, dropped = without_numbers(values, shape)
+    kept, dropped = without_numbers(values, shape, in_product=True)
     holding = [value for value in kept if value.terms]
     if dropped and len(holding) == 1:
         return _normed(holding[0], dropped, shape)
@@ -270,14 +270,20 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
 
 
 def _normed(value: Value, by: Sequence[Term], shape: Sequence[int]) -> Value:
-    """Return a value divided by its neurons' statistics."""
+    """Return a value times or over its neurons' statistics, and times the factors of these."""
     sizes = {t.origin.statistic.n_summed for t in by if t.origin.statistic is not None}
     n_normed = sizes.pop() if len(sizes) == 1 else 0
     terms = [
         replace(term, origin=replace(term.origin, n_normed=n_normed))
         for term in side_by_side([value], shape)
     ]
-    return Value(tuple(shape), tuple(terms))
+    normed = Value(tuple(shape), tuple(terms))
+    for number in by:
+        places = (number.labels - 1).clamp_min(0)
+        for scale, entries in number.origin.scales:
+            if not scale.is_number:
+                normed = scaled(normed, scale, entries[places], int(entries.max()) + 1)
+    return normed
 
 
 def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value:

@@ -22,6 +22,7 @@ from clusterability.tracing.origins import (
     Term,
     Value,
     mark_repeats,
+    of_elements,
     of_labels,
     side_by_side,
     without_repeats,
@@ -32,11 +33,12 @@ MOST_TERMS = 1024
 
 
 def without_numbers(
-    values: Sequence[Value], shape: Sequence[int]
+    values: Sequence[Value], shape: Sequence[int], *, in_product: bool = False
 ) -> tuple[list[Value], list[Term]]:
     """Return values that are joined element by element, and the terms that are only numbers there.
 
     These are the statistics of neurons that another value holds, each the same for several of them.
+    In a product they may have factors for each neuron, as a normalization's weight is one.
     """
     terms = side_by_side(values, shape)
     if not any(term.origin.statistic is not None for term in terms):
@@ -45,20 +47,22 @@ def without_numbers(
     kept, dropped = [], []
     for value in values:
         own = side_by_side([value], shape)
-        numbers = [any(_is_number_for(term, other) for other in plain) for term in own]
+        numbers = [any(_is_number_for(term, other, in_product) for other in plain) for term in own]
         dropped += [term for term, is_number in zip(own, numbers, strict=True) if is_number]
         left = tuple(term for term, number in zip(own, numbers, strict=True) if not number)
         kept.append(Value(tuple(shape), left))
     return kept, dropped
 
 
-def _is_number_for(term: Term, other: Term) -> bool:
+def _is_number_for(term: Term, other: Term, in_product: bool) -> bool:
     statistic = term.origin.statistic
     if statistic is None or other.origin.operation not in statistic.operations:
         return False
     if statistic.is_window:
         return True
     numbers, neurons = without_repeats(term.labels, other.labels)
+    if in_product or term.origin.gated:  # the same statistic, whatever factors it has
+        numbers = of_elements(term.origin.channels, numbers)
     numbers, neurons = numbers.flatten(), neurons.flatten()
     both = (numbers > 0) & (neurons > 0)
     numbers, neurons = numbers[both], neurons[both]

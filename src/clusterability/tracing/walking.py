@@ -15,7 +15,7 @@ from torch import Tensor, fx
 from clusterability.errors import InputError
 from clusterability.shown import listed
 from clusterability.tracing.computed import Computed, Rearranged
-from clusterability.tracing.decomposing import of_the_input, operation_name
+from clusterability.tracing.decomposing import of_the_input, operation_name, read_inputs
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
 from clusterability.tracing.operations.refused import is_refused
 from clusterability.tracing.operations.registry import Chosen, OperationError
@@ -24,7 +24,7 @@ from clusterability.tracing.provenance import network_input
 
 _SAME = {
     *("aten.to", "aten.contiguous", "aten.detach", "aten.alias", "aten.clone", "aten._to_copy"),
-    *("aten.lift_fresh", "aten.lift_fresh_copy", "aten.dropout"),
+    *("aten.lift_fresh", "aten.lift_fresh_copy", "aten.dropout", "aten.type_as"),
 }
 """Operations that give a constant another place in memory and change nothing else."""
 
@@ -132,7 +132,7 @@ class _Walker:
         if node.op == "placeholder" and node.name in self._inputs:
             self.known[node] = network_input(node.meta["val"].shape)
         elif node.op in ("placeholder", "get_attr") or not any(
-            _holds_value(self.known[n]) for n in node.all_input_nodes
+            _holds_value(self.known[n]) for n in read_inputs(node)
         ):
             self.known[node] = self._constant(node)
         elif not node.users and node.meta.get("val") is None:

@@ -190,3 +190,13 @@ def test_example_inputs_tell_open_axes():
         for how in ({"example_inputs": torch.ones(1, 9, 9, 3)}, {"input_shape": (9, 9, 3)})
     ]
     assert torch.equal(*(graph.blocks[0].strengths for graph in graphs))
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_group_normalization_joins_each_neuron_with_itself(groups):
+    x = keras.Input((4,))
+    first, last = layers.Dense(6), layers.Dense(2)
+    found = neuron_graph(keras.Model(x, last(layers.GroupNormalization(groups)(first(x)))))
+    assert found.layer_sizes == [4, 6, 2]
+    for block, layer in zip(found.blocks, (first, last), strict=True):
+        torch.testing.assert_close(block.strengths.detach(), layer.kernel.value.detach().abs())

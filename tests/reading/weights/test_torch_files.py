@@ -1,8 +1,10 @@
 import argparse
 import collections
 import datetime
+import decimal
 import os
 import pickle
+import uuid
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -156,6 +158,11 @@ def test_harmless_objects_beside_the_weights_are_passed_over(tmp_path, zipped):
         "took": datetime.timedelta(3),
         "history": nested,
         "confusion": np.eye(3),
+        "last": collections.deque([0.5], maxlen=3),
+        "frozen": frozenset(["fc"]),
+        "epochs": range(3),
+        "run": uuid.UUID(int=3),
+        "rate": decimal.Decimal("0.1"),
     }
     path = tmp_path / "net.pt"
     content = {"model": state, **beside}

@@ -4,7 +4,7 @@ from torch import nn
 
 from clusterability.errors import InputError
 from clusterability.sources import trace
-from clusterability.tracing.chains.attention import check_no_attention
+from clusterability.tracing.chains.attention import check_feed_forward
 
 ATTENTION = {
     "bert": ["attention.self.query.weight", "attention.self.key.weight"],
@@ -16,6 +16,10 @@ ATTENTION = {
     "distilbert": ["attention.q_lin.weight", "attention.k_lin.weight"],
     "keras": ["mha/query/kernel", "mha/key/kernel"],
     "t5": ["SelfAttention.q.weight", "SelfAttention.k.weight"],
+    "torch, keys of another size": ["attn.q_proj_weight", "attn.k_proj_weight"],
+    "falcon": ["attention.query_dense.weight", "attention.key_dense.weight"],
+    "plural": ["attention.queries.weight", "attention.keys.weight"],
+    "annotated transformer": ["slf_attn.w_qs.weight", "slf_attn.w_ks.weight"],
     "flax": ["attention.query.kernel", "attention.key.kernel"],
 }
 
@@ -23,7 +27,7 @@ ATTENTION = {
 @pytest.mark.parametrize("names", ATTENTION.values(), ids=ATTENTION)
 def test_attention_is_known_by_its_names(names):
     with pytest.raises(InputError, match="of attention, by which this version does not measure"):
-        check_no_attention(["fc.weight", *names])
+        check_feed_forward(["fc.weight", *names])
 
 
 @pytest.mark.parametrize(
@@ -35,10 +39,12 @@ def test_attention_is_known_by_its_names(names):
         ["query.weight", "head.weight"],
         ["w", "v"],
         ["squeeze.weight", "key.weight"],
+        ["tasks.weight", "query.weight"],
+        ["weight_ih", "weight_hidden"],
     ],
 )
 def test_other_names_are_let_pass(names):
-    check_no_attention(names)
+    check_feed_forward(names)
 
 
 def test_an_encoder_whose_shapes_chain_is_refused_unless_weights_are_named():
@@ -50,3 +56,14 @@ def test_an_encoder_whose_shapes_chain_is_refused_unless_weights_are_named():
             trace(network)
     found = trace(state, order=["linear1", "linear2"])
     assert found.graph.layer_sizes == [8, 8, 8]
+
+
+@pytest.mark.parametrize("cell", [nn.RNN(8, 8), nn.RNNCell(8, 8), nn.RNN(8, 8, bidirectional=True)])
+def test_recurrence_whose_shapes_chain_is_refused(cell):
+    with pytest.raises(InputError, match=r"'0\.weight_hh.*' is a weight of recurrence, by which"):
+        trace(nn.Sequential(cell, nn.Linear(8, 4)).state_dict())
+
+
+def test_a_recurrent_kernel_of_keras_is_refused():
+    with pytest.raises(InputError, match="of recurrence"):
+        check_feed_forward(["rnn/simple_rnn_cell/kernel", "rnn/simple_rnn_cell/recurrent_kernel"])

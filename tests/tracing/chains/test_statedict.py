@@ -188,6 +188,44 @@ def test_one_symmetric_matrix_may_be_a_graph():
         trace({"arr_0": adjacency})
     assert trace({"arr_0": adjacency}, order=["arr_0"]).graph.layer_sizes == [4, 4]
     assert trace({"arr_0": torch.arange(16.0).reshape(4, 4)}).graph.layer_sizes == [4, 4]
+    rounded = adjacency.double()
+    rounded[0, 1] += 1e-9
+    with pytest.raises(InputError, match="one symmetric matrix"):
+        trace({"arr_0": rounded})
+
+
+@pytest.mark.parametrize("half", [torch.triu, torch.tril])
+def test_one_matrix_with_each_edge_once_may_be_a_graph(half):
+    adjacency = half(torch.rand(4, 4) + 1)
+    with pytest.raises(InputError, match="one triangular matrix of 4 x 4, which may be the adjac"):
+        trace({"arr_0": adjacency})
+    found = trace({"a": adjacency, "b": torch.rand(4, 4)})  # a mask leaves such weights
+    assert found.graph.layer_sizes == [4, 4, 4]
+
+
+def test_an_adjacency_beside_the_features_of_its_nodes():
+    adjacency = torch.tensor([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    state = {"adjacency": adjacency, "features": torch.rand(3, 5)}
+    with pytest.raises(InputError, match=r"^'adjacency' is a symmetric matrix of 3 x 3"):
+        trace(state)
+    assert trace(state, order=["adjacency", "features"]).graph.layer_sizes == [3, 3, 5]
+
+
+@pytest.mark.parametrize("begin", [torch.eye(3), torch.full((3, 3), 0.1)])
+def test_layers_that_begin_with_symmetric_weights_are_no_graphs(begin):
+    state = {"0.weight": begin, "1.weight": torch.rand(3, 3)}
+    assert trace(state).graph.layer_sizes == [3, 3, 3]
+
+
+def test_an_adjacency_of_integers():
+    with pytest.raises(InputError, match=r"for the adjacency of a graph, pass it as a SciPy"):
+        trace({"arr_0": torch.ones(4, 4, dtype=torch.int64)})
+
+
+@pytest.mark.parametrize("kind", ["to_sparse", "to_mkldnn"])
+def test_a_square_weight_in_another_layout_is_refused(kind):
+    with pytest.raises(InputError, match=r"has layout .*; give a dense tensor"):
+        trace({"fc.weight": getattr(torch.rand(3, 3), kind)()})
 
 
 def test_biases_are_no_weights_whatever_their_shape():

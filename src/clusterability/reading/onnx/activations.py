@@ -69,7 +69,22 @@ def _hard_sigmoid(call: NodeCall, x: Tensor) -> Tensor:
     alpha, beta = call.get("alpha", 0.2), call.get("beta", 0.5)
     if math.isclose(alpha, 1 / 6, rel_tol=1e-4) and beta == 0.5:
         return F.hardsigmoid(x)
-    return torch.clamp(x * alpha + beta, 0.0, 1.0)
+    if alpha == 0:
+        return torch.clamp(x * alpha + beta, 0.0, 1.0)
+    # A product with itself is an activation, as hardsigmoid is: what multiplies it counts no more.
+    ends = sorted((-beta / alpha, (1 - beta) / alpha))
+    sloping = ((x > ends[0]) & (x < ends[1])).to(x.dtype)
+    full = (x >= ends[1] if alpha > 0 else x <= ends[0]).to(x.dtype)
+    result: Tensor = (x * sloping) * alpha + sloping * beta + full
+    return result
+
+
+@operation("Shrink")
+def _shrink(call: NodeCall, x: Tensor) -> Tensor:
+    bias, size = call.get("bias", 0.0), call.get("lambd", 0.5)
+    if bias == 0:
+        return F.hardshrink(x, size)
+    return torch.where(x < -size, x + bias, torch.where(x > size, x - bias, 0.0 * x))
 
 
 @operation("HardSwish")

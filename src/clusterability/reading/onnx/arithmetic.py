@@ -19,8 +19,15 @@ from clusterability.reading.onnx.registry import (
 
 _ONE_INPUT: dict[str, Callable[[Tensor], Tensor]] = {
     "Abs": torch.abs,
+    "Acos": torch.acos,
+    "Acosh": torch.acosh,
+    "Asin": torch.asin,
+    "Asinh": torch.asinh,
+    "Atan": torch.atan,
+    "Atanh": torch.atanh,
     "Ceil": torch.ceil,
     "Cos": torch.cos,
+    "Cosh": torch.cosh,
     "Erf": torch.erf,
     "Exp": torch.exp,
     "Floor": torch.floor,
@@ -31,7 +38,9 @@ _ONE_INPUT: dict[str, Callable[[Tensor], Tensor]] = {
     "Round": torch.round,
     "Sign": torch.sign,
     "Sin": torch.sin,
+    "Sinh": torch.sinh,
     "Sqrt": torch.sqrt,
+    "Tan": torch.tan,
 }
 # Either input may be a Python number.
 _TWO_INPUTS: dict[str, Callable[[Any, Any], Any]] = {
@@ -60,6 +69,7 @@ _REDUCTIONS: dict[str, Callable[[Tensor, list[int], bool], Tensor]] = {
     "ReduceMin": lambda x, axes, keep: x.amin(axes, keep),
     "ReduceSum": lambda x, axes, keep: x.sum(axes, keep),
     "ReduceSumSquare": lambda x, axes, keep: x.square().sum(axes, keep),
+    "ReduceLogSum": lambda x, axes, keep: x.sum(axes, keep).log(),
     "ReduceLogSumExp": lambda x, axes, keep: x.logsumexp(axes, keep),
 }
 
@@ -113,3 +123,34 @@ def _where(_call: NodeCall, condition: Any, a: Any, b: Any) -> Any:
         # torch.where needs a tensor, as the result may still broadcast.
         condition = torch.tensor(condition)
     return torch.where(condition, a, b)
+
+
+@operation("ArgMax", "ArgMin")
+def _extreme(call: NodeCall, x: Tensor) -> Tensor:
+    axis, keep = call.get("axis", 0), bool(call.get("keepdims", 1))
+    find = torch.argmax if call.node.op_type == "ArgMax" else torch.argmin
+    if not call.get("select_last_index", 0):
+        return find(x, axis, keep)
+    from_end: Tensor = find(x.flip(axis), axis, keep) * -1
+    return from_end + (int(x.shape[axis]) - 1)
+
+
+@operation("TopK", numbers=(1,))
+def _top(call: NodeCall, x: Tensor, given: NodeValue = None) -> tuple[Tensor, ...]:
+    sizes = call.axes(given, "k")
+    if not sizes:
+        raise call.refusal("has no number of elements; export the model again")
+    largest = bool(call.get("largest", 1))
+    return tuple(torch.topk(x, sizes[0], call.get("axis", -1), largest))
+
+
+@operation("ai.onnx.ml.ArrayFeatureExtractor")
+def _taken(_call: NodeCall, x: Tensor, places: Tensor) -> Tensor:
+    taken = x.index_select(-1, places.flatten())
+    return taken if x.ndim > 1 else taken.unsqueeze(0)
+
+
+@operation("ai.onnx.ml.ZipMap")
+def _by_class(_call: NodeCall, x: Tensor) -> Tensor:
+    """Return the probabilities, which lie in one dictionary for each input."""
+    return x

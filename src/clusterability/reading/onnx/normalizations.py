@@ -38,6 +38,25 @@ def _layer_normalization(
     return F.layer_norm(x, shape, scale, bias, call.get("epsilon", 1e-5))
 
 
+@operation("RMSNormalization")
+def _rms_normalization(call: NodeCall, x: Tensor, scale: Tensor) -> Tensor:
+    shape = x.shape[call.get("axis", -1) :]
+    return F.rms_norm(x, shape, scale.expand(shape), call.get("epsilon", 1e-5))
+
+
+@operation("LpNormalization")
+def _lp_normalization(call: NodeCall, x: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(x, call.get("p", 2), call.get("axis", -1), keepdim=True)
+    return x / norm
+
+
+@operation("MeanVarianceNormalization")
+def _mean_variance_normalization(call: NodeCall, x: Tensor) -> Tensor:
+    axes = call.get("axes", [0, 2, 3])
+    variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
+    return (x - mean) / (variance.sqrt() + 1e-9)
+
+
 @operation("GroupNormalization")
 def _group_normalization(call: NodeCall, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     n_groups = call.get("num_groups")

@@ -48,6 +48,10 @@ def _dictionary(*_: object) -> dict[Any, Any]:
     return {}
 
 
+def _sequence(*_: object) -> list[Any]:
+    return []
+
+
 _UNREAD = (
     *(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")),
     *(
@@ -60,13 +64,19 @@ _UNREAD = (
     *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
     *(f"{m}.{k}Path" for m in ("pathlib", "pathlib._local") for k in ("Posix", "Windows", "")),
     *(f"{m}.Pure{k}Path" for m in ("pathlib", "pathlib._local") for k in ("Posix", "Windows")),
-    *(f"{m}.{k}" for m in ("builtins", "__builtin__") for k in ("list", "dict", "int", "float")),
+    *("decimal.Decimal", "uuid.UUID"),
+    *(
+        f"{module}.{kind}"
+        for module in ("builtins", "__builtin__")
+        for kind in ("list", "dict", "int", "float", "frozenset", "range", "slice")
+    ),
 )
 _HARMLESS: list[Any] = [
     *((Unread, name) for name in _UNREAD),
     *((UnreadArray, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     *((UnreadArray, f"numpy.{core}.numeric._frombuffer") for core in ("core", "_core")),
     (_dictionary, "collections.defaultdict"),
+    (_sequence, "collections.deque"),
 ]
 """What may lie beside weights, by the names that pickles give it, and what stands in its place."""
 

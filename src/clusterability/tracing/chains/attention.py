@@ -1,4 +1,4 @@
-"""Attention recognized by the names of its weights, which are no chain whatever their shapes."""
+"""Attention and recurrence recognized by the names of their weights, which are no chain."""
 
 from __future__ import annotations
 
@@ -15,38 +15,46 @@ _WHOLE = re.compile(
 )
 """Names of weights that hold queries, keys and values at once."""
 
+_AFTER = r"(?:_proj|_linear|_layer|_dense|_net|_weight)*"
+
 _PART = re.compile(
-    r"(?:.*_)?(?:query|q_proj|q_lin|to_q|wq|q)(?:_proj|_linear|_layer)?"
-    r"|(?:.*_)?(?:key|k_proj|k_lin|to_k|wk|k)(?:_proj|_linear|_layer)?",
+    rf"(?:.*_)?(?:query|queries|q_lin|wq|qs?){_AFTER}|(?:.*_)?(?:key|keys|k_lin|wk|ks?){_AFTER}",
     re.IGNORECASE,
 )
 
+_RECURRENT = re.compile(r"weight_hh(?:_l\d+(?:_reverse)?)?|recurrent_kernel", re.IGNORECASE)
+"""Names of weights by which a layer reads its own output."""
 
-def check_no_attention(names: Sequence[str]) -> None:
-    """Refuse weights among which are queries and keys of attention.
+
+def check_feed_forward(names: Sequence[str]) -> None:
+    """Refuse weights among which are queries and keys of attention, or those of recurrence.
 
     Args:
         names: of the weights.
 
     Raises:
-        InputError: if a weight's name is one of attention alone, or a query has a key beside it.
+        InputError: if a weight's name is one of attention or recurrence alone, or a query has a
+            key beside it.
     """
     beside: dict[str, list[str]] = {}
     for name in names:
         parent, last = split_name(re.sub(r"\.(?:weight|kernel)$", "", name.replace("/", ".")))
         if _WHOLE.fullmatch(last):
-            raise _refusal([name])
+            raise _refusal([name], "attention")
+        if _RECURRENT.fullmatch(last):
+            raise _refusal([name], "recurrence")
         if _PART.fullmatch(last):
             beside.setdefault(parent, []).append(name)
     for found in beside.values():
         if len(found) > 1:
-            raise _refusal(found[:2])
+            raise _refusal(found[:2], "attention")
 
 
-def _refusal(names: Sequence[str]) -> InputError:
+def _refusal(names: Sequence[str], kind: str) -> InputError:
+    verb = "is a weight" if len(names) == 1 else "are weights"
     return InputError(
-        f"{' and '.join(map(quoted, names))} are weights of attention, by which this version does "
-        "not measure a network, and which form no chain; pass a part of the network without it, or "
+        f"{' and '.join(map(quoted, names))} {verb} of {kind}, by which this version does not "
+        "measure a network, and which forms no chain; pass a part of the network without it, or "
         'name the weights that form a chain (order=["fc1", "fc2"] in Python, --order fc1,fc2 on '
         "the command line)"
     )

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from clusterability.errors import InputError
 from clusterability.shown import listed, quoted, shown
-from clusterability.tracing.chains.attention import check_no_attention
+from clusterability.tracing.chains.attention import check_feed_forward
 from clusterability.tracing.chains.chain import Kind, Operation, n_pixels, why_not
 from clusterability.tracing.naming import split_name
 from clusterability.wiring.weights import Layout
@@ -162,7 +162,7 @@ def _refusal(weights: Sequence[NamedShape], operations: Sequence[Operation], giv
     truth = f"the weights do not chain {how}: of {pair}, {why_not(previous, following)}"
     orders, complete = find_orders(operations)
     if len(orders) == 1 and complete and not given:
-        check_no_attention([weight.name for weight in weights])
+        check_feed_forward([weight.name for weight in weights])
         names = [operation.name for operation in orders[0]]
         entries = ", ".join(f'"{name}"' for name in names)
         return (

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.shown import described, listed, quoted, shown
-from clusterability.tracing.chains.attention import check_no_attention
+from clusterability.tracing.chains.attention import check_feed_forward
 from clusterability.tracing.chains.batchnorms import place_batch_norms
 from clusterability.tracing.chains.chain import (
     Operation,
@@ -23,10 +23,16 @@ from clusterability.tracing.chains.chain import (
 from clusterability.tracing.chains.checkpoints import plain_parameters, stripped_name
 from clusterability.tracing.chains.ordering import NamedShape, as_operations, chain_operations
 from clusterability.tracing.naming import natural_key, split_name
+from clusterability.wiring.parameters import find_parameter
 from clusterability.wiring.scales import BatchNorm
 from clusterability.wiring.wiring import Wiring
 
 DEFAULT_EPS = 1e-5
+
+_ROUNDING = 1e-6
+"""Largest difference, as a share of the largest number, between halves of a symmetric matrix."""
+
+_PASS_GRAPH = "pass it as a SciPy sparse matrix, or a file of scipy.sparse.save_npz"
 
 _STATISTIC = "running_var"
 _WEIGHT_NAMES = {"weight", "kernel", "qweight", "weight_packed"}
@@ -62,7 +68,7 @@ def state_dict_wiring(
     chosen = weights if order is None else _named(candidates, order)
     operations, chain_notes = chain_operations(chosen, given=order is not None)
     if order is None:
-        check_no_attention([weight.name for weight in weights])
+        check_feed_forward([weight.name for weight in weights])
         _check_no_adjacency(weights, parameters)
     others = [weight for weight in weights if weight not in chosen]
     everything = [*operations, *as_operations(others, operations[0].layout)]
@@ -74,18 +80,35 @@ def state_dict_wiring(
 
 def _check_no_adjacency(weights: Sequence[NamedShape], parameters: Mapping[str, Tensor]) -> None:
     """Refuse a matrix that may be a graph's adjacency, not a layer from n neurons to n others."""
-    if len(weights) != 1 or len(weights[0].shape) != 2:
-        return
-    matrix = parameters[weights[0].name].detach()
+    for weight in weights:
+        if len(weight.shape) != 2 or weight.shape[0] != weight.shape[1]:
+            continue
+        matrix = find_parameter(parameters, weight.name).detach()
+        what = _kind_of_adjacency(matrix, alone=len(weights) == 1)
+        if what:
+            n, label = len(matrix), shown(weight.label)
+            raise InputError(
+                f"{quoted(weight.name)} is {what} of {n} x {n}, which may be the adjacency of a "
+                f'graph: {_PASS_GRAPH}; for a layer, name it: order=["{label}"] in Python, '
+                f"--order {label} on the command line"
+            )
+
+
+def _kind_of_adjacency(matrix: Tensor, alone: bool) -> str:
+    """Name the form in which a matrix may hold a graph; empty if it does not.
+
+    Beside other weights one that is the same everywhere off its diagonal, as many are in the
+    beginning, is no graph. One that holds each edge once, as no trained layer does, is one alone.
+    """
     n = len(matrix)
-    if n > 1 and matrix.shape == (n, n) and torch.equal(matrix, matrix.T):
-        label = shown(weights[0].label)
-        raise InputError(
-            f"{quoted(weights[0].name)} is one symmetric matrix of {n} x {n}, which may be the "
-            "adjacency of a graph: pass it as a SciPy sparse matrix, or a file of "
-            f'scipy.sparse.save_npz; for a layer, name it: order=["{label}"] in Python, --order '
-            f"{label} on the command line"
-        )
+    rest = matrix[~torch.eye(n, dtype=torch.bool, device=matrix.device)]
+    if n < 2 or not (alone or bool(rest.min() < rest.max())):
+        return ""
+    difference = (matrix - matrix.T).abs().max()
+    if bool(difference <= _ROUNDING * matrix.abs().max()):
+        return "one symmetric matrix" if alone else "a symmetric matrix"
+    is_half = not bool(matrix.tril(-1).any()) or not bool(matrix.triu(1).any())
+    return "one triangular matrix" if alone and is_half else ""
 
 
 def checked_order(order: object) -> list[str] | None:
@@ -144,9 +167,11 @@ def _floating(
                 "or complex weights first"
             )
     if not weights:
+        square = any(len(w.shape) == 2 and w.shape[0] == w.shape[1] > 1 for w in candidates)
         raise InputError(
             f"none of the {len(parameters)} tensors ({listed(list(parameters))}) is a weight: "
             "expected floating point and 2 axes or more"
+            + (f"; for the adjacency of a graph, {_PASS_GRAPH}" if square else "")
         )
     return weights
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.origins import Product, Term, Value
+from clusterability.tracing.origins import INPUT, Product, Term, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved, multiplied, scaled
 from clusterability.wiring.scales import Multiplier
@@ -30,7 +30,7 @@ ACTIVATIONS = (
 
 UNCHANGED = (
     *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"),
-    *("clone", "contiguous", "to", "_to_copy", "type_as", "detach"),
+    *("clone", "contiguous", "to", "_to_copy", "detach"),
     *("alias", "lift_fresh_copy", "neg", "negative", "positive", "deg2rad", "rad2deg"),
     *("real", "resolve_conj", "resolve_neg", "conj", "conj_physical"),
     *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
@@ -47,6 +47,12 @@ def activating(call: Call) -> Value:
 def passing(call: Call) -> Value:
     """Pass values unchanged, or turned or in another unit; no element moves."""
     return joined(call.values(), call.shape)
+
+
+@rule("aten.type_as")
+def retyped(call: Call) -> Value:
+    """Pass a value unchanged; of the other tensor only the type matters."""
+    return joined([call.value("self")], call.shape)
 
 
 @rule("aten.native_dropout")
@@ -137,13 +143,9 @@ def adding(call: Call) -> Value:
     return joined(list(values.values()), call.shape)
 
 
-@rule(
-    *("aten.zeros_like", "aten.ones_like", "aten.full_like", "aten.rand_like", "aten.randn_like"),
-    *("aten.new_zeros", "aten.new_ones", "aten.new_full", "aten.new_empty", "aten.empty_like"),
-    "aten.zero",
-)
+@rule("aten.rand_like", "aten.randn_like", "aten.zero")
 def constant(call: Call) -> Value:
-    """Return a constant: only its shape comes from the input."""
+    """Return noise or zeros: only their shape comes from the input."""
     return Value(call.shape, ())
 
 
@@ -160,8 +162,11 @@ def dividing(call: Call) -> Value:
 
 
 def _quotient(call: Call) -> Value:
-    if not isinstance(call["self"], Value):
-        return call.nonlinear(joined(call.values(), call.shape))
+    first = call["self"]
+    if not isinstance(first, Value):
+        inverse = call.nonlinear(joined(call.values(), call.shape))
+        has_several = isinstance(first, Constant) and first.shape not in ((), (1,))
+        return by_constant(inverse, first) if has_several else inverse
     return _multiplied(call, divides=True)
 
 
@@ -252,10 +257,31 @@ def by_constant(
 def _exact(whole: Value, value: Value, constant: Constant, divides: bool) -> Value:
     """Return a product, marked if each of several outputs has a factor for each neuron."""
     product = by_constant(whole, constant, divides)
-    if not (is_matrix(value, constant, product.shape) or _has_copies(whole, constant)):
-        return product
-    terms = (replace(t, origin=replace(t.origin, by_matrix=True)) for t in product.terms)
+    by_matrix = is_matrix(value, constant, product.shape) or _has_copies(whole, constant)
+    enlarged = constant.is_trained and _enlarges(value, constant, product.shape)
+    terms = []
+    for term in product.terms:
+        origin = term.origin
+        of_neurons = enlarged and origin.statistic is None
+        marks = origin.by_matrix or by_matrix, origin.enlarged or of_neurons
+        origin = replace(origin, by_matrix=marks[0], enlarged=marks[1])
+        terms.append(replace(term, origin=origin))
     return replace(product, terms=tuple(terms))
+
+
+def _enlarges(value: Value, constant: Constant, shape: Sequence[int]) -> bool:
+    """Whether a constant has several numbers for each of some elements."""
+    sizes = zip(aligned(value.shape, shape), aligned(constant.shape, shape), strict=True)
+    if any(mine == 1 < other for mine, other in sizes):
+        return True
+    terms = joined([value], shape).terms
+    axes = [i for i, size in enumerate(aligned(constant.shape, shape)) if size > 1]
+    return bool(terms) and any(all(_repeats(term, axis) for term in terms) for axis in axes)
+
+
+def _repeats(term: Term, axis: int) -> bool:
+    of_input = term.origin.operation == INPUT and not term.labels.stride(axis)
+    return of_input or are_copies(term, axis)
 
 
 def _has_copies(value: Value, constant: Constant) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from clusterability.tracing.mixing import fills
+import torch
+
+from clusterability.tracing.mixing import fills, is_stacked
 from clusterability.tracing.operations.elementwise import aligned
 from clusterability.tracing.operations.registry import Call, Constant, numbers
 from clusterability.tracing.operations.stacks import is_stack, weighed
@@ -38,6 +40,8 @@ def product_with_matrix(call: Call) -> Value | None:
     inputs = [axis for axis in axes if other[axis] > 1 and not _fills(value, mine, axis)]
     outputs = [i for i, size in enumerate(other) if size > 1 and i not in axes]
     if not inputs:
+        if len(axes) == 1 and not outputs and _are_single(value, mine, axes[0]):
+            return _weighed(call, value, constant, axes[0], outputs)
         of_one = len(axes) == len(outputs) == 1 and mine[outputs[0]] == 1 and other[axes[0]] > 1
         return _of_stack(call, product, axes[0], outputs[0]) if of_one else None
     if not outputs and (len(axes) > 1 or not _is_line(value, mine, axes[0])):
@@ -100,6 +104,16 @@ def _fills(value: Value, sizes: tuple[int, ...], axis: int) -> bool:
         return True
     own = axis - len(sizes)
     return fills(value, [own]) and all(t.origin.operation != INPUT for t in value.terms)
+
+
+def _are_single(value: Value, sizes: tuple[int, ...], axis: int) -> bool:
+    """Whether outputs of several operations, a neuron each, lie beside each other along an axis."""
+    own = axis - len(sizes)
+    return (
+        sizes[axis] > 1
+        and is_stacked(value, [own % len(value.shape)])
+        and all(len(torch.unique(t.labels[t.labels > 0])) < 2 for t in value.terms)
+    )
 
 
 def _is_line(value: Value, sizes: tuple[int, ...], axis: int) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.shown import quoted
-from clusterability.tracing.origins import Value
+from clusterability.tracing.origins import Term, Value, of_elements, without_repeats
 from clusterability.tracing.provenance import produced
 from clusterability.wiring.weights import Weight
 
@@ -184,6 +184,12 @@ class Call:
                 "this version does not measure"
             )
         axis = axis % len(reads.shape)
+        if any(_has_several(term, axis) for term in reads.terms):
+            raise self.refusal(
+                "it reads one neuron times several trained numbers, each of which is a neuron, in "
+                "a form that cannot be taken for a linear layer; write torch.nn.Linear(1, n), or a "
+                "convolution with groups where each neuron has numbers of its own"
+            )
         weight = Weight(constant.name, **how)
         name = self._name_of(constant.source)
         self.findings.operations.append(
@@ -220,6 +226,18 @@ class Call:
         """Return an error that names the operation and the module that calls it."""
         module = f" in module {quoted(self.module)}" if self.module else ""
         return OperationError(f"{self.operation}{module} cannot be followed: {why}", self.operation)
+
+
+def _has_several(term: Term, axis: int) -> bool:
+    """Whether several products of one element with trained numbers lie along an axis."""
+    if not term.origin.enlarged or not term.labels.shape[axis]:
+        return False
+    (labels,) = without_repeats(term.labels)
+    elements = of_elements(term.origin.channels, labels).movedim(axis, -1).flatten(0, -2)
+    if elements.shape[-1] < term.labels.shape[axis]:  # the same all along the axis
+        return bool(elements.any())
+    ordered = elements.sort(-1).values
+    return bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)).any())
 
 
 def _operation_name(parameter: str) -> str:
