@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from clusterability.errors import InputError
 from clusterability.files.checks import check_readable, explain_damage
-from clusterability.files.pickles import check_hashing
+from clusterability.files.pickles import check_pickle
 from clusterability.shown import show_path
 
 N_PIXELS = 3072
@@ -129,7 +129,7 @@ def _check_operations(data: bytes) -> None:
             raise pickle.UnpicklingError(f"it has more than {MOST_INNER_TUPLES} tuples in others")
         previous = name
     try:
-        check_hashing(data)
+        check_pickle(data)
     except InputError as error:
         raise pickle.UnpicklingError(str(error)) from None
 

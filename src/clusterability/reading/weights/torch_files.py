@@ -17,7 +17,7 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.files.checks import is_utf8
 from clusterability.files.memory import check_fits
-from clusterability.files.pickles import check_hashing
+from clusterability.files.pickles import check_pickle
 from clusterability.files.protocols import as_protocol_2, read_pickle, read_protocol
 from clusterability.shown import quoted, show_path, shown
 
@@ -136,17 +136,17 @@ def _check_no_arrays(path: Path, content: Mapping[str, Any], depth: int) -> None
 
 
 def _check_pickles(path: Path, is_archive: bool) -> None:
-    """Refuse pickles whose keys take for ever to hash; what else is wrong, torch will find."""
+    """Refuse pickles that take far more than their size; what else is wrong, torch will find."""
     try:
         if is_archive:
             with zipfile.ZipFile(path) as archive:
                 for member in archive.infolist():
                     if member.filename.endswith("data.pkl"):
-                        check_hashing(archive.read(member))
+                        check_pickle(archive.read(member))
         else:
             with path.open("rb") as file:
                 for _ in range(_N_PICKLES):
-                    check_hashing(file)
+                    check_pickle(file)
     except InputError as error:
         raise InputError(f"{show_path(path)} is not what torch.save writes: {error}") from None
     except Exception:  # the end of the file, or damage
