@@ -36,6 +36,13 @@ def test_numbers_are_compared_by_value(word, first, second):
     assert (keys[0] < keys[1]) == (first < second)
 
 
+def test_a_decoder_comes_after_its_encoder():
+    names = ["Dec_1", "dec2.fc", "decoder.0", "decoder10", "enc1", "enc_2", "encoder9", "encoders"]
+    ordered = sorted(names, key=natural_key)
+    assert [name[:3].lower() for name in ordered] == ["enc"] * 4 + ["dec"] * 4
+    assert natural_key("decay") < natural_key("decode") < natural_key("enc")
+
+
 def test_a_number_of_any_length_can_be_a_name():
     assert natural_key("9" * 10_000) < natural_key("1" + "0" * 10_000)
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,18 @@ def test_the_order_of_entries_does_not_matter():
     state = cnn().state_dict()
     backwards = dict(reversed(state.items()))
     assert same_graphs(neuron_graph(backwards), neuron_graph(state))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("encoder.{}", "decoder.{}"), ("enc{}", "dec{}"), ("net.Encoder.fc{}", "net.Decoder.fc{}")],
+)
+def test_a_decoder_follows_its_encoder(first, second):
+    sizes = [9, 6, 3, 6, 9]
+    layers = [nn.Linear(n, m) for n, m in pairwise(sizes)]
+    names = [first.format(0), first.format(2), second.format(0), second.format(2)]
+    state = {f"{n}.weight": m.weight.detach() for n, m in zip(names, layers, strict=True)}
+    assert same_graphs(neuron_graph(state), neuron_graph(nn.Sequential(*layers)))
 
 
 def test_arrays_in_either_orientation_give_the_same():
