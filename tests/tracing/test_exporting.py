@@ -1,6 +1,7 @@
 import logging
 import threading
 import warnings
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from clusterability.errors import InputError
+from clusterability.sources import neuron_graph
 from clusterability.tracing.exporting import evaluating_copy, exported, quiet, without_stack_traces
 from small_modules import OLD_TORCH, Forward, linear
 
@@ -184,6 +186,32 @@ def test_what_is_no_tensor_is_named():
     model = Forward(lambda self, x: {"logits": self.a(x), "cache": Cache()}, a=linear(3, 3))
     with pytest.raises(InputError, match=r"returns an object of type Cache.*use_cache = False"):
         exported(model, (X,))
+
+
+@dataclass
+class Out:
+    """What a network returns, in a class that torch does not know."""
+
+    value: object
+    kind: str = "logits"
+    loss: object = None
+
+
+def test_dataclasses_that_are_returned_are_taken_apart():
+    def forward(self, x):
+        h = self.a(x).relu()
+        return Out((Out(self.b(h)), {"hidden": Out([h])}))
+
+    model = Forward(forward, a=linear(3, 4), b=linear(4, 2))
+    program = exported(model, (X,))
+    names = [name for name in program.graph_signature.user_outputs if isinstance(name, str)]
+    shapes = {n.name: tuple(n.meta["val"].shape) for n in program.graph.nodes if n.name in names}
+    assert [shapes[name] for name in names if name in shapes] == [(1, 2), (1, 4)]
+    assert "forward" not in vars(model)
+    assert isinstance(model(X), Out)
+    plain = Forward(lambda self, x: self.b(self.a(x).relu()), a=model.a, b=model.b)
+    found, expected = neuron_graph(model, example_inputs=X), neuron_graph(plain, example_inputs=X)
+    assert torch.equal(found.blocks[1].strengths, expected.blocks[1].strengths)
 
 
 def test_branches_on_shapes_and_on_mode_are_no_branches_on_data():

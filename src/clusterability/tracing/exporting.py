@@ -25,7 +25,7 @@ from torch.nn.utils import parametrize
 from clusterability.errors import InputError
 from clusterability.shown import quoted, shown
 from clusterability.tracing.effective import effective_parameter, hook_made_parameters
-from clusterability.tracing.signatures import take_own_arguments
+from clusterability.tracing.signatures import return_mappings, take_own_arguments
 
 _OTHERS = (
     sysconfig.get_path("stdlib"),
@@ -38,6 +38,10 @@ _OTHERS = (
 
 _UNCOPIED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType)
 """What a deep copy takes as it is."""
+
+
+_UNKNOWN_OUTPUT = re.compile(r"Found <class '([^']*)'> in output")
+"""What torch says of an output that it cannot take apart."""
 
 
 def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.ExportedProgram:
@@ -57,7 +61,13 @@ def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.Exporte
         try:
             positional, named = as_arguments(inputs)
             take_own_arguments(twin, positional, named)
-            program = torch.export.export(twin, positional, named, strict=False)
+            try:
+                program = torch.export.export(twin, positional, named, strict=False)
+            except Exception as error:
+                if not _UNKNOWN_OUTPUT.search(str(error)):
+                    raise
+                return_mappings(twin)
+                program = torch.export.export(twin, positional, named, strict=False)
             return program.run_decompositions({}) if _mutates_views(program) else program
         except InputError:
             raise
@@ -250,7 +260,7 @@ def _why(module: nn.Module, error: Exception) -> str:
             f"{which} keeps no running statistics, which scale the strengths; train it with "
             "track_running_stats=True"
         )
-    unknown = re.search(r"Found <class '([^']*)'> in output", str(error))
+    unknown = _UNKNOWN_OUTPUT.search(str(error))
     if unknown:
         kind = shown(unknown.group(1).rpartition(".")[2])
         return (

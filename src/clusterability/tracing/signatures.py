@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import wraps
 from typing import Any
 
 from torch import nn
+from torch.utils._pytree import SUPPORTED_NODES
 
 from clusterability.shown import listed, quoted
 
@@ -96,3 +98,28 @@ def take_own_arguments(module: nn.Module, positional: tuple[Any, ...], named: An
 
         vars(own)["__signature__"] = inspect.signature(forward, follow_wrapped=False)
         vars(module)["forward"] = own
+
+
+def return_mappings(module: nn.Module) -> None:
+    """Let a module's forward pass return mappings in place of dataclasses that torch does not know.
+
+    Args:
+        module: a copy, which is changed.
+    """
+    forward = module.forward
+
+    @wraps(forward)
+    def with_mappings(*given: Any, **others: Any) -> Any:
+        return _with_mappings(forward(*given, **others))
+
+    vars(module)["forward"] = with_mappings
+
+
+def _with_mappings(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type) and type(value) not in SUPPORTED_NODES:
+        return {field.name: _with_mappings(getattr(value, field.name)) for field in fields(value)}
+    if type(value) is dict:
+        return {key: _with_mappings(part) for key, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_with_mappings, value))
+    return value
