@@ -36,11 +36,22 @@ def test_numbers_are_compared_by_value(word, first, second):
     assert (keys[0] < keys[1]) == (first < second)
 
 
-def test_a_decoder_comes_after_its_encoder():
-    names = ["Dec_1", "dec2.fc", "decoder.0", "decoder10", "enc1", "enc_2", "encoder9", "encoders"]
-    ordered = sorted(names, key=natural_key)
-    assert [name[:3].lower() for name in ordered] == ["enc"] * 4 + ["dec"] * 4
-    assert natural_key("decay") < natural_key("decode") < natural_key("enc")
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Enc_1", "enc2.fc", "encoder.0", "encoders", "bottleneck", "dec1", "decoder9", "decoders"],
+        ["stem.conv", "body.0", "body.1", "head"],
+        ["net.input", "net.hidden", "net.output"],
+        ["first", "mid", "last"],
+        ["fcIn", "fc1", "fc2", "fcOut"],
+        ["features.0", "features.10", "classifier.1", "classifier.4"],
+        ["embedding", "decode", "inner", "output_layer"],
+        ["backbone.out", "layer.in", "out_in", "plain"],
+    ],
+)
+def test_words_that_tell_a_place_come_before_the_alphabet(names):
+    backwards = names[::-1]
+    assert sorted(backwards, key=natural_key) == names
 
 
 def test_a_number_of_any_length_can_be_a_name():

@@ -4,36 +4,52 @@ from __future__ import annotations
 
 import re
 
-_DECODER = re.compile(r"dec(oder)?(?![a-z])", re.IGNORECASE)
+NaturalKey = tuple[tuple[int | str | tuple[int, str], ...], ...]
 
-NaturalKey = tuple[tuple[str | tuple[int, str], ...], ...]
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+
+_PLACES: tuple[set[str], ...] = (
+    {"embed", "embedding", "embeddings", "first", "in", "input", "inputs", "stem"},
+    {"enc", "encoder", "encoders"},
+    set(),  # all other names
+    {"dec", "decoder", "decoders"},
+    {"classifier", "final", "head", "last", "logits", "out", "output", "outputs"},
+)
+"""Words in names of layers that tell where these lie, from the input to the output."""
+
+_BETWEEN = 2
+"""Index in ``_PLACES`` of names that do not tell."""
 
 
 def natural_key(name: str) -> NaturalKey:
     """Return a sorting key by which ``layers.10`` comes after ``layers.2``.
 
-    A decoder comes after its encoder, which of all pairs of names has the alphabet's order wrong
-    and often fits it by its shapes.
+    Words that tell where a layer lies come before the alphabet, which often has them wrong: a stem
+    precedes a body and a head, an encoder its decoder.
 
     >>> sorted(["layers.10", "layers.2", "fc1", "fc"], key=natural_key)
     ['fc', 'fc1', 'layers.2', 'layers.10']
-    >>> sorted(["decoder.0", "encoder.0", "encoder.2"], key=natural_key)
-    ['encoder.0', 'encoder.2', 'decoder.0']
+    >>> sorted(["decoder.0", "encoder.0", "encoder.2", "bottleneck"], key=natural_key)
+    ['encoder.0', 'encoder.2', 'bottleneck', 'decoder.0']
     """
     return tuple(_component_key(component) for component in re.split(r"[./]", name))
 
 
-def _component_key(component: str) -> tuple[str | tuple[int, str], ...]:
-    found = _DECODER.match(component)
-    if found:  # DEL comes after all letters
-        component = ("encoder" if found[1] else "enc") + "\x7f" + component[found.end() :]
+def _component_key(component: str) -> tuple[int | str | tuple[int, str], ...]:
     parts = re.split(r"([0-9]+)", component)
     # Numbers compare by length, then by digits: int() refuses names with thousands of digits.
     numbers = [part.lstrip("0") for part in parts]
-    return tuple(
+    return _place(component), *(
         (len(number), number) if i % 2 else part
         for i, (part, number) in enumerate(zip(parts, numbers, strict=True))
     )
+
+
+def _place(component: str) -> int:
+    """Return the place that a name tells, and that in between if it tells none, or several."""
+    words = {word.lower() for word in _WORD.findall(component)}
+    told = [i for i, known in enumerate(_PLACES) if words & known]
+    return told[0] if len(told) == 1 else _BETWEEN
 
 
 def split_name(name: str) -> tuple[str, str]:
