@@ -40,6 +40,8 @@ def test_attention_is_known_by_its_names(names):
         ["w", "v"],
         ["squeeze.weight", "key.weight"],
         ["tasks.weight", "query.weight"],
+        ["q.weight", "q_net.weight"],  # of a critic
+        ["fc_k.weight", "k_layer.weight", "keys.weight"],
         ["weight_ih", "weight_hidden"],
     ],
 )
