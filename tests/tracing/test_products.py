@@ -50,6 +50,11 @@ def test_on_the_input():
     torch.testing.assert_close(found.blocks[0].strengths, WEIGHT[:, :3].abs().T)
 
 
+def test_a_matrix_over_neurons_is_a_layer_of_their_inverses():
+    model = network(lambda self, h: (self.w / h[:, None]).sum(-1))
+    assert_middle(model, WEIGHT.detach().abs().T)
+
+
 @pytest.mark.parametrize("keepdim", [True, False])
 def test_one_output(keepdim):
     def step(self, h):
@@ -149,6 +154,7 @@ ENLARGED = {
     "expanded before": lambda h, w: (h[:, :, None].expand(-1, -1, 5) * w.T).flatten(1),
     "repeated before": lambda h, w: (h[:, :, None].repeat(1, 1, 5) * w.T).flatten(1),
     "divided": lambda h, w: (h[:, :, None] / w.T).flatten(1),
+    "over each neuron": lambda h, w: (w.T / h[:, :, None]).flatten(1),
     "periodic": lambda h, w: torch.cat(
         [f(h[:, :, None] * w.T) for f in (torch.sin, torch.cos)], 1
     ).flatten(1),
