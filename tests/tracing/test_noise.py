@@ -50,6 +50,16 @@ def test_a_weight_with_noise_is_a_weight():
     assert ((found.blocks[1].strengths >= 1) & (found.blocks[1].strengths <= 1.01)).all()
 
 
+def test_noise_that_a_part_in_a_context_takes_from_outside():
+    def step(h, w):
+        noise = torch.rand(5, 5)
+        with torch.autocast("cpu", enabled=False):
+            return nn.functional.linear(h, w + 0.01 * noise)
+
+    found = neuron_graph(network(step), example_inputs=POINTS)
+    assert found.layer_sizes == [3, 5, 5, 2]
+
+
 def test_a_weight_of_noise_alone_is_refused():
     with pytest.raises(InputError, match=r"random numbers, which are others .* keep them in a buf"):
         neuron_graph(network(lambda h, _: h @ torch.randn(5, 5)), example_inputs=POINTS)

@@ -213,6 +213,7 @@ class _Walker:
         for placeholder, outer in zip(placeholders, inputs, strict=True):
             assert isinstance(outer, fx.Node)
             self.known[placeholder] = self.known[outer]
+            self._noise |= {placeholder} if outer in self._noise else set()
             self.computed.outer[placeholder] = outer
         return self.follow(graph)
 
