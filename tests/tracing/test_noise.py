@@ -23,6 +23,8 @@ FACTORS = {
     "gumbel": lambda h, _: nn.functional.gumbel_softmax(h),
     "normal": lambda h, _: h * torch.normal(torch.zeros_like(h), torch.ones_like(h)),
     "normal in place": lambda h, _: h * (1 + h.new_empty(2, 5).normal_()),
+    "a random order": lambda h, _: h[:, torch.rand(5).argsort()],
+    "a random order of both": lambda h, _: h[:, torch.rand(5).sort()[1]],
     "added": lambda h, _: h + 0.1 * torch.randn(5),
 }
 

@@ -171,7 +171,13 @@ class _Walker:
         return self._named(name, source, tuple(meta.shape), meta.dtype, evaluate)
 
     def _is_drawn(self, node: fx.Node) -> bool:
-        """Whether a constant is random numbers alone, which are factors of nothing."""
+        """Whether a constant is random numbers alone, which are factors of nothing.
+
+        Integers are not: they are places, such as those of a random order.
+        """
+        like = node.meta.get("val")
+        if isinstance(like, Tensor) and not (like.is_floating_point() or like.dtype == torch.bool):
+            return False
         drawn = is_noise(node) or not self._noise.isdisjoint(read_inputs(node))
         return drawn and self.computed.source(node) not in self._trained
 
