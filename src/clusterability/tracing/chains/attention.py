@@ -38,7 +38,8 @@ def check_feed_forward(names: Sequence[str]) -> None:
     queries: dict[str, str] = {}
     keys: dict[str, str] = {}
     for name in names:
-        parent, last = split_name(re.sub(r"\.(?:weight|kernel)$", "", name.replace("/", ".")))
+        plain = re.sub(r"(\.(weight|kernel))?(:\d+)?$", "", name.replace("/", "."))
+        parent, last = split_name(plain)
         if _WHOLE.fullmatch(last):
             raise _refusal([name], "attention")
         if _RECURRENT.fullmatch(last):
