@@ -124,7 +124,7 @@ def test_help_waits_for_nothing():
 
 def test_a_warning_is_a_line(monkeypatch, capsys):
     def warn(_args, _written):
-        warnings.warn("it is late", stacklevel=1)
+        warnings.warn("it is\n  late", stacklevel=1)
 
     monkeypatch.setattr(command, "run", warn)
     with warnings.catch_warnings():

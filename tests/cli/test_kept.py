@@ -48,6 +48,23 @@ def test_work_of_earlier_calls_other_files_and_no_folder_are_nothing(tmp_path, r
     assert said(tmp_path / "gone") == []
 
 
+def test_a_long_folder_is_named_in_full(tmp_path):
+    folder = tmp_path / ("a" * 100)
+    (folder / "run").mkdir(parents=True)
+
+    def work():
+        (folder / "run" / "run.json").touch()
+        os.utime(folder / "run" / "run.json", (2**33, 2**33))
+
+    (statement,) = said(folder, work=work)
+    assert f"'{folder}'" in statement
+
+
+def test_a_file_that_has_just_gone_is_nothing(run):
+    (run / "run.json").symlink_to(run / "gone")
+    assert said(run.parent) == []
+
+
 def test_nothing_is_said_of_other_errors(tmp_path, run):
     (run / "run.json").touch()
     os.utime(run / "run.json", (2**33, 2**33))

@@ -222,6 +222,7 @@ def test_the_penalty_of_table_1_has_the_texts_weight_by_the_text():
 
 
 def test_variants_of_a_network_are_others(tmp_path):
-    for name in ("vgg16_bn-6c64b313.pth", "vgg16_weights.pth", "resnet50v2.keras", "resnet50d.pt"):
+    others = ("vgg16_bn-6c64b313.pth", "resnet50v2.keras", "resnet50d.pt", "resnet50_v1d.onnx")
+    for name in (*others, "vgg16_weights.pth"):
         (tmp_path / name).touch()
     assert imagenet.find_files(tmp_path) == {"VGG-16": tmp_path / "vgg16_weights.pth"}

@@ -193,8 +193,6 @@ def half_constant(make: object, value: float | None = None) -> Operation:
 
 
 _CONSTANT = {
-    "rand_like": half_constant(torch.rand_like, 0.5),
-    "randn_like": half_constant(torch.randn_like, 0.0),
     "fill": half_constant(lambda x: torch.fill(x, 2.0)),
     "zero": half_constant(lambda x: aten.zero(x)),
 }
@@ -206,6 +204,8 @@ CONSTANTS_IN_A_FORM = {
         "ones_like": (torch.ones_like,),
         "full_like": (lambda x: torch.full_like(x, 2.0),),
         "empty_like": (torch.empty_like, 0.0),
+        "rand_like": (torch.rand_like, 0.5),
+        "randn_like": (torch.randn_like, 0.0),
         "new_zeros": (lambda x: x.new_zeros(x.shape),),
         "new_ones": (lambda x: x.new_ones(x.shape),),
         "new_full": (lambda x: x.new_full(x.shape, 2.0),),

@@ -50,6 +50,11 @@ def test_on_the_input():
     torch.testing.assert_close(found.blocks[0].strengths, WEIGHT[:, :3].abs().T)
 
 
+def test_a_matrix_over_neurons_is_a_layer_of_their_inverses():
+    model = network(lambda self, h: (self.w / h[:, None]).sum(-1))
+    assert_middle(model, WEIGHT.detach().abs().T)
+
+
 @pytest.mark.parametrize("keepdim", [True, False])
 def test_one_output(keepdim):
     def step(self, h):
@@ -149,6 +154,7 @@ ENLARGED = {
     "expanded before": lambda h, w: (h[:, :, None].expand(-1, -1, 5) * w.T).flatten(1),
     "repeated before": lambda h, w: (h[:, :, None].repeat(1, 1, 5) * w.T).flatten(1),
     "divided": lambda h, w: (h[:, :, None] / w.T).flatten(1),
+    "over each neuron": lambda h, w: (w.T / h[:, :, None]).flatten(1),
     "periodic": lambda h, w: torch.cat(
         [f(h[:, :, None] * w.T) for f in (torch.sin, torch.cos)], 1
     ).flatten(1),
@@ -190,3 +196,36 @@ def test_a_factor_after_one_neuron_that_was_added_to_many_is_a_factor():
     assert found.layer_sizes == [3, 3, 4, 2]
     for block in found.blocks[:2]:
         torch.testing.assert_close(block.strengths, factors.expand(3, 4))
+
+
+GATES = {
+    "each number its neuron's": lambda h, gate, w: h * (1 + w * gate),
+    "each number its neuron's, one by one": lambda h, gate, w: (gate * w).tanh() * h.sigmoid(),
+    "in a sum": lambda h, gate, w: h + h * (gate * w),
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_a_gate_of_one_neuron_times_numbers_is_a_gate(name):
+    """Numbers of a gate are no neurons where each multiplies a neuron of its own."""
+
+    def forward(self, x):
+        return self.end(GATES[name](self.start(x), self.one(x), self.factors))
+
+    parts = {"start": linear(3, 4), "one": linear(3, 1), "end": linear(4, 2)}
+    model = Forward(forward, **parts, factors=nn.Parameter(torch.rand(4)))
+    plain = Forward(lambda self, x: self.end(self.start(x) * self.one(x)), **parts)
+    found, expected = (neuron_graph(m, example_inputs=POINTS) for m in (model, plain))
+    assert found.layer_sizes == expected.layer_sizes == [3, 3, 4, 2]
+
+
+def test_a_gate_of_one_neuron_alone_is_refused():
+    """Its numbers times another single neuron are neurons."""
+
+    def forward(self, x):
+        return self.end((self.one(x) * self.factors) * self.other(x))
+
+    parts = {"one": linear(3, 1), "other": linear(3, 1), "end": linear(4, 2)}
+    model = Forward(forward, **parts, factors=nn.Parameter(torch.rand(4)))
+    with pytest.raises(InputError, match="'end' cannot be followed: it reads one neuron times"):
+        neuron_graph(model, example_inputs=POINTS)

@@ -74,7 +74,7 @@ def _warnings_in_a_line() -> Iterator[None]:
     usual = warnings.showwarning
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        _complain(f"warning: {message}")
+        _complain(f"warning: {' '.join(str(message).split())}")
 
     warnings.showwarning = show
     try:

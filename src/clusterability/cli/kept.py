@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from clusterability.shown import quoted
+from clusterability.shown import show_path
 
 
 @contextmanager
@@ -24,9 +24,16 @@ def told_what_is_kept(folder: str, patterns: Sequence[str], written: list[str]) 
         yield
     except KeyboardInterrupt:
         paths = (path for pattern in patterns for path in Path(folder).glob(pattern))
-        if any(path.is_file() and path.stat().st_mtime >= started for path in paths):
+        if any(_written(path) >= started for path in paths):
             written.append(
-                f"checkpoints and finished networks in {quoted(folder)}; the same command goes on "
-                "with them"
+                f"checkpoints and finished networks in {show_path(folder)}; the same command goes "
+                "on with them"
             )
         raise
+
+
+def _written(path: Path) -> float:
+    """Return when a file was written; 0 if another process has just taken it away."""
+    with suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0

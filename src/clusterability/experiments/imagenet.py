@@ -39,8 +39,8 @@ WHOLE_MODELS = (".keras", ".h5", ".hdf5", ".onnx")
 
 WEIGHTS = (".pth", ".pt", ".safetensors")
 
-_VARIANT = re.compile(r"[-_.]?(bn|gn|d|v2)(?![a-z0-9])")
-"""What follows in the names of other networks: vgg16_bn, resnet50_gn, resnet50d, resnet50v2."""
+_VARIANT = re.compile(r"[-_.]?(bn|gn|[cdst]|v1[bcds]|v2)(?![a-z0-9])")
+"""What follows in the names of other networks: vgg16_bn, resnet50_gn, resnet50d, resnet50_v1d."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,18 @@ _DIFFERENCES = {"aten.diff", "aten.gradient"}
 """Operations that subtract an element from another one, so that nothing is taken away again."""
 
 _FORMS = {
-    **{f"aten.{kind}_like": 0 for kind in ("zeros", "ones", "full", "empty")},
+    **{f"aten.{kind}_like": 0 for kind in ("zeros", "ones", "full", "empty", "rand", "randn")},
     **{f"aten.new_{kind}": 0 for kind in ("zeros", "ones", "full", "empty")},
     **{f"aten.{kind}_as": 1 for kind in ("expand", "view", "reshape", "type")},
 }
 """Operations that take only shape and type of one of their tensors, with its place."""
+
+_NOISE = {
+    *("aten.rand", "aten.randn", "aten.rand_like", "aten.randn_like", "aten.normal"),
+    *("aten.normal_functional", "aten.uniform", "aten.bernoulli", "aten.exponential"),
+    *("aten.cauchy", "aten.log_normal", "aten.geometric", "aten.poisson"),
+}
+"""Operations that draw numbers anew in each forward pass."""
 
 _MOST_ROUNDS = 3
 """How often what a decomposition consists of may itself be decomposed."""
@@ -45,6 +52,11 @@ def read_inputs(node: fx.Node) -> list[fx.Node]:
     args = tuple(arg for i, arg in enumerate(node.args) if i != place)
     fx.map_arg((args, node.kwargs), found.append)
     return found
+
+
+def is_noise(node: fx.Node) -> bool:
+    """Whether a node draws random numbers."""
+    return node.op == "call_function" and operation_name(node) in _NOISE
 
 
 def of_the_input(program: torch.export.ExportedProgram) -> Iterator[fx.Node]:

@@ -31,6 +31,7 @@ from clusterability.tracing.origins import (
     Value,
     alike,
     mark_repeats,
+    of_elements,
     of_labels,
     same_labels,
     side_by_side,
@@ -263,10 +264,30 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
     holding = [value for value in kept if value.terms]
     if dropped and len(holding) == 1:
         return _normed(holding[0], dropped, shape)
-    terms = tuple(without_factors(term) for term in side_by_side(kept, shape))
+    single = [value for value in holding if not any(t.origin.enlarged for t in value.terms)]
+    plain = side_by_side(single, shape)
+    terms = tuple(_at_own(without_factors(term), plain) for term in side_by_side(kept, shape))
     product = _merged([Value(tuple(shape), terms)], shape, multiplied_once)
     marked = (replace(t, origin=replace(t.origin, function=PRODUCT)) for t in product.terms)
     return Value(product.shape, tuple(marked))
+
+
+def _at_own(term: Term, others: Sequence[Term]) -> Term:
+    """Return a factor, whose trained numbers are no neurons if each multiplies a neuron's own."""
+    if not term.origin.enlarged:
+        return term
+    sizes = enumerate(term.labels.shape)
+    axes = [a for a, n in sizes if n > 1 and term.labels.stride(a) and _same(term, a)]
+    if not axes or not all(any(not _same(other, axis) for other in others) for axis in axes):
+        return term
+    return replace(term, origin=replace(term.origin, enlarged=False))
+
+
+def _same(term: Term, axis: int) -> bool:
+    """Whether a term holds the same elements all along an axis."""
+    (labels,) = without_repeats(term.labels)
+    elements = of_elements(term.origin.channels, labels)
+    return bool((elements == elements[(slice(None),) * axis + (slice(1),)]).all())
 
 
 def _normed(value: Value, by: Sequence[Term], shape: Sequence[int]) -> Value:

@@ -15,7 +15,12 @@ from torch import Tensor, fx
 from clusterability.errors import InputError
 from clusterability.shown import listed
 from clusterability.tracing.computed import Computed, Rearranged
-from clusterability.tracing.decomposing import of_the_input, operation_name, read_inputs
+from clusterability.tracing.decomposing import (
+    is_noise,
+    of_the_input,
+    operation_name,
+    read_inputs,
+)
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
 from clusterability.tracing.operations.refused import is_refused
 from clusterability.tracing.operations.registry import Chosen, OperationError
@@ -115,6 +120,7 @@ class _Walker:
         self._parameters = parameters
         self._inputs = set(program.graph_signature.user_inputs)
         self._trained = set(program.graph_signature.parameters)
+        self._noise: set[fx.Node] = set()
 
     def follow(self, graph: fx.Graph) -> Any:
         """Walk a graph and return the value of its output.
@@ -132,7 +138,7 @@ class _Walker:
         if node.op == "placeholder" and node.name in self._inputs:
             self.known[node] = network_input(node.meta["val"].shape)
         elif node.op in ("placeholder", "get_attr") or not any(
-            _holds_value(self.known[n]) for n in read_inputs(node)
+            _holds_value(self.known[n]) for n in read_inputs(node) if n not in self._noise
         ):
             self.known[node] = self._constant(node)
         elif not node.users and node.meta.get("val") is None:
@@ -146,8 +152,12 @@ class _Walker:
 
     def _constant(self, node: fx.Node) -> Any:
         meta = node.meta.get("val")
+        if self._is_drawn(node):
+            self._noise.add(node)
         if not isinstance(meta, Tensor):
             return _Opaque(node)
+        if node in self._noise:
+            return Value(tuple(meta.shape), ())
         if operation_name(node) in _SAME:
             same = self.known[node.args[0]]  # type: ignore[index]
             if isinstance(same, Constant) and same.dtype == meta.dtype:
@@ -159,6 +169,17 @@ class _Walker:
             return value
 
         return self._named(name, source, tuple(meta.shape), meta.dtype, evaluate)
+
+    def _is_drawn(self, node: fx.Node) -> bool:
+        """Whether a constant is random numbers alone, which are factors of nothing.
+
+        Integers are not: they are places, such as those of a random order.
+        """
+        like = node.meta.get("val")
+        if isinstance(like, Tensor) and not (like.is_floating_point() or like.dtype == torch.bool):
+            return False
+        drawn = is_noise(node) or not self._noise.isdisjoint(read_inputs(node))
+        return drawn and self.computed.source(node) not in self._trained
 
     def _named(
         self,
@@ -198,6 +219,7 @@ class _Walker:
         for placeholder, outer in zip(placeholders, inputs, strict=True):
             assert isinstance(outer, fx.Node)
             self.known[placeholder] = self.known[outer]
+            self._noise |= {placeholder} if outer in self._noise else set()
             self.computed.outer[placeholder] = outer
         return self.follow(graph)
 

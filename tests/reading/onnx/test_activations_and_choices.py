@@ -1,11 +1,15 @@
 """Graphs of two layers with an operation of ONNX between or after them, which adds no strength."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from onnx import helper
+from onnx import TensorProto, helper
 
 import onnx_models
+from clusterability.errors import InputError
+from clusterability.reading.onnx.tensors import read_tensor
 from clusterability.sources import neuron_graph
 from onnx_cases import numbers
 
@@ -51,6 +55,38 @@ def test_a_classifier_with_labels_and_probabilities_by_class(tmp_path):
         shape=np.array([-1]),
     )
     assert_layers(found)
+
+
+def test_a_classifier_with_classes_of_text(tmp_path):
+    ml = {"domain": "ai.onnx.ml"}
+    classes = helper.make_tensor("", TensorProto.STRING, [3], [b"setosa", b"versicolor", b"other"])
+    after = [
+        helper.make_node("Constant", [], ["classes"], value=classes),
+        helper.make_node("ArgMax", ["y"], ["place"], axis=1),
+        helper.make_node("ArrayFeatureExtractor", ["classes", "place"], ["found"], **ml),
+        helper.make_node("Reshape", ["found", "shape"], ["label"]),
+    ]
+    relu = helper.make_node("Relu", ["h"], ["g"])
+    shape = np.array([-1])
+    assert_layers(two_layers(tmp_path, relu, outputs=("label",), after=after, shape=shape))
+
+
+def test_texts_are_no_weights(tmp_path):
+    proto = onnx_models.linear_model()
+    tensor = proto.graph.initializer[0]
+    texts = helper.make_tensor(tensor.name, TensorProto.STRING, tensor.dims, [b"a"] * 6)
+    tensor.CopyFrom(texts)
+    with pytest.raises(InputError, match="holds 6 NaN or infinite weights of 6"):
+        neuron_graph(onnx_models.save(proto, tmp_path))
+
+
+@pytest.mark.parametrize("dims", [[3], [-1, -2], [2, 0]])
+def test_texts_in_another_shape_are_refused(dims):
+    texts = helper.make_tensor("classes", TensorProto.STRING, [2], [b"a", b"b"])
+    del texts.dims[:]
+    texts.dims.extend(dims)
+    with pytest.raises(InputError, match=r"'classes' has .*type STRING|no negative size"):
+        read_tensor(texts, Path())
 
 
 @pytest.mark.parametrize("op", ["ArgMax", "TopK"])

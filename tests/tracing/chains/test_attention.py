@@ -15,6 +15,7 @@ ATTENTION = {
     "diffusers": ["attn1.to_q.weight", "attn1.to_k.weight"],
     "distilbert": ["attention.q_lin.weight", "attention.k_lin.weight"],
     "keras": ["mha/query/kernel", "mha/key/kernel"],
+    "tensorflow": ["mha/query/kernel:0", "mha/key/kernel:0"],
     "t5": ["SelfAttention.q.weight", "SelfAttention.k.weight"],
     "torch, keys of another size": ["attn.q_proj_weight", "attn.k_proj_weight"],
     "falcon": ["attention.query_dense.weight", "attention.key_dense.weight"],
@@ -40,6 +41,8 @@ def test_attention_is_known_by_its_names(names):
         ["w", "v"],
         ["squeeze.weight", "key.weight"],
         ["tasks.weight", "query.weight"],
+        ["q.weight", "q_net.weight"],  # of a critic
+        ["fc_k.weight", "k_layer.weight", "keys.weight"],
         ["weight_ih", "weight_hidden"],
     ],
 )
@@ -64,6 +67,7 @@ def test_recurrence_whose_shapes_chain_is_refused(cell):
         trace(nn.Sequential(cell, nn.Linear(8, 4)).state_dict())
 
 
-def test_a_recurrent_kernel_of_keras_is_refused():
+@pytest.mark.parametrize("end", ["", ":0"])
+def test_a_recurrent_kernel_of_keras_is_refused(end):
     with pytest.raises(InputError, match="of recurrence"):
-        check_feed_forward(["rnn/simple_rnn_cell/kernel", "rnn/simple_rnn_cell/recurrent_kernel"])
+        check_feed_forward([f"rnn/cell/kernel{end}", f"rnn/cell/recurrent_kernel{end}"])

@@ -84,12 +84,16 @@ def is_external(tensor: Any) -> bool:
 def read_tensor(tensor: Any, folder: Path) -> Array:
     """Return the numbers of a tensor; those in another file are mapped, not read.
 
+    Texts, such as the names of classes, are NaN, which no weight may be.
+
     Raises:
         InputError: if the file does not have as many numbers as the shape needs, or the data are in
             another file that must not or cannot be read.
     """
     from onnx import TensorProto, numpy_helper
 
+    if _holds_text(tensor):
+        return np.full(tuple(tensor.dims), np.nan, np.float32)
     n_bytes = tensor_bytes(tensor)
     if is_external(tensor):
         array = _mapped(tensor, folder, n_bytes)
@@ -102,6 +106,14 @@ def read_tensor(tensor: Any, folder: Path) -> Array:
     _check_length(tensor, n_bytes)
     array = np.asarray(numpy_helper.to_array(tensor))
     return array.astype(np.float32) if tensor.data_type == TensorProto.BFLOAT16 else array
+
+
+def _holds_text(tensor: Any) -> bool:
+    from onnx import TensorProto
+
+    dims, n_texts = [int(size) for size in tensor.dims], len(tensor.string_data)
+    fits = n_texts == math.prod(dims) and min(dims, default=0) >= 0
+    return bool(tensor.data_type == TensorProto.STRING and n_texts and fits)
 
 
 def _check_length(tensor: Any, n_bytes: int) -> None:

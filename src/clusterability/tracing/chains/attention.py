@@ -17,10 +17,9 @@ _WHOLE = re.compile(
 
 _AFTER = r"(?:_proj|_linear|_layer|_dense|_net|_weight)*"
 
-_PART = re.compile(
-    rf"(?:.*_)?(?:query|queries|q_lin|wq|qs?){_AFTER}|(?:.*_)?(?:key|keys|k_lin|wk|ks?){_AFTER}",
-    re.IGNORECASE,
-)
+_QUERY = re.compile(rf"(?:.*_)?(?:query|queries|q_lin|wq|qs?){_AFTER}", re.IGNORECASE)
+
+_KEY = re.compile(rf"(?:.*_)?(?:key|keys|k_lin|wk|ks?){_AFTER}", re.IGNORECASE)
 
 _RECURRENT = re.compile(r"weight_hh(?:_l\d+(?:_reverse)?)?|recurrent_kernel", re.IGNORECASE)
 """Names of weights by which a layer reads its own output."""
@@ -36,18 +35,21 @@ def check_feed_forward(names: Sequence[str]) -> None:
         InputError: if a weight's name is one of attention or recurrence alone, or a query has a
             key beside it.
     """
-    beside: dict[str, list[str]] = {}
+    queries: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for name in names:
-        parent, last = split_name(re.sub(r"\.(?:weight|kernel)$", "", name.replace("/", ".")))
+        plain = re.sub(r"(\.(weight|kernel))?(:\d+)?$", "", name.replace("/", "."))
+        parent, last = split_name(plain)
         if _WHOLE.fullmatch(last):
             raise _refusal([name], "attention")
         if _RECURRENT.fullmatch(last):
             raise _refusal([name], "recurrence")
-        if _PART.fullmatch(last):
-            beside.setdefault(parent, []).append(name)
-    for found in beside.values():
-        if len(found) > 1:
-            raise _refusal(found[:2], "attention")
+        for kind, found in ((_QUERY, queries), (_KEY, keys)):
+            if kind.fullmatch(last):
+                found.setdefault(parent, name)
+    for parent, query in queries.items():
+        if parent in keys:
+            raise _refusal([query, keys[parent]], "attention")
 
 
 def _refusal(names: Sequence[str], kind: str) -> InputError:

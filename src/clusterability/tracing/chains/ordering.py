@@ -163,12 +163,8 @@ def _refusal(weights: Sequence[NamedShape], operations: Sequence[Operation], giv
     orders, complete = find_orders(operations)
     if len(orders) == 1 and complete and not given:
         check_feed_forward([weight.name for weight in weights])
-        names = [operation.name for operation in orders[0]]
-        entries = ", ".join(f'"{name}"' for name in names)
-        return (
-            f"{truth}; the one order that fits their shapes is order=[{entries}] in Python, "
-            f"--order {shlex.quote(','.join(names))} on the command line"
-        )
+        how = order_of([operation.name for operation in orders[0]])
+        return f"{truth}; the one order that fits their shapes is {how}"
     grouped = _grouped(operations)
     if grouped:
         return (
@@ -179,6 +175,14 @@ def _refusal(weights: Sequence[NamedShape], operations: Sequence[Operation], giv
         f"{truth}; weights alone do not say how a network with skips or attention is connected: "
         f'{_PASS_MODEL}; or name the weights that form a chain (order=["fc1", "fc2"] in Python, '
         "--order fc1,fc2 on the command line)"
+    )
+
+
+def order_of(names: Sequence[str]) -> str:
+    """Say how weights are given in an order, for an error message."""
+    entries = ", ".join(f'"{name}"' for name in names)
+    return (
+        f"order=[{entries}] in Python, --order {shlex.quote(','.join(names))} on the command line"
     )
 
 

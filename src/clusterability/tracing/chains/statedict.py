@@ -21,7 +21,12 @@ from clusterability.tracing.chains.chain import (
     check_include,
 )
 from clusterability.tracing.chains.checkpoints import plain_parameters, stripped_name
-from clusterability.tracing.chains.ordering import NamedShape, as_operations, chain_operations
+from clusterability.tracing.chains.ordering import (
+    NamedShape,
+    as_operations,
+    chain_operations,
+    order_of,
+)
 from clusterability.tracing.naming import natural_key, split_name
 from clusterability.wiring.parameters import find_parameter
 from clusterability.wiring.scales import BatchNorm
@@ -69,7 +74,7 @@ def state_dict_wiring(
     operations, chain_notes = chain_operations(chosen, given=order is not None)
     if order is None:
         check_feed_forward([weight.name for weight in weights])
-        _check_no_adjacency(weights, parameters)
+        _check_no_adjacency(weights, parameters, [operation.name for operation in operations])
     others = [weight for weight in weights if weight not in chosen]
     everything = [*operations, *as_operations(others, operations[0].layout)]
     operations, norm_notes = _with_batch_norms(operations, everything, parameters)
@@ -78,7 +83,9 @@ def state_dict_wiring(
     return wiring, {name: parameters[name] for name in wiring.parameter_names}, tuple(notes)
 
 
-def _check_no_adjacency(weights: Sequence[NamedShape], parameters: Mapping[str, Tensor]) -> None:
+def _check_no_adjacency(
+    weights: Sequence[NamedShape], parameters: Mapping[str, Tensor], chain: Sequence[str]
+) -> None:
     """Refuse a matrix that may be a graph's adjacency, not a layer from n neurons to n others."""
     for weight in weights:
         if len(weight.shape) != 2 or weight.shape[0] != weight.shape[1]:
@@ -86,11 +93,11 @@ def _check_no_adjacency(weights: Sequence[NamedShape], parameters: Mapping[str, 
         matrix = find_parameter(parameters, weight.name).detach()
         what = _kind_of_adjacency(matrix, alone=len(weights) == 1)
         if what:
-            n, label = len(matrix), shown(weight.label)
+            n = len(matrix)
             raise InputError(
                 f"{quoted(weight.name)} is {what} of {n} x {n}, which may be the adjacency of a "
-                f'graph: {_PASS_GRAPH}; for a layer, name it: order=["{label}"] in Python, '
-                f"--order {label} on the command line"
+                f"graph: {_PASS_GRAPH}; if it is a layer, give the order of the layers: "
+                f"{order_of(chain)}"
             )
 
 

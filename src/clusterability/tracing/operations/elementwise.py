@@ -143,9 +143,9 @@ def adding(call: Call) -> Value:
     return joined(list(values.values()), call.shape)
 
 
-@rule("aten.rand_like", "aten.randn_like", "aten.zero")
+@rule("aten.zero")
 def constant(call: Call) -> Value:
-    """Return noise or zeros: only their shape comes from the input."""
+    """Return zeros: only their shape comes from the input."""
     return Value(call.shape, ())
 
 
@@ -163,11 +163,12 @@ def dividing(call: Call) -> Value:
 
 def _quotient(call: Call) -> Value:
     first = call["self"]
-    if not isinstance(first, Value):
-        inverse = call.nonlinear(joined(call.values(), call.shape))
-        has_several = isinstance(first, Constant) and first.shape not in ((), (1,))
-        return by_constant(inverse, first) if has_several else inverse
-    return _multiplied(call, divides=True)
+    if isinstance(first, Value):
+        return _multiplied(call, divides=True)
+    inverse = call.nonlinear(call.value("other"))
+    if not isinstance(first, Constant) or first.shape in ((), (1,)):
+        return joined([inverse], call.shape)
+    return _multiplied(replace(call, arguments={"self": first, "other": inverse}), divides=False)
 
 
 @rule("aten.addcmul", "aten.addcdiv")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
-import torch
-
 from clusterability.tracing.mixing import fills, is_stacked
 from clusterability.tracing.operations.elementwise import aligned
 from clusterability.tracing.operations.registry import Call, Constant, numbers
-from clusterability.tracing.operations.stacks import is_stack, weighed
+from clusterability.tracing.operations.stacks import is_of_single, is_stack, weighed
 from clusterability.tracing.origins import INPUT, Product, Value
 from clusterability.tracing.provenance import joined, moved, multiplied
 
@@ -109,11 +107,8 @@ def _fills(value: Value, sizes: tuple[int, ...], axis: int) -> bool:
 def _are_single(value: Value, sizes: tuple[int, ...], axis: int) -> bool:
     """Whether outputs of several operations, a neuron each, lie beside each other along an axis."""
     own = axis - len(sizes)
-    return (
-        sizes[axis] > 1
-        and is_stacked(value, [own % len(value.shape)])
-        and all(len(torch.unique(t.labels[t.labels > 0])) < 2 for t in value.terms)
-    )
+    is_along = sizes[axis] > 1 and is_stacked(value, [own % len(value.shape)])
+    return is_along and is_of_single(value)
 
 
 def _is_line(value: Value, sizes: tuple[int, ...], axis: int) -> bool:

@@ -178,6 +178,11 @@ class Call:
         Raises:
             InputError: if the weight is not constant.
         """
+        if isinstance(constant, Value) and not constant.terms:
+            raise self.refusal(
+                "its weight holds no neurons and no parameters, such as random numbers, which are "
+                "others in each forward pass; keep them in a buffer"
+            )
         if not isinstance(constant, Constant):
             raise self.refusal(
                 "it multiplies two tensors that both depend on the input, as attention does, which "

@@ -62,9 +62,14 @@ def is_stack(value: Value, axis: int) -> bool:
     axis = axis % len(value.shape)
     if any(t.origin.operation == INPUT for t in value.terms) or not fills(value, [axis]):
         return False
-    if all(len(torch.unique(t.labels[t.labels > 0])) < 2 for t in value.terms):
+    if is_of_single(value):
         return False
     return is_stacked(value, [axis]) or any(are_copies(term, axis) for term in value.terms)
+
+
+def is_of_single(value: Value) -> bool:
+    """Whether each term holds one neuron at most."""
+    return all(len(torch.unique(t.labels[t.labels > 0])) < 2 for t in value.terms)
 
 
 def _sums(value: Value, constant: Constant, axis: int, n_outputs: int, layout: str) -> Value:
