@@ -226,3 +226,5 @@ def test_variants_of_a_network_are_others(tmp_path):
     for name in (*others, "vgg16_weights.pth"):
         (tmp_path / name).touch()
     assert imagenet.find_files(tmp_path) == {"VGG-16": tmp_path / "vgg16_weights.pth"}
+    (tmp_path / "resnet18_v2.pth").touch()  # with pre-activation, as the paper's
+    assert imagenet.find_files(tmp_path)["ResNet-18"] == tmp_path / "resnet18_v2.pth"

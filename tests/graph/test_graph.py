@@ -288,7 +288,7 @@ def test_awkward_graphs_pass_the_check(name):
     assert AWKWARD[name].check_strengths() is None
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own use of it
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")  # torch's own use of it
 def test_derivatives_of_any_kind_follow_the_degrees():
     """The degrees are linear in the strengths: the derivative along a direction is its degrees."""
     strengths, direction = torch.rand(2, 5, 4, generator=torch.Generator().manual_seed(0))

@@ -100,7 +100,7 @@ def test_a_network_without_inputs_is_refused():
         trace(NoInput())
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
 def test_shapes_for_a_torch_script_module_do_not_hide_that_it_is_one():
     script = torch.jit.script(nn.Linear(5, 2))
     with pytest.raises(InputError, match=r"^a TorchScript module cannot be traced"):

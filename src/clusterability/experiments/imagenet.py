@@ -40,7 +40,7 @@ WHOLE_MODELS = (".keras", ".h5", ".hdf5", ".onnx")
 WEIGHTS = (".pth", ".pt", ".safetensors")
 
 _VARIANT = re.compile(r"[-_.]?(bn|gn|[cdst]|v1[bcds]|v2)(?![a-z0-9])")
-"""What follows in the names of other networks: vgg16_bn, resnet50_gn, resnet50d, resnet50_v1d."""
+"""What follows in the names of other networks: vgg16_bn, resnet50_gn, resnet50d, resnet50v2."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,16 @@ class Architecture:
 ARCHITECTURES = (
     Architecture("VGG-16", ("vgg16", "vgg-16", "vgg_16"), (vgg16,)),
     Architecture("VGG-19", ("vgg19", "vgg-19", "vgg_19"), (vgg19,)),
-    Architecture("ResNet-18", ("resnet18", "resnet-18"), (resnet18, preactivation_resnet18)),
-    Architecture("ResNet-34", ("resnet34", "resnet-34"), (resnet34, preactivation_resnet34)),
+    Architecture(
+        "ResNet-18",
+        ("resnet18", "resnet-18", "resnet18v2", "resnet18_v2"),
+        (resnet18, preactivation_resnet18),
+    ),
+    Architecture(
+        "ResNet-34",
+        ("resnet34", "resnet-34", "resnet34v2", "resnet34_v2"),
+        (resnet34, preactivation_resnet34),
+    ),
     Architecture("ResNet-50", ("resnet50", "resnet-50"), (resnet50,)),
     Architecture(
         "Inception-V3", ("inception_v3", "inception-v3", "inceptionv3"), (InceptionV3,), 299
