@@ -260,8 +260,8 @@ def test_the_real_cnn_saved_from_a_gpu(real):
         ("mobilenet_v2-b0353104.pth", r"'features\.1\.conv\.0\.0' takes 1 of the 32 .* depthwise"),
         (
             "stories260K.safetensors",
-            r"'layers\.0\.attention\.wk\.weight' \(32, 64\) and 'layers\.0\.attention\.wo\.weight' "
-            r"\(64, 64\), .* do not say how a network with skips or attention is connected",
+            r"'tok_embeddings\.weight' \(512, 64\) and 'layers\.0\.attention\.wk\.weight' "
+            r"\(32, 64\), .* do not say how a network with skips or attention is connected",
         ),
         ("Convnet_maxpool.onnx", r"no two layers are left .*--include input,dense"),
     ],
