@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clusterability.cli import measure as measure_command
 from forked import Forked
 
 
@@ -45,18 +44,3 @@ def test_an_interrupt_is_prompt_and_says_what_was_written(sent, said, tmp_path):
     kept = b"finished graphs in 'kept'; the same command goes on with them"
     assert shown.endswith(b"clusterability: " + said + b"; written: " + kept + b"\r\n")
     assert {p.name for p in tmp_path.iterdir()} == {"wide.safetensors", "kept"}
-
-
-@pytest.mark.parametrize("content", [None, b"", b"kept"])
-def test_only_what_is_kept_is_said_to_be(tmp_path, content):
-    folder = tmp_path / "kept"
-    if content is not None:
-        folder.mkdir()
-        (folder / "0.jsonl").write_bytes(content)
-    written = []
-    with (
-        pytest.raises(KeyboardInterrupt),
-        measure_command.told_how_to_resume(str(folder), written),
-    ):
-        raise KeyboardInterrupt
-    assert [text.startswith("finished graphs in") for text in written] == [True][: bool(content)]

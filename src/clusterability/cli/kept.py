@@ -9,31 +9,35 @@ from pathlib import Path
 
 from clusterability.shown import show_path
 
+NETWORKS = "checkpoints and finished networks"
+
 
 @contextmanager
-def told_what_is_kept(folder: str, patterns: Sequence[str], written: list[str]) -> Iterator[None]:
-    """Say after an interrupt in which folder finished networks and checkpoints are kept.
+def told_what_is_kept(
+    what: str, folder: str | None, patterns: Sequence[str], written: list[str]
+) -> Iterator[None]:
+    """Say after an interrupt in which folder the work is kept with which another call goes on.
 
     Args:
-        folder: of the command's results.
-        patterns: of the kept files below it; those written before this call do not count.
+        what: is kept, such as finished graphs.
+        folder: that keeps it; None if nothing is kept.
+        patterns: of the files below it; empty ones and those written before this call are nothing.
         written: the statement is appended to it.
     """
     started = time.time()
     try:
         yield
     except KeyboardInterrupt:
-        paths = (path for pattern in patterns for path in Path(folder).glob(pattern))
-        if any(_written(path) >= started for path in paths):
-            written.append(
-                f"checkpoints and finished networks in {show_path(folder)}; the same command goes "
-                "on with them"
-            )
+        if folder is not None:
+            paths = (path for pattern in patterns for path in Path(folder).glob(pattern))
+            if any(_written(path) >= started for path in paths):
+                written.append(f"{what} in {show_path(folder)}; the same command goes on with them")
         raise
 
 
 def _written(path: Path) -> float:
-    """Return when a file was written; 0 if another process has just taken it away."""
+    """Return when a file was written; 0 if it is empty or another process has just taken it."""
     with suppress(OSError):
-        return path.stat().st_mtime
+        found = path.stat()
+        return found.st_mtime if found.st_size else 0.0
     return 0.0

@@ -7,20 +7,21 @@ import glob
 import json
 import os
 import sys
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clusterability.arguments import DEVICES
 from clusterability.cli.flags import add_flags, given_values
+from clusterability.cli.kept import told_what_is_kept
 from clusterability.errors import InputError
 from clusterability.records import parse_names, parse_number
 from clusterability.settings import DEFAULT_CLUSTERS, Settings, numbers_of
 from clusterability.shown import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import nn
 
@@ -137,7 +138,8 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     settings = Settings(**given)
     args.networks = _expanded(args.networks)
     _check_outputs(args, is_scan)
-    with told_how_to_resume(args.resume, written), redirect_stdout(sys.stderr):  # models may print
+    kept = told_what_is_kept("finished graphs", args.resume, ("*.jsonl",), written)
+    with kept, redirect_stdout(sys.stderr):  # models may print
         if is_scan:
             scans = _scan(args, settings, clusters)
         elif args.series is not None:
@@ -147,19 +149,6 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
             results = [_measure(args, settings, name, network) for name, network in networks]
     outputs = _of_scans(args, scans) if is_scan else _of_results(args, results)
     _write(args, outputs, written)
-
-
-@contextmanager
-def told_how_to_resume(folder: str | None, written: list[str]) -> Iterator[None]:
-    """Say after an interrupt where finished graphs are kept."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        kept_files = [] if folder is None else Path(folder).glob("*.jsonl")
-        if any(path.stat().st_size for path in kept_files):
-            kept = f"finished graphs in {quoted(folder)}; the same command goes on with them"
-            written.append(kept)
-        raise
 
 
 def _scan(args: argparse.Namespace, settings: Settings, clusters: str | int) -> list[ClusterScan]:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from clusterability.arguments import DEVICES
-from clusterability.cli.kept import told_what_is_kept
+from clusterability.cli.kept import NETWORKS, told_what_is_kept
 from clusterability.errors import RunError
 from clusterability.records import parse_number
 from clusterability.shown import show_path
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
         if sys.stdout is not None:
             print(_list(found))
         return
-    with told_what_is_kept(args.out, KEPT, written):
+    with told_what_is_kept(NETWORKS, args.out, KEPT, written):
         reproduction = reproduce(
             args.names,
             out=args.out,

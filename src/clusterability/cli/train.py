@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clusterability.arguments import DEVICES
 from clusterability.cli.flags import add_flags, flag_of, given_values
-from clusterability.cli.kept import told_what_is_kept
+from clusterability.cli.kept import NETWORKS, told_what_is_kept
 from clusterability.errors import InputError
 from clusterability.records import parse_number
 from clusterability.settings import Settings
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
     from clusterability.training.running import DivergedError
 
     try:
-        with told_what_is_kept(args.out, KEPT, written):
+        with told_what_is_kept(NETWORKS, args.out, KEPT, written):
             runs = _train(spec, args)
     except DivergedError as error:
         _finish([trained for trained in error.runs if trained.phases], settings, args, written)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from clusterability.tracing.decomposing import read_inputs
+from clusterability.tracing.nodes import read_inputs
 
 
 @dataclass(frozen=True)

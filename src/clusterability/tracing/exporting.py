@@ -61,18 +61,25 @@ def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.Exporte
         try:
             positional, named = as_arguments(inputs)
             take_own_arguments(twin, positional, named)
-            try:
-                program = torch.export.export(twin, positional, named, strict=False)
-            except Exception as error:
-                if not _UNKNOWN_OUTPUT.search(str(error)):
-                    raise
-                return_mappings(twin)
-                program = torch.export.export(twin, positional, named, strict=False)
+            program = _program(twin, positional, named)
             return program.run_decompositions({}) if _mutates_views(program) else program
         except InputError:
             raise
         except Exception as error:
             raise InputError(_why(module, error)) from error
+
+
+def _program(
+    module: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]
+) -> torch.export.ExportedProgram:
+    """Export a copy's forward pass; one that returns what torch does not know is changed first."""
+    try:
+        return torch.export.export(module, positional, named, strict=False)
+    except Exception as error:
+        if not _UNKNOWN_OUTPUT.search(str(error)):
+            raise
+    return_mappings(module)
+    return torch.export.export(module, positional, named, strict=False)
 
 
 class Named(dict[str, Any]):

@@ -17,7 +17,7 @@ import torch
 from torch import fx
 
 from clusterability.shown import quoted
-from clusterability.tracing.decomposing import operation_name, read_inputs
+from clusterability.tracing.nodes import operation_name, read_inputs
 from clusterability.tracing.walking import bound_arguments, module_path
 from clusterability.wiring.connections import Connection
 from clusterability.wiring.wiring import Wiring

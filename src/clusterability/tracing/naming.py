@@ -8,17 +8,13 @@ NaturalKey = tuple[tuple[int | str | tuple[int, str], ...], ...]
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
-_PLACES: tuple[set[str], ...] = (
-    {"embed", "embedding", "embeddings", "first", "in", "input", "inputs", "stem"},
-    {"enc", "encoder", "encoders"},
-    set(),  # all other names
-    {"dec", "decoder", "decoders"},
-    {"classifier", "final", "head", "last", "logits", "out", "output", "outputs"},
-)
-"""Words in names of layers that tell where these lie, from the input to the output."""
-
-_BETWEEN = 2
-"""Index in ``_PLACES`` of names that do not tell."""
+_PLACES = {
+    -2: {"embed", "embedding", "embeddings", "first", "in", "input", "inputs", "stem"},
+    -1: {"enc", "encoder", "encoders"},
+    1: {"dec", "decoder", "decoders"},
+    2: {"classifier", "final", "head", "last", "logits", "out", "output", "outputs"},
+}
+"""Words in names of layers that tell where these lie; all other names lie at 0."""
 
 
 def natural_key(name: str) -> NaturalKey:
@@ -46,10 +42,10 @@ def _component_key(component: str) -> tuple[int | str | tuple[int, str], ...]:
 
 
 def _place(component: str) -> int:
-    """Return the place that a name tells, and that in between if it tells none, or several."""
+    """Return the place that a name tells; 0 if it tells none, or several."""
     words = {word.lower() for word in _WORD.findall(component)}
-    told = [i for i, known in enumerate(_PLACES) if words & known]
-    return told[0] if len(told) == 1 else _BETWEEN
+    told = [place for place, known in _PLACES.items() if words & known]
+    return told[0] if len(told) == 1 else 0
 
 
 def split_name(name: str) -> tuple[str, str]:

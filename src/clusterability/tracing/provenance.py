@@ -264,10 +264,12 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
     holding = [value for value in kept if value.terms]
     if dropped and len(holding) == 1:
         return _normed(holding[0], dropped, shape)
-    single = [value for value in holding if not any(t.origin.enlarged for t in value.terms)]
-    plain = side_by_side(single, shape)
-    terms = tuple(_at_own(without_factors(term), plain) for term in side_by_side(kept, shape))
-    product = _merged([Value(tuple(shape), terms)], shape, multiplied_once)
+    factors = [without_factors(term) for term in side_by_side(kept, shape)]
+    if any(term.origin.enlarged for term in factors):
+        single = [value for value in holding if not any(t.origin.enlarged for t in value.terms)]
+        own = side_by_side(single, shape)
+        factors = [_at_own(term, own) for term in factors]
+    product = _merged([Value(tuple(shape), tuple(factors))], shape, multiplied_once)
     marked = (replace(t, origin=replace(t.origin, function=PRODUCT)) for t in product.terms)
     return Value(product.shape, tuple(marked))
 

@@ -15,12 +15,7 @@ from torch import Tensor, fx
 from clusterability.errors import InputError
 from clusterability.shown import listed
 from clusterability.tracing.computed import Computed, Rearranged
-from clusterability.tracing.decomposing import (
-    is_noise,
-    of_the_input,
-    operation_name,
-    read_inputs,
-)
+from clusterability.tracing.nodes import is_noise, of_the_input, operation_name, read_inputs
 from clusterability.tracing.operations import Call, Constant, Findings, WeightOperation, find_rule
 from clusterability.tracing.operations.refused import is_refused
 from clusterability.tracing.operations.registry import Chosen, OperationError
@@ -219,7 +214,8 @@ class _Walker:
         for placeholder, outer in zip(placeholders, inputs, strict=True):
             assert isinstance(outer, fx.Node)
             self.known[placeholder] = self.known[outer]
-            self._noise |= {placeholder} if outer in self._noise else set()
+            if outer in self._noise:
+                self._noise.add(placeholder)
             self.computed.outer[placeholder] = outer
         return self.follow(graph)
 

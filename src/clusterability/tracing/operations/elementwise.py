@@ -260,6 +260,8 @@ def _exact(whole: Value, value: Value, constant: Constant, divides: bool) -> Val
     product = by_constant(whole, constant, divides)
     by_matrix = is_matrix(value, constant, product.shape) or _has_copies(whole, constant)
     enlarged = constant.is_trained and _enlarges(value, constant, product.shape)
+    if not (by_matrix or enlarged):
+        return product
     terms = []
     for term in product.terms:
         origin = term.origin
