@@ -87,6 +87,27 @@ def test_the_other_reading_is_kept_apart(tmp_path):
     assert {row["ncut_std"] for row in rows} == {""}  # of one network there is none
 
 
+@pytest.mark.slow
+def test_shorter_trainings_say_so_and_lie_apart(tmp_path):
+    found = reproduce(["table-x1", "figure-x1"], out=tmp_path, n_runs=1, workers=1, max_epochs=3)
+    assert found.folder == tmp_path / "published-epochs-3"
+    (record,) = (tmp_path / "runs").glob("*/run.json")
+    spec = json.loads(record.read_text())["spec"]
+    assert (spec["epochs"], spec["pruning_epochs"]) == (3, 2)  # the table has 8 and 2
+    heading = "digits, after at most 3 epochs of training and 3 of pruning"
+    for name in ("table-x1.md", "table-x1.tex", "index.html", "figure-x1.svg"):
+        assert heading in (found.folder / name).read_text(), name
+    (row, _) = csv.DictReader((found.folder / "table-x1.csv").read_text().splitlines())
+    assert row["max_epochs"] == "3"
+    assert "--epochs 3" in (found.folder / "index.html").read_text()
+    assert not (tmp_path / "published").exists()
+    whole = {each.experiment.name: each for each in overview(tmp_path)}
+    short = {each.experiment.name: each for each in overview(tmp_path, max_epochs=3)}
+    assert (whole["table-x1"].n_finished, short["table-x1"].n_finished) == (0, 1)
+    assert short["table-a10"].seconds < whole["table-a10"].seconds / 30
+    assert short["table-a11"].experiment is whole["table-a11"].experiment  # nothing is trained
+
+
 def test_no_time_is_no_work(tmp_path):
     found = reproduce(["table-x1"], out=tmp_path, workers=1, hours=1e-9)
     assert found.n_left_out == 6  # two trainings, and two measurements of each
@@ -113,6 +134,8 @@ def test_the_list_says_what_is_there_and_what_is_missing(tmp_path, monkeypatch):
     [
         (["table-a66"], {}, "there is no experiment 'table-a66', .* did you mean 'table-a6'"),
         (["table-x1"], {"n_runs": 0}, "runs is 0, expected"),
+        (["table-x1"], {"max_epochs": 0}, "epochs is 0, expected"),
+        (["table-x1"], {"max_epochs": 1.5}, "epochs is 1.5, expected"),
         (["table-x1"], {"conventions": "default"}, "conventions is 'default', .*published"),
         (["table-x1"], {"workers": 0}, "workers is 0"),
         (["table-x1"], {"hours": -1}, "hours is -1"),

@@ -62,6 +62,13 @@ def add_parser(
         help="networks of each line (default as many as the paper has)",
     )
     add(
+        "--epochs",
+        type=parse_number,
+        metavar="N",
+        help="train for at most N epochs, and prune for at most N, where the whole takes too long; "
+        "such results say so and lie in a folder of their own",
+    )
+    add(
         "--conventions",
         default="published",
         metavar="NAME",
@@ -108,16 +115,21 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
 
     if not args.names:
         found = overview(
-            args.out, conventions=args.conventions, n_runs=args.runs, data_dir=args.data_dir
+            args.out,
+            conventions=args.conventions,
+            n_runs=args.runs,
+            max_epochs=args.epochs,
+            data_dir=args.data_dir,
         )
         if sys.stdout is not None:
-            print(_list(found))
+            print(_list(found, args.epochs))
         return
     with told_what_is_kept(NETWORKS, args.out, KEPT, written):
         reproduction = reproduce(
             args.names,
             out=args.out,
             n_runs=args.runs,
+            max_epochs=args.epochs,
             conventions=args.conventions,
             workers=args.workers,
             device=args.device,
@@ -138,8 +150,8 @@ def run(args: argparse.Namespace, written: list[str]) -> None:
         )
 
 
-def _list(found: list[Overview]) -> str:
-    """Return a line for each experiment."""
+def _list(found: list[Overview], max_epochs: float | None) -> str:
+    """Return a line for each experiment, and how far their networks are trained."""
     from clusterability.display.tables import align
 
     rows = [["name", "shows", "networks", "hours left", "data"]]
@@ -155,6 +167,8 @@ def _list(found: list[Overview]) -> str:
         "Hours are of one processor. Networks that several need are trained once: "
         "clusterability reproduce all --hours 2 does what fits."
     )
+    if max_epochs is not None:
+        note += f" All of trainings and prunings of at most {max_epochs} epochs."
     return align(rows, left=[0, 1, 4]) + f"\n\n{note}"
 
 

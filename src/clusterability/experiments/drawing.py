@@ -79,7 +79,7 @@ def _scatter(drawn: Drawn) -> matplotlib.figure.Figure | None:
     lines = [line for _, lines in drawn.figure.needs for line in lines]
     looks = list(dict.fromkeys(_look(line, lines) for line in lines))
     sets = list(dict.fromkeys(line.dataset for line in lines))
-    figure, ax = _axes(drawn.figure.title)
+    figure, ax = _axes(drawn.figure.heading)
     labels = []
     for point in points:
         color = _color(looks.index(_look(point.line, lines)))
@@ -159,7 +159,7 @@ def _new(drawn: Drawn) -> matplotlib.figure.Figure | None:
     """Draw the distributions of the n-cuts of new networks, and the published mean."""
     titles = {0: "ordinary initialization", 10: "clusterable initialization"}
     figure = matplotlib.figure.Figure(figsize=(9.6, 4.2), layout="constrained")
-    figure.suptitle(drawn.figure.title, fontsize=TITLE_SIZE + 1)
+    figure.suptitle(drawn.figure.heading, fontsize=TITLE_SIZE + 1)
     is_empty = True
     axes, tasks = figure.subplots(1, 2), drawn.figure.about["new"]
     for ax, task, color in zip(axes, tasks, (PLAIN, REFINED), strict=True):
@@ -205,7 +205,7 @@ def _nulls(drawn: Drawn) -> matplotlib.figure.Figure | None:
     for table, line in cells:
         ax = axes[treatments.index(line.treatment), sets.index(line.dataset)]
         is_empty &= not _draw_nulls(drawn, table, line, ax)
-    figure.suptitle(drawn.figure.title, fontsize=TITLE_SIZE + 1)
+    figure.suptitle(drawn.figure.heading, fontsize=TITLE_SIZE + 1)
     return None if is_empty else figure
 
 
@@ -265,7 +265,7 @@ def _samples(drawn: Drawn) -> matplotlib.figure.Figure:
     centers = (np.arange(len(rows)) + 0.5) * picture.shape[0] / len(rows)
     ax.set_yticks(centers, about["datasets"], fontsize=TICK_SIZE)
     ax.tick_params(length=0)
-    ax.set_title(drawn.figure.title, fontsize=TITLE_SIZE)
+    ax.set_title(drawn.figure.heading, fontsize=TITLE_SIZE)
     return figure
 
 

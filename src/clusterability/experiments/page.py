@@ -52,14 +52,14 @@ def page(sections: Sequence[Section], facts: Sequence[str]) -> str:
 def _section(section: Section) -> str:
     experiment = section.experiment
     kind = type(experiment).__name__
-    title = f"<h2>{kind} {experiment.number}: {html.escape(experiment.title)}</h2>"
+    title = f"<h2>{kind} {experiment.number}: {html.escape(experiment.heading)}</h2>"
     if isinstance(experiment, Table):
         links = " ".join(
             f'<a href="{experiment.name}.{suffix}">{suffix}</a>' for suffix in ("csv", "md", "tex")
         )
         each = f'<a href="{experiment.name}-networks.csv">each network</a>'
         return f"{title}\n{_table(section.lines)}\n<p class=about>{links} {each}</p>"
-    alt = html.escape(experiment.title, quote=True)
+    alt = html.escape(experiment.heading, quote=True)
     return f'{title}\n<img src="{section.file}" alt="{alt}">'
 
 

@@ -22,6 +22,9 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 """All experiments by their names on the command line, in the paper's order."""
 
+MAX_EPOCHS = 10**6
+"""Of a training that is cut short, at most."""
+
 MAX_RUNS = 10**4
 """Networks of a line, at most."""
 
@@ -29,8 +32,19 @@ OTHER_NULL = "nonzero"
 """The second null distribution of figure A.6."""
 
 
-def find_experiments(names: Sequence[str]) -> list[Experiment]:
+def known_experiments(max_epochs: int | None = None) -> dict[str, Experiment]:
+    """Return all experiments by name, with trainings of at most so many epochs if that is given."""
+    if max_epochs is None:
+        return EXPERIMENTS
+    return {name: each.shortened(max_epochs) for name, each in EXPERIMENTS.items()}
+
+
+def find_experiments(names: Sequence[str], max_epochs: int | None = None) -> list[Experiment]:
     """Return the experiments of these names; ``"all"``, ``"tables"``, ``"figures"`` name several.
+
+    Args:
+        names: of the experiments.
+        max_epochs: see :func:`known_experiments`.
 
     Raises:
         InputError: if there is none of a name.
@@ -43,13 +57,14 @@ def find_experiments(names: Sequence[str]) -> list[Experiment]:
         "tables": Table,
         "figures": Figure,
     }
+    known = known_experiments(max_epochs)
     found: dict[str, Experiment] = {}
     for name in names:
         plain = name.lower().replace(".", "")
         if plain in kinds:
-            found |= {n: e for n, e in EXPERIMENTS.items() if isinstance(e, kinds[plain])}
-        elif plain in EXPERIMENTS:
-            found[plain] = EXPERIMENTS[plain]
+            found |= {n: e for n, e in known.items() if isinstance(e, kinds[plain])}
+        elif plain in known:
+            found[plain] = known[plain]
         else:
             raise InputError(
                 f"there is no experiment '{shown(name)}', expected one of those that "

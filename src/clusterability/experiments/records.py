@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from clusterability.experiments.published import published_row
 from clusterability.settings import Settings
@@ -31,6 +31,21 @@ class Condition:
         spec = self.as_text if reading == "paper" and self.as_text is not None else self.spec
         return replace(spec, seed=seed)
 
+    def shortened(self, max_epochs: int) -> Condition:
+        """Return the same, trained and then pruned for at most so many epochs."""
+        as_text = None if self.as_text is None else _shortened(self.as_text, max_epochs)
+        return Condition(_shortened(self.spec, max_epochs), as_text)
+
+
+def _shortened(spec: TrainingSpec, max_epochs: int) -> TrainingSpec:
+    assert spec.epochs is not None
+    assert spec.pruning_epochs is not None
+    return replace(
+        spec,
+        epochs=min(spec.epochs, max_epochs),
+        pruning_epochs=min(spec.pruning_epochs, max_epochs),
+    )
+
 
 @dataclass(frozen=True)
 class Line:
@@ -52,6 +67,12 @@ class Line:
         assert self.condition is not None, "the network comes from a file"
         return self.condition.spec_of(reading, seed)
 
+    def shortened(self, max_epochs: int) -> Line:
+        """Return the same line of networks that are trained for at most so many epochs."""
+        if self.condition is None:
+            return self
+        return replace(self, condition=self.condition.shortened(max_epochs))
+
     def __str__(self) -> str:
         return ", ".join(part for part in (self.dataset, self.treatment, self.phase) if part)
 
@@ -68,6 +89,8 @@ class Table:
         n_clusters, n_shuffles: of the measurements.
         is_pooled: whether the standard deviation of the null is that of all shuffles of all
             networks, in the published numbers; else the mean of each network's.
+        max_epochs: of training, and of pruning, where that may be less than in the paper; else
+            None.
     """
 
     number: str
@@ -77,6 +100,16 @@ class Table:
     n_clusters: int = 12
     n_shuffles: int = 50
     is_pooled: bool = False
+    max_epochs: int | None = None
+
+    @property
+    def heading(self) -> str:
+        """The title, and how far the networks are trained where that is less than in the paper.
+
+        >>> Table("A.10", "VGGs", (), max_epochs=1).heading
+        'VGGs, after at most 1 epoch of training and 1 of pruning'
+        """
+        return _heading(self.title, self.max_epochs)
 
     @property
     def name(self) -> str:
@@ -97,6 +130,18 @@ class Table:
         """Return the published numbers of a line; see :func:`.published_row`."""
         return published_row(self.number, line.dataset, line.treatment, line.phase)
 
+    def shortened(self, max_epochs: int) -> Self:
+        """Return the same table of networks that are trained for at most so many epochs.
+
+        >>> from clusterability.experiments.tables import TABLES
+        >>> [line.spec_of("paper", 0).epochs for line in TABLES["A.15"].shortened(3).lines]
+        [3, 3]
+        """
+        if not _is_trained(self.lines):
+            return self
+        lines = tuple(line.shortened(max_epochs) for line in self.lines)
+        return replace(self, lines=lines, max_epochs=max_epochs)
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -108,6 +153,7 @@ class Figure:
         kind: which drawing it is; see :data:`clusterability.experiments.drawing.DRAWINGS`.
         needs: table, and lines of it, whose networks are drawn.
         about: further facts that the drawing needs.
+        max_epochs: as of a table.
     """
 
     number: str
@@ -115,11 +161,38 @@ class Figure:
     kind: str
     needs: tuple[tuple[Table, tuple[Line, ...]], ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    max_epochs: int | None = None
+
+    @property
+    def heading(self) -> str:
+        """The title, and how far the networks are trained where that is less than in the paper."""
+        return _heading(self.title, self.max_epochs)
 
     @property
     def name(self) -> str:
         """Name on the command line: ``"figure-a1"`` for figure A.1."""
         return "figure-" + self.number.lower().replace(".", "")
+
+    def shortened(self, max_epochs: int) -> Self:
+        """Return the same figure of networks that are trained for at most so many epochs."""
+        if not any(_is_trained(lines) for _, lines in self.needs):
+            return self
+        needs = tuple(
+            (table.shortened(max_epochs), tuple(line.shortened(max_epochs) for line in lines))
+            for table, lines in self.needs
+        )
+        return replace(self, needs=needs, max_epochs=max_epochs)
+
+
+def _is_trained(lines: Sequence[Line]) -> bool:
+    return any(line.condition is not None for line in lines)
+
+
+def _heading(title: str, max_epochs: int | None) -> str:
+    if max_epochs is None:
+        return title
+    epochs = "epoch" if max_epochs == 1 else "epochs"
+    return f"{title}, after at most {max_epochs} {epochs} of training and {max_epochs} of pruning"
 
 
 Experiment = Table | Figure

@@ -17,11 +17,12 @@ from clusterability.experiments.environment import environment
 from clusterability.experiments.estimates import Estimates
 from clusterability.experiments.imagenet import REMEDY, MeasureFile, find_files
 from clusterability.experiments.plan import (
-    EXPERIMENTS,
+    MAX_EPOCHS,
     MAX_RUNS,
     all_tasks,
     datasets_of,
     find_experiments,
+    known_experiments,
     missing_datasets,
     missing_sources,
     needs_files,
@@ -85,23 +86,24 @@ def overview(
     *,
     conventions: str = "published",
     n_runs: int | None = None,
+    max_epochs: int | None = None,
     data_dir: str | None = None,
 ) -> list[Overview]:
     """Return for each experiment what is there and what is left.
 
     Args:
         out: folder of the results.
-        conventions, n_runs, data_dir: see :func:`reproduce`.
+        conventions, n_runs, max_epochs, data_dir: see :func:`reproduce`.
 
     >>> overview("nowhere")[0].n_wanted
     20
     """
     one_of("conventions", conventions, READINGS)
-    n_runs = _checked_runs(n_runs)
+    n_runs, max_epochs = _checked_runs(n_runs), _checked_epochs(max_epochs)
     store = Store(Path(out))
     estimates = Estimates(store)
     found = []
-    for experiment in EXPERIMENTS.values():
+    for experiment in known_experiments(max_epochs).values():
         tasks = all_tasks([experiment], conventions, n_runs)
         trained = [task for task in tasks if isinstance(task, Train)]
         found.append(
@@ -123,6 +125,7 @@ def reproduce(
     *,
     out: str | Path = "reproduction",
     n_runs: int | None = None,
+    max_epochs: int | None = None,
     conventions: str = "published",
     workers: int | None = None,
     device: str = "cpu",
@@ -141,6 +144,8 @@ def reproduce(
         names: of the experiments, such as ``"table-a6"``; ``"tables"``, ``"figures"`` or ``"all"``.
         out: folder of the results, made if need be.
         n_runs: networks of each line; by default as many as the paper has.
+        max_epochs: of training and of pruning, where that is less than in the paper; such tables
+            and figures say so, and lie in a folder of their own.
         conventions: ``"published"``, as the published numbers were made, or ``"paper"``, as its
             text says.
         workers: tasks at a time; by default one a processor. No number depends on it.
@@ -161,8 +166,8 @@ def reproduce(
     # The list of experiments need not wait for the drawings.
     from clusterability.experiments.written import write_experiments
 
-    experiments = _chosen(names, weights_dir)
-    n_runs = _checked_runs(n_runs)
+    n_runs, max_epochs = _checked_runs(n_runs), _checked_epochs(max_epochs)
+    experiments = _chosen(names, weights_dir, max_epochs)
     _check_device(device, ray)
     n_workers = available_workers() if workers is None else whole("workers", workers, 1, 10**4)
     deadline = None if hours is None else time.monotonic() + 3600 * number("hours", hours)
@@ -181,13 +186,14 @@ def reproduce(
     for task in tasks:
         if isinstance(task, MeasureFile):
             task.mark_as_chosen(store)
-    command = _command(names, conventions, n_runs, device, weights_dir)
+    command = _command(names, conventions, n_runs, max_epochs, device, weights_dir)
     written = write_experiments(
-        experiments, store, conventions, n_runs, data_dir, _facts(seconds, command)
+        experiments, store, conventions, n_runs, max_epochs, data_dir, _facts(seconds, command)
     )
     if broken is not None:
         raise broken
-    return Reproduction(store.folder / conventions, written, queue.failed, queue.n_left_out)
+    folder = written[-1].parent
+    return Reproduction(folder, written, queue.failed, queue.n_left_out)
 
 
 def _run(queue: Queue, where: Where, n_workers: int, ray: str | None, progress: bool) -> None:
@@ -204,6 +210,10 @@ def _checked_runs(n_runs: int | None) -> int | None:
     return None if n_runs is None else whole("runs", n_runs, 1, MAX_RUNS)
 
 
+def _checked_epochs(max_epochs: int | None) -> int | None:
+    return None if max_epochs is None else whole("epochs", max_epochs, 1, MAX_EPOCHS)
+
+
 def _check_device(device: str, ray: str | None) -> None:
     """Refuse a device before anything is begun; nodes of a cluster find their own GPUs."""
     one_of("device", device, DEVICES)
@@ -211,9 +221,11 @@ def _check_device(device: str, ray: str | None) -> None:
         find_device(device)
 
 
-def _chosen(names: Sequence[str], weights_dir: str | None) -> list[Experiment]:
+def _chosen(
+    names: Sequence[str], weights_dir: str | None, max_epochs: int | None
+) -> list[Experiment]:
     """Return the experiments of these names, and refuse those whose files are not here."""
-    found = find_experiments(names)
+    found = find_experiments(names, max_epochs)
     if weights_dir is not None:
         find_files(weights_dir)
         return found
@@ -258,11 +270,17 @@ def _open(folder: Path) -> None:
 
 
 def _command(
-    names: Sequence[str], reading: str, n_runs: int | None, device: str, weights_dir: str | None
+    names: Sequence[str],
+    reading: str,
+    n_runs: int | None,
+    max_epochs: int | None,
+    device: str,
+    weights_dir: str | None,
 ) -> str:
     """Return the command that gives the same numbers."""
     parts = ["clusterability reproduce", *names, f"--conventions {reading}"]
     parts += [] if n_runs is None else [f"--runs {n_runs}"]
+    parts += [] if max_epochs is None else [f"--epochs {max_epochs}"]
     parts += [] if device == "cpu" else [f"--device {device}"]
     parts += [] if weights_dir is None else [f"--weights-dir {shlex.quote(escaped(weights_dir))}"]
     return " ".join(parts)

@@ -48,6 +48,7 @@ def lines_csv(table: Table, lines: Sequence[ComparedLine]) -> str:
             "phase": line.phase,
             "n_networks": len(compared.networks),
             "n_wanted": compared.n_wanted,
+            "max_epochs": table.max_epochs,
         }
         for name in (*NUMBERS, *SCORES):
             row |= _cells(name, compared.numbers[name])
@@ -173,12 +174,16 @@ def _verdict(compared: ComparedLine) -> str:
     return "yes" if compared.is_met else "no"
 
 
-def markdown(lines: Sequence[ComparedLine]) -> str:
-    """Return a Markdown table: ours, in brackets the published numbers; ! marks what is not met."""
+def markdown(table: Table, lines: Sequence[ComparedLine]) -> str:
+    """Return a Markdown table: ours, in brackets the published numbers; ! marks what is not met.
+
+    Below a table of shorter trainings than the paper's stands its heading, which says so.
+    """
     names = shown_numbers(lines)
     rows = [header(lines), *(row(compared, names) for compared in lines)]
     texts = [f"| {' | '.join(cells)} |" for cells in rows]
-    return "\n".join([texts[0], "|" + "---|" * len(rows[0]), *texts[1:]]) + "\n"
+    note = [] if table.max_epochs is None else ["", f"{table.heading}."]
+    return "\n".join([texts[0], "|" + "---|" * len(rows[0]), *texts[1:], *note]) + "\n"
 
 
 def latex(table: Table, lines: Sequence[ComparedLine]) -> str:
@@ -188,7 +193,7 @@ def latex(table: Table, lines: Sequence[ComparedLine]) -> str:
     texts = [" & ".join(cell.replace("&", r"\&") for cell in cells) + r" \\" for cells in rows]
     return "\n".join(
         [
-            f"% Table {table.number}: {table.title}.",
+            f"% Table {table.number}: {table.heading}.",
             "% In brackets: published; ! marks what is not within tolerance.",
             rf"\begin{{tabular}}{{{'l' * 3}{'r' * (len(rows[0]) - 3)}}}",
             r"\toprule",

@@ -12,7 +12,7 @@ from clusterability.errors import InputError
 from clusterability.experiments.comparing import compare_table
 from clusterability.experiments.drawing import Drawn, draw
 from clusterability.experiments.page import Section, page
-from clusterability.experiments.plan import EXPERIMENTS, MAX_RUNS, n_runs_of
+from clusterability.experiments.plan import MAX_RUNS, known_experiments, n_runs_of
 from clusterability.experiments.records import Experiment, Figure, Table
 from clusterability.experiments.store import Store, make_folder
 from clusterability.experiments.writing import latex, lines_csv, markdown, networks_csv
@@ -26,6 +26,7 @@ def write_experiments(
     store: Store,
     reading: str,
     n_runs: int | None,
+    max_epochs: int | None,
     data_dir: str | None,
     facts: Sequence[str],
 ) -> list[Path]:
@@ -36,13 +37,15 @@ def write_experiments(
         store: holds the results; the files go into its folder, below the reading.
         reading: published or paper.
         n_runs: networks of each line; None for the paper's number.
+        max_epochs: of the experiments' trainings; None for the paper's numbers. It names another
+            folder, beside that of the reading.
         data_dir: where data sets lie.
         facts: for the page.
 
     Returns:
         The paths.
     """
-    folder = store.folder / reading
+    folder = store.folder / (reading if max_epochs is None else f"{reading}-epochs-{max_epochs}")
     make_folder(folder)
     written = []
     for experiment in experiments:
@@ -51,7 +54,7 @@ def write_experiments(
             written.append(folder / name)
     sections = [
         section
-        for experiment in EXPERIMENTS.values()
+        for experiment in known_experiments(max_epochs).values()
         if (section := _section(experiment, store, folder, reading)) is not None
     ]
     write_whole(folder / "index.html", page(sections, facts).encode())
@@ -69,7 +72,7 @@ def _contents(
     if isinstance(experiment, Table):
         lines = compare_table(experiment, store, reading, n_runs_of(experiment, n_runs))
         yield f"{experiment.name}.csv", lines_csv(experiment, lines).encode()
-        yield f"{experiment.name}.md", markdown(lines).encode()
+        yield f"{experiment.name}.md", markdown(experiment, lines).encode()
         yield f"{experiment.name}.tex", latex(experiment, lines).encode()
         yield f"{experiment.name}-networks.csv", networks_csv(experiment, lines).encode()
         return
