@@ -3,7 +3,8 @@
 # make test      every check; with WORKERS=8 the tests of this and of check run in so many processes
 # make fuzz      damaged files of all formats, for SECONDS=600, drawn from SEED=0
 # make docs      the documentation as a site, in build/docs
-# make generate  write what is written into docs/: the command's reference, the structure's figures
+# make generate  write what is written into docs/: the command's reference, the structure's figures,
+#                 the reproduction's tables
 # make notebooks  run the notebooks in docs/, and keep what they print and draw
 # make format    format the code, and mend what the linter can
 # All make their own virtual environment first. PYTHON=python3.12 chooses another interpreter.
@@ -72,6 +73,7 @@ notebooks: $(VENV)/.installed-dev
 generate: $(VENV)/.installed-dev
 	$(BIN)/python docs/cli_reference.py
 	$(BIN)/python docs/structure.py
+	$(BIN)/python docs/reproduced_tables.py
 	$(BIN)/python docs/pictures.py
 
 format: $(VENV)/.installed-dev

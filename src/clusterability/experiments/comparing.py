@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clusterability.experiments.records import Line, Table
@@ -27,6 +27,10 @@ LOSS_TOLERANCE = 0.15
 
 ODD_NETWORKS = 5
 """One network of so many may have another verdict of significance."""
+
+
+PUBLISHED_STD = {"ncut": "ncut_std", "null_mean": "null_std"}
+"""Names of the published standard deviations, by number."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class ComparedLine:
     Args:
         line: the record.
         networks: that are finished.
+        n_finished: how many these are.
         n_wanted: networks that the table has.
         numbers: by name: ``ncut``, ``null_mean``, ``n_significant``, ``test_accuracy``, ...
         refined: the same of the n-cuts after local search, where nothing is published.
@@ -107,6 +112,7 @@ class ComparedLine:
 
     line: Line
     networks: tuple[Network, ...]
+    n_finished: int
     n_wanted: int
     numbers: dict[str, Compared]
     refined: dict[str, float | None]
@@ -153,12 +159,24 @@ def _compare(table: Table, line: Line, store: Store, reading: str, n_runs: int) 
     networks = finished_networks(table, line, store, reading, n_runs)
     paper = table.published(line)
     is_pooled = table.is_pooled and reading == "published"
-    numbers = {
-        "ncut": _ncut(networks, paper),
-        "null_mean": _null(networks, paper, is_pooled),
-        "n_significant": _significance(networks, paper, table.n_runs),
-        **_scores(networks, paper),
+    ours = {
+        "ncut": _ncut(networks),
+        "null_mean": _null(networks, is_pooled),
+        "n_significant": (_count(networks, lambda n: n.is_significant), None),
+        **_scores(networks),
     }
+    tolerated = tolerances(paper, len(networks))
+    numbers = {
+        name: Compared(
+            *number, paper.get(name), paper.get(PUBLISHED_STD.get(name, "")), tolerated[name]
+        )
+        for name, number in ours.items()
+    }
+    count = numbers["n_significant"]
+    if count.published is not None and networks:
+        # The published count is scaled to as many networks as are finished.
+        scaled = count.published * len(networks) / table.n_runs
+        numbers["n_significant"] = replace(count, published=scaled)
     refined = {
         "ncut": _mean(networks, lambda n: n.result.refined.ncut),
         "null_mean": _mean(
@@ -167,41 +185,50 @@ def _compare(table: Table, line: Line, store: Store, reading: str, n_runs: int) 
         "n_significant": _count(networks, lambda n: n.is_refined_significant),
         "effective_clusters": _mean(networks, lambda n: n.result.plain.effective_clusters),
     }
-    return ComparedLine(line, tuple(networks), n_runs, numbers, refined)
+    return ComparedLine(line, tuple(networks), len(networks), n_runs, numbers, refined)
 
 
-def _ncut(networks: Sequence[Network], paper: dict[str, float]) -> Compared:
+def tolerances(published: Mapping[str, float], n_networks: int) -> dict[str, float | None]:
+    """Return by how much each number of a line may differ from the published one.
+
+    Args:
+        published: numbers of the line; see :func:`.published_row`.
+        n_networks: that are finished.
+
+    >>> tolerances({"ncut_std": 0.2, "train_loss": 0.1}, 10)["ncut"]
+    0.4
+    """
+    found: dict[str, float | None] = {
+        "ncut": max(NCUT_TOLERANCE, 2 * published.get("ncut_std", 0.0)),
+        "null_mean": NULL_TOLERANCE,
+        "n_significant": max(1, n_networks // ODD_NETWORKS) if n_networks else None,
+        "train_accuracy": ACCURACY_TOLERANCE,
+        "test_accuracy": ACCURACY_TOLERANCE,
+    }
+    for name in ("train_loss", "test_loss"):
+        found[name] = LOSS_TOLERANCE * published[name] if name in published else None
+    return found
+
+
+MeanAndDeviation = tuple[float | None, float | None]
+
+
+def _ncut(networks: Sequence[Network]) -> MeanAndDeviation:
     values = [network.result.plain.ncut for network in networks]
-    published_std = paper.get("ncut_std")
-    tolerance = max(NCUT_TOLERANCE, 2 * (published_std or 0.0))
-    return Compared(_mean_of(values), _std_of(values), paper.get("ncut"), published_std, tolerance)
+    return _mean_of(values), _std_of(values)
 
 
-def _null(networks: Sequence[Network], paper: dict[str, float], is_pooled: bool) -> Compared:
+def _null(networks: Sequence[Network], is_pooled: bool) -> MeanAndDeviation:
     nulls = [null for n in networks if (null := n.result.plain.null) is not None]
     std = None
     if nulls and is_pooled:
         std = statistics.pstdev([value for null in nulls for value in null.values])
     elif nulls:
         std = statistics.fmean(null.std for null in nulls)
-    mean = _mean_of([null.mean for null in nulls])
-    published = paper.get("null_mean"), paper.get("null_std")
-    return Compared(mean, std, *published, tolerance=NULL_TOLERANCE)
+    return _mean_of([null.mean for null in nulls]), std
 
 
-def _significance(
-    networks: Sequence[Network], paper: dict[str, float], n_published: int
-) -> Compared:
-    """Compare counts, the published one scaled to as many networks as are finished."""
-    count = _count(networks, lambda n: n.is_significant)
-    published = paper.get("n_significant")
-    if published is not None and networks:
-        published *= len(networks) / n_published
-    tolerance = max(1, len(networks) // ODD_NETWORKS) if networks else None
-    return Compared(count, None, published, None, tolerance)
-
-
-def _scores(networks: Sequence[Network], paper: dict[str, float]) -> dict[str, Compared]:
+def _scores(networks: Sequence[Network]) -> dict[str, MeanAndDeviation]:
     def of(name: str) -> Callable[[Network], float | None]:
         return lambda network: None if network.scores is None else getattr(network.scores, name)
 
@@ -215,18 +242,12 @@ def _scores(networks: Sequence[Network], paper: dict[str, float]) -> dict[str, C
 
         return total
 
-    def compared(score: Callable[[Network], float | None], *published: float | None) -> Compared:
-        values = _known(networks, score)
-        return Compared(_finite(_mean_of(values)), _std_of(values), *published)
-
-    found = {}
-    for name in ("train_accuracy", "test_accuracy"):
-        found[name] = compared(of(name), paper.get(name), None, ACCURACY_TOLERANCE)
-    for name in ("train_loss", "test_loss"):
-        published = paper.get(name)
-        tolerance = None if published is None else LOSS_TOLERANCE * published
-        found[name] = compared(loss(name), published, None, tolerance)
-    return found
+    scores = {
+        **{name: of(name) for name in ("train_accuracy", "test_accuracy")},
+        **{name: loss(name) for name in ("train_loss", "test_loss")},
+    }
+    values = {name: _known(networks, score) for name, score in scores.items()}
+    return {name: (_finite(_mean_of(found)), _std_of(found)) for name, found in values.items()}
 
 
 def _mean_of(values: Sequence[float]) -> float | None:

@@ -46,7 +46,7 @@ def lines_csv(table: Table, lines: Sequence[ComparedLine]) -> str:
             "dataset": line.dataset,
             "treatment": line.treatment,
             "phase": line.phase,
-            "n_networks": len(compared.networks),
+            "n_networks": compared.n_finished,
             "n_wanted": compared.n_wanted,
             "max_epochs": table.max_epochs,
         }
@@ -143,7 +143,7 @@ def row(compared: ComparedLine, names: Sequence[str], sign: str = "±") -> list[
         line.dataset,
         line.treatment,
         line.phase,
-        f"{len(compared.networks)} of {compared.n_wanted}",
+        f"{compared.n_finished} of {compared.n_wanted}",
         *(_cell(compared, name, sign) for name in names),
         _verdict(compared),
     ]
@@ -152,7 +152,7 @@ def row(compared: ComparedLine, names: Sequence[str], sign: str = "±") -> list[
 def _cell(compared: ComparedLine, name: str, sign: str) -> str:
     number = compared.numbers[name]
     if name == "n_significant":
-        ours = "" if number.ours is None else f"{number.ours:.0f} of {len(compared.networks)}"
+        ours = "" if number.ours is None else f"{number.ours:.0f} of {compared.n_finished}"
         published = "" if number.published is None else f"({number.published:.3g})"
     else:
         ours = _number(number.ours, number.std, sign)
@@ -169,7 +169,7 @@ def _number(mean: float | None, std: float | None, sign: str) -> str:
 
 
 def _verdict(compared: ComparedLine) -> str:
-    if not compared.networks or compared.is_met is None:
+    if not compared.n_finished or compared.is_met is None:
         return ""
     return "yes" if compared.is_met else "no"
 
