@@ -38,6 +38,7 @@ from clusterability.tracing.origins import (
     without_repeats,
 )
 from clusterability.tracing.places import Places, new_places, together
+from clusterability.tracing.shifts import both_shifts, shifts_times
 from clusterability.tracing.statistics import without_numbers
 from clusterability.wiring.scales import Scale, Total
 
@@ -228,7 +229,8 @@ def _added(first: Term, second: Term) -> Term | None:
 
 def _summed(first: Term, second: Term) -> Term:
     """Return one term for two that differ only in their scales and factors."""
-    a, b = first.origin, second.origin
+    b = second.origin
+    a = replace(first.origin, shifts=both_shifts(first.origin, b))
     places = together(first.places, second.places)
     n_common = 0
     for mine, other in zip(a.scales, b.scales, strict=False):
@@ -350,7 +352,8 @@ def _by_entry(
 
 def multiplied(value: Value, factor: float) -> Value:
     """Return the value times a plain number."""
-    return Value(value.shape, tuple(_times(term, abs(factor)) for term in value.terms))
+    terms = shifts_times(value, factor).terms
+    return Value(value.shape, tuple(_times(term, abs(factor)) for term in terms))
 
 
 def _times(term: Term, factor: float) -> Term:

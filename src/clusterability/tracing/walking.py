@@ -189,19 +189,21 @@ class _Walker:
             order: Sequence[int] | None = None,
             first: Sequence[int] = (),
             part: tuple[int, int] | None = None,
+            taken: tuple[int, ...] | None = None,
         ) -> Constant:
             axes = tuple(range(len(shape)) if order is None else order)
-            how = Rearranged(tuple(first), axes, new, part)
+            how = Rearranged(tuple(first), axes, new, part, taken)
             if how == Rearranged((), tuple(range(len(shape))), shape):
                 return constant
-            told = (tuple(first) or None, None if order is None else how.order, new)
+            told = (tuple(first) or None, None if order is None else how.order, new, taken)
             ends = None if part is None else slice(*part)
             other = " ".join([name, *(str(each) for each in (*told, ends) if each is not None)])
             self.computed.reshaped[other] = name, how
             return self._named(other, source, new, dtype, lambda: how(evaluate()))
 
         trained = source in self._trained
-        constant = Constant(name, source, shape, dtype, evaluate, reshaped, trained)
+        is_free = trained and self.computed.sizes[source] > max(shape, default=0)
+        constant = Constant(name, source, shape, dtype, evaluate, reshaped, trained, is_free)
         return constant
 
     def _inside(self, node: fx.Node) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from clusterability.shown import quoted
-from clusterability.tracing.operations.elementwise import by_constant
+from clusterability.tracing.operations.factors import by_constant
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import INPUT, Value
 from clusterability.tracing.provenance import joined, scaled

@@ -23,11 +23,13 @@ from clusterability.tracing.mixing import (
     with_shares,
     with_shares_of_copies,
 )
+from clusterability.tracing.operations.bounds import larger_or_smaller
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
 from clusterability.tracing.origins import Product, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved
+from clusterability.tracing.shifts import flat_ends, settled
 from clusterability.tracing.statistics import expanded
 
 MOST_STACKED = 64
@@ -238,13 +240,13 @@ def two_over_axes(call: Call) -> tuple[Value, ...]:
 def picking(call: Call) -> Value | tuple[Value, ...]:
     """Pick along an axis (with the index), between two tensors, or among all elements."""
     if "other" in call.arguments:
-        return call.nonlinear(chosen(call.values(), call.shape))
+        return larger_or_smaller(call)
     out = _reduced(call, "pick")
     return (out, out) if len(call.shapes) > 1 else out
 
 
 def _reduced(call: Call, how: str) -> Value:
-    value, axes = call.values()[0], reduced_axes(call)
+    value, axes = settled(call.values()[0], flat_ends(call.operation)), reduced_axes(call)
     keepdim = bool(call.arguments.get("keepdim"))
     try:
         if call.operation in _SUMS:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from clusterability.tracing.mixing import fills, is_stacked
-from clusterability.tracing.operations.elementwise import aligned
+from clusterability.tracing.operations.factors import aligned
 from clusterability.tracing.operations.registry import Call, Constant, numbers
-from clusterability.tracing.operations.stacks import is_of_single, is_stack, weighed
+from clusterability.tracing.operations.stacks import is_of_single, is_stack, taken, weighed
 from clusterability.tracing.origins import INPUT, Product, Value
 from clusterability.tracing.provenance import joined, moved, multiplied
 
@@ -63,15 +63,18 @@ def _weighed(call: Call, value: Value, constant: Constant, axis: int, outputs: l
     if outputs:
         shifted = axis < outputs[0] and not call.arguments.get("keepdim")
         place = outputs[0] - shifted
-    out = call.weigh(
-        value,
-        constant.reshaped(shape),
-        axis - n_axes,
-        n_outputs=n_outputs,
-        out_axis=place,
-        is_dense=True,
-        layout="out-in" if out_first else "in-out",
-    )
+    matrix, layout = constant.reshaped(shape), "out-in" if out_first else "in-out"
+    out = taken(call, value, matrix, axis - n_axes, place, layout) if outputs else None
+    if out is None:
+        out = call.weigh(
+            value,
+            matrix,
+            axis - n_axes,
+            n_outputs=n_outputs,
+            out_axis=place,
+            is_dense=True,
+            layout=layout,
+        )
     return multiplied(out, 1 / n_inputs) if call.operation == "aten.mean" else out
 
 

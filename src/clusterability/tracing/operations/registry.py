@@ -35,6 +35,7 @@ class Constant:
         reshaped: returns a constant of the same elements, or of a part of them, in another shape;
             the order of its axes may change before.
         is_trained: whether ``source`` is a parameter, not a buffer or a plain number.
+        is_free: whether it is a parameter's, with more elements than its longest axis.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Constant:
     evaluate: Callable[[], Tensor]
     reshaped: Callable[..., Constant]
     is_trained: bool
+    is_free: bool
 
 
 class OperationError(InputError):
@@ -97,12 +99,14 @@ class Findings:
         operations: weight operations in the order in which they run.
         notes: remarks for the user, each once.
         functions: numbers of the nonlinear functions met, by operation and arguments.
+        ranges: between which numbers the values lie that come from a function, where that is known.
     """
 
     owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
     operations: list[WeightOperation] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
     functions: dict[tuple[object, ...], int] = field(default_factory=dict)
+    ranges: dict[Value, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

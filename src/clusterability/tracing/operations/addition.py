@@ -1,0 +1,111 @@
+"""Rules for sums and differences of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from clusterability.tracing.operations.elementwise import product_of, quotient_of
+from clusterability.tracing.operations.factors import by_constant, exact
+from clusterability.tracing.operations.registry import Call, Constant, rule
+from clusterability.tracing.origins import Product, Value
+from clusterability.tracing.provenance import joined, multiplied
+from clusterability.tracing.shifts import LIMIT, as_shift, shifts_times
+
+Part = tuple[Value, float]
+"""A value, and the number that multiplies it."""
+
+
+@rule("aten.add", "aten.sub", "aten.subtract", "aten.rsub")
+def adding(call: Call) -> Value:
+    """Add values, one of them times ``alpha``."""
+    factors = {"self": 1.0, "other": 1.0}
+    second = "self" if call.operation == "aten.rsub" else "other"
+    alpha = call.arguments.get("alpha", 1)
+    factors[second] = float(alpha) if isinstance(alpha, int | float) else 1.0
+    if call.operation != "aten.add":
+        factors[second] *= -1
+    parts = [(call[k], n) for k, n in factors.items() if isinstance(call.arguments.get(k), Value)]
+    total = _total(parts, call.shape)
+    for name, factor in factors.items():
+        if isinstance(call.arguments.get(name), Constant):
+            total = _shifted(total, call[name], factor)
+    return total
+
+
+@rule("aten.addcmul", "aten.addcdiv")
+def adding_product(call: Call) -> Value:
+    """Add a product, or a quotient, of two tensors, times ``value``."""
+    first, second = call["tensor1"], call["tensor2"]
+    parts = [(call["self"], 1.0)] if isinstance(call["self"], Value) else []
+    if isinstance(first, Value) or isinstance(second, Value):
+        pair = replace(call, arguments={"self": first, "other": second})
+        divides = call.operation == "aten.addcdiv"
+        product = quotient_of(pair) if divides else product_of(pair, divides=False)
+        parts.append((product, float(call["value"])))
+    return _total(parts, call.shape)
+
+
+def _total(parts: Sequence[Part], shape: Sequence[int]) -> Value:
+    """Return a sum of values, each times a number."""
+    rest = _without_a_part(parts, shape)
+    return joined([_times(*part) for part in parts], shape) if rest is None else rest
+
+
+def _times(value: Value, number: float) -> Value:
+    return shifts_times(value, number) if abs(number) == 1 else multiplied(value, number)
+
+
+def _without_a_part(parts: Sequence[Part], shape: Sequence[int]) -> Value | None:
+    """Return what is left of a value without a part of it, as in ``h - h * mask``, if it is that.
+
+    Both would count else, as do two ways to the same neurons.
+    """
+    for (value, number), (product, share) in (parts, parts[::-1]) if len(parts) == 2 else ():
+        if not isinstance(product, Product) or product.value is not value:
+            continue
+        constant, sign = product.constant, -share / number if number else 0.0
+        assert isinstance(constant, Constant)
+        if value.shape == tuple(shape) and _is_part(constant, sign):
+            how = {"inverted": True} if sign > 0 else {"increased": True}
+            return _times(exact(joined([value], shape), value, constant, **how), number)
+    return None
+
+
+def _is_part(constant: Constant, sign: float) -> bool:
+    """Whether a constant, times 1 or -1, is what is taken of each neuron: 0, all, or between.
+
+    Not a parameter, whose numbers change, unless it holds a mask's, since in ONNX files all numbers
+    are parameters.
+    """
+    if abs(sign) != 1:
+        return False
+    numbers = constant.evaluate() * sign
+    if not constant.is_trained:
+        return bool(((numbers >= 0) & (numbers <= 1)).all())
+    zeros, ones = numbers == 0, numbers == 1
+    return bool((zeros | ones).all()) and bool(zeros.any()) and bool(ones.any())
+
+
+def _shifted(value: Value, constant: Constant, factor: float) -> Value:
+    """Return a value to which a constant was added; what is infinite then holds no neuron.
+
+    Other very large numbers make one number of a neuron only where a function follows that is flat
+    there, such as a softmax.
+    """
+    if not constant.dtype.is_floating_point or torch.Size(constant.shape).numel() < 2:
+        return value
+    numbers = constant.evaluate().abs() * abs(factor)
+    large = numbers >= LIMIT
+    if not bool(large.any()) or bool(large.all()):
+        return value
+    if bool(numbers[large].isinf().all()):
+        return by_constant(value, constant, kept=(-LIMIT, LIMIT))
+    terms = []
+    for term in value.terms:
+        (found,) = by_constant(replace(value, terms=(term,)), constant).terms
+        is_scaled = len(found.origin.scales) > len(term.origin.scales)
+        terms.append(as_shift(found, factor) if is_scaled else term)
+    return Value(value.shape, tuple(terms))
