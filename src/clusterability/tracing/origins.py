@@ -89,6 +89,7 @@ class Origin:
         enlarged: whether trained numbers have multiplied copies of each element, each its own.
         function: number of the last nonlinear function, element by element, that it has passed; 0
             for none.
+        running: whether it is one of the outputs that a running sum has added.
         shifts: constants with very large numbers that were added, and not followed yet by a
             function that makes one number of all such sums.
     """
@@ -103,6 +104,7 @@ class Origin:
     by_matrix: bool = False
     enlarged: bool = False
     function: int = 0
+    running: bool = False
     shifts: tuple[Shift, ...] = ()
 
 

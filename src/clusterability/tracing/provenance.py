@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -305,10 +306,23 @@ def _normed(value: Value, by: Sequence[Term], shape: Sequence[int]) -> Value:
     normed = Value(tuple(shape), tuple(terms))
     for number in by:
         places = (number.labels - 1).clamp_min(0)
-        for scale, entries in number.origin.scales:
-            if not scale.is_number:
-                normed = scaled(normed, scale, entries[places], int(entries.max()) + 1)
+        for scale, entries in _own_scales(number, value):
+            normed = scaled(normed, scale, entries[places], int(entries.max()) + 1)
     return normed
+
+
+def _own_scales(number: Term, value: Value) -> Sequence[tuple[Scale, Tensor]]:
+    """Return what scales a number for each neuron that the neurons' values have not, as pixels."""
+    own = [pair for pair in number.origin.scales if not pair[0].is_number]
+    if number.origin.statistic is not None:
+        return own
+    for term in value.terms:
+        if term.origin.operation == number.origin.operation:
+            theirs = [scale for scale, _ in term.origin.scales if not scale.is_number]
+            pairs = zip(own, theirs, strict=False)
+            n_common = sum(1 for _ in takewhile(lambda pair: pair[0][0] == pair[1], pairs))
+            return own[n_common:]
+    return own
 
 
 def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value:

@@ -20,7 +20,11 @@ Part = tuple[Value, float]
 
 @rule("aten.add", "aten.sub", "aten.subtract", "aten.rsub")
 def adding(call: Call) -> Value:
-    """Add values, one of them times ``alpha``."""
+    """Add values, one of them times ``alpha``.
+
+    Raises:
+        InputError: if running sums are taken away from each other.
+    """
     factors = {"self": 1.0, "other": 1.0}
     second = "self" if call.operation == "aten.rsub" else "other"
     alpha = call.arguments.get("alpha", 1)
@@ -28,6 +32,11 @@ def adding(call: Call) -> Value:
     if call.operation != "aten.add":
         factors[second] *= -1
     parts = [(call[k], n) for k, n in factors.items() if isinstance(call.arguments.get(k), Value)]
+    if len({factor < 0 for _, factor in parts}) == 2 and all(_is_running(v) for v, _ in parts):
+        raise call.refusal(
+            "it takes a running sum away from another one, which leaves the sums of windows; write "
+            "these as torch.nn.functional.avg_pool1d, or a normalization by its name"
+        )
     total = _total(parts, call.shape)
     for name, factor in factors.items():
         if isinstance(call.arguments.get(name), Constant):
@@ -46,6 +55,10 @@ def adding_product(call: Call) -> Value:
         product = quotient_of(pair) if divides else product_of(pair, divides=False)
         parts.append((product, float(call["value"])))
     return _total(parts, call.shape)
+
+
+def _is_running(value: Value) -> bool:
+    return any(term.origin.running for term in value.terms)
 
 
 def _total(parts: Sequence[Part], shape: Sequence[int]) -> Value:

@@ -158,13 +158,19 @@ def cumulative(call: Call) -> Value:
         if is_stacked(value, [axis]) or any(are_copies(term, axis) for term in value.terms):
             if n > MOST_STACKED:
                 raise InputError(f"it sums {n} values one after another")
-            return _running(call, value, axis)
+            return _marked(_running(call, value, axis))
         if fills(value, [axis]):
             return mixed(value, [axis], call.shape)
         # It joins neurons, as a weight would, and is no statistic of them.
-        return expanded(windowed(value, windows, call.shape, how="sum"))
+        return _marked(expanded(windowed(value, windows, call.shape, how="sum")))
     except InputError as error:
         raise call.refusal(str(error)) from None
+
+
+def _marked(value: Value) -> Value:
+    """Return a value whose parts are marked as those of a running sum."""
+    terms = (replace(t, origin=replace(t.origin, running=True)) for t in value.terms)
+    return Value(value.shape, tuple(terms))
 
 
 def _running(call: Call, value: Value, axis: int) -> Value:
