@@ -117,7 +117,8 @@ def _overlap(windows: Sequence[Tensor]) -> bool:
 
 def _neurons(term: Term) -> Tensor:
     (labels,) = without_repeats(term.labels)
-    return torch.unique(of_elements(term.origin.channels, labels[labels > 0]))
+    found: Tensor = torch.unique(of_elements(term.origin.channels, labels[labels > 0]))
+    return found
 
 
 def _is_plain(term: Term) -> bool:
@@ -148,8 +149,8 @@ def _is_unfolded(term: Term, other: Term, statistic: Statistic) -> bool:
 def _of_column(term: Term, column: Tensor) -> Tensor:
     """Return a term's labels, each of a statistic, as those of one member of each."""
     (labels,) = without_repeats(term.labels)
-    of_labels = torch.nn.functional.pad(column[term.origin.channels], (1, 0))
-    return of_labels[labels].expand(term.labels.shape)
+    of_label: Tensor = torch.nn.functional.pad(column[term.origin.channels], (1, 0))
+    return of_label[labels].expand(term.labels.shape)
 
 
 def _is_number_for(term: Term, other: Term, in_product: bool) -> bool:

@@ -83,6 +83,8 @@ class Multiplier:
         is_number: whether it has one element, so that all connections meet the same.
         shape: of the parameter, if some of its axes are averaged over.
         averaged: axes along which it differs between pixels of one neuron: their mean counts.
+        parts: of some of these, the places that count, if not all.
+        is_moved: whether these pixels have been moved to other axes since.
         inverted: whether 1 minus it multiplies, as a mask that removes what it marks does.
         increased: whether 1 plus it multiplies.
         kept: if given, 1 multiplies where it lies between these two numbers, elsewhere 0.
@@ -93,6 +95,8 @@ class Multiplier:
     is_number: bool = False
     shape: tuple[int, ...] = ()
     averaged: tuple[int, ...] = ()
+    parts: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    is_moved: bool = False
     inverted: bool = False
     increased: bool = False
     kept: tuple[float, float] | None = None
@@ -109,7 +113,11 @@ class Multiplier:
             scale = scale.reciprocal()
         if self.averaged:
             axes = [len(leading) + axis for axis in self.averaged]
-            scale = scale.reshape(*leading, *self.shape).mean(axes)
+            scale = scale.reshape(*leading, *self.shape)
+            for axis, places in self.parts:
+                chosen = torch.tensor(places, device=scale.device)
+                scale = scale.index_select(len(leading) + axis, chosen)
+            scale = scale.mean(axes)
         return scale.reshape(*leading, -1)
 
     def _of_each(self, given: Tensor) -> Tensor:
