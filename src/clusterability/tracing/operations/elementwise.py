@@ -190,6 +190,11 @@ def product_of(call: Call, divides: bool) -> Value:
     value, other = (first, second) if isinstance(first, Value) else (second, first)
     whole = joined([value], call.shape)
     if isinstance(other, Constant):
+        if other.is_random:
+            raise call.refusal(
+                "it multiplies by random numbers that trained ones go into, which are others in "
+                "each forward pass; leave them out in evaluation, as dropout does"
+            )
         if divides:
             return exact(whole, value, other, divides=divides)
         return Product(

@@ -22,6 +22,7 @@ from clusterability.tracing.mixing import (
     with_counts,
     with_shares,
     with_shares_of_copies,
+    without_padding,
 )
 from clusterability.tracing.operations.bounds import larger_or_smaller
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
@@ -42,7 +43,7 @@ def _pooled(call: Call, n_axes: int) -> Value:
     how = "mean" if "avg" in call.operation else "pick"
     try:
         axes = _pooled_axes(call, value, n_axes)
-        stack, rest = apart(value, axes)
+        stack, rest = apart(without_padding(value, axes) if how == "mean" else value, axes)
         if not stack.terms:
             return _of_pixels(call, value, n_axes, how)
         parts = [_resampled(call, stack, axes, weighs=how == "mean")]
@@ -138,7 +139,7 @@ def resizing(call: Call) -> Value:
     value = call.value("self" if "self" in call.arguments else "input")
     try:
         axes = _pooled_axes(call, value, n_axes)
-        stack, rest = apart(value, axes)
+        stack, rest = apart(without_padding(value, axes), axes)
         parts = [_resampled(call, stack, axes, weighs=True)] if stack.terms else []
         if rest.terms:  # it joins neighbors, as a weight would, and is no statistic of them
             parts.append(expanded(mixed(rest, range(-n_axes, 0), call.shape)))

@@ -36,6 +36,7 @@ class Constant:
             the order of its axes may change before.
         is_trained: whether ``source`` is a parameter, not a buffer or a plain number.
         is_free: whether it is a parameter's, with more elements than its longest axis.
+        is_random: whether random numbers go into it too.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Constant:
     reshaped: Callable[..., Constant]
     is_trained: bool
     is_free: bool
+    is_random: bool = False
 
 
 class OperationError(InputError):
