@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 
 from clusterability.tracing.operations.elementwise import product_of, quotient_of
-from clusterability.tracing.operations.factors import by_constant, exact
+from clusterability.tracing.operations.factors import aligned, by_constant, exact
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.origins import Product, Value
+from clusterability.tracing.origins import Product, Value, side_by_side
 from clusterability.tracing.provenance import joined, multiplied
 from clusterability.tracing.shifts import LIMIT, as_shift, shifts_times
 
@@ -37,7 +37,7 @@ def adding(call: Call) -> Value:
             "it takes a running sum away from another one, which leaves the sums of windows; write "
             "these as torch.nn.functional.avg_pool1d, or a normalization by its name"
         )
-    total = _total(parts, call.shape)
+    total = _total(call, parts)
     for name, factor in factors.items():
         if isinstance(call.arguments.get(name), Constant):
             total = _shifted(total, call[name], factor)
@@ -54,17 +54,51 @@ def adding_product(call: Call) -> Value:
         divides = call.operation == "aten.addcdiv"
         product = quotient_of(pair) if divides else product_of(pair, divides=False)
         parts.append((product, float(call["value"])))
-    return _total(parts, call.shape)
+    return _total(call, parts)
 
 
 def _is_running(value: Value) -> bool:
     return any(term.origin.running for term in value.terms)
 
 
-def _total(parts: Sequence[Part], shape: Sequence[int]) -> Value:
+def _total(call: Call, parts: Sequence[Part]) -> Value:
     """Return a sum of values, each times a number."""
-    rest = _without_a_part(parts, shape)
-    return joined([_times(*part) for part in parts], shape) if rest is None else rest
+    rest = _without_a_part(parts, call.shape)
+    if rest is not None:
+        return rest
+    if len(parts) == 2:
+        pairs = (parts, parts[::-1])
+        parts = [(_of_one(call, value, other), n) for (value, n), (other, _) in pairs]
+    return joined([_times(*part) for part in parts], call.shape)
+
+
+def _of_one(call: Call, value: Value, other: Value) -> Value:
+    """Return the layer that one neuron times trained numbers is, if each is added to another one.
+
+    As in ``h + t * w``, where ``w`` is a layer of one input. Multiplied they would be a gate.
+    """
+    if not isinstance(value, Product) or not value.constant.is_trained:
+        return value
+    mine, theirs = (aligned(x.shape, call.shape) for x in (value.value, value.constant))
+    axes = [axis for axis, size in enumerate(theirs) if size > 1]
+    axis = axes[0] - len(call.shape) if len(axes) == 1 else 0
+    if axis == 0 or mine[axis] != 1 or not _differs_along(other, axis, call.shape):
+        return value
+    return replace(call, shape=value.shape).weigh(
+        joined([value.value], mine),
+        value.constant.reshaped((theirs[axis], 1)),
+        axis,
+        n_outputs=theirs[axis],
+        out_axis=axis,
+        is_dense=True,
+        layout="out-in",
+    )
+
+
+def _differs_along(value: Value, axis: int, shape: Sequence[int]) -> bool:
+    """Whether a value holds other neurons at each place along an axis."""
+    terms = side_by_side([value], shape)
+    return any(term.labels.stride(axis) and not term.origin.enlarged for term in terms)
 
 
 def _times(value: Value, number: float) -> Value:

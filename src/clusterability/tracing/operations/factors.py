@@ -56,7 +56,10 @@ def exact(whole: Value, value: Value, constant: Constant, **how: Any) -> Value:
     """
     product = by_constant(whole, constant, **how)
     by_matrix = is_matrix(value, constant, product.shape) or _has_copies(whole, constant)
-    enlarged = constant.is_trained and _enlarges(value, constant, product.shape)
+    is_image = len(product.shape) > 3 and all(t.origin.operation == INPUT for t in value.terms)
+    standardizes = is_image and bool(how.get("divides"))  # a gray image, by deviations of colors
+    trained = constant.is_trained and not standardizes
+    enlarged = trained and _enlarges(value, constant, product.shape)
     if not (by_matrix or enlarged):
         return product
     terms = []
