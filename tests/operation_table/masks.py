@@ -59,6 +59,10 @@ MASKS: dict[str, tuple[Function, Callable[[Tensor], Tensor]]] = {
         written_into(lambda x: torch.full_like(x, 3.0), 0.5),
         lambda m: 3 - 2.5 * m,
     ),
+    "zeros in a gate of ones": (
+        lambda x, m: x * torch.ones_like(x).masked_fill(~m, 0.0),
+        lambda m: m,
+    ),
     "value without a part": (lambda x, m: x - x * ~m, lambda m: m),
     "value without a part by numbers": (lambda x, m: x - (1 - m.to(x.dtype)) * x, lambda m: m),
     "part minus value": (lambda x, m: x * m - x, complement),

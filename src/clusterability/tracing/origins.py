@@ -63,11 +63,13 @@ class Shift:
         scale: multiplies by the constant; with ``kept`` it is the mask.
         entries: (m,) the entries of the constant that apply.
         factor: what has multiplied the constant since, with its sign.
+        sign: 1 if its very large numbers are above 0, -1 if they are below, 0 if both are.
     """
 
     scale: Multiplier
     entries: Tensor
     factor: float = 1.0
+    sign: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,8 @@ class Origin:
         enlarged: whether trained numbers have multiplied copies of each element, each its own.
         function: number of the last nonlinear function, element by element, that it has passed; 0
             for none.
+        n_cleared: number of the scales, the first ones, whose zeros are no zeros of the term any
+            more, since a function or a sum came after them.
         running: whether it is one of the outputs that a running sum has added.
         shifts: constants with very large numbers that were added, and not followed yet by a
             function that makes one number of all such sums.
@@ -104,6 +108,7 @@ class Origin:
     by_matrix: bool = False
     enlarged: bool = False
     function: int = 0
+    n_cleared: int = 0
     running: bool = False
     shifts: tuple[Shift, ...] = ()
 

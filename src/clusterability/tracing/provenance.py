@@ -41,6 +41,7 @@ from clusterability.tracing.origins import (
 from clusterability.tracing.places import Places, new_places, together
 from clusterability.tracing.shifts import both_shifts, shifts_times
 from clusterability.tracing.statistics import without_numbers
+from clusterability.tracing.zeros import masks_of
 from clusterability.wiring.scales import Scale, Total
 
 Common = tuple[tuple[Term, Term], tuple[Term | None, Term | None]]
@@ -246,7 +247,9 @@ def _summed(first: Term, second: Term) -> Term:
         for factor, rest in zip((a.factor, b.factor), rests, strict=True)
     )
     total = (Total(ways), torch.arange(len(a.channels)))
-    return Term(first.labels, replace(a, scales=(*common, total), factor=1.0), places)
+    scales = (*common, total)
+    summed = replace(a, scales=scales, factor=1.0, n_cleared=len(scales))
+    return Term(first.labels, summed, places)
 
 
 def chosen(values: Sequence[Value], shape: Sequence[int]) -> Value:
@@ -267,6 +270,7 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
     holding = [value for value in kept if value.terms]
     if dropped and len(holding) == 1:
         return _normed(holding[0], dropped, shape)
+    kept = masked_alike(kept, shape)
     factors = [without_factors(term) for term in side_by_side(kept, shape)]
     if any(term.origin.enlarged for term in factors):
         single = [value for value in holding if not any(t.origin.enlarged for t in value.terms)]
@@ -275,6 +279,21 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
     product = _merged([Value(tuple(shape), tuple(factors))], shape, multiplied_once)
     marked = (replace(t, origin=replace(t.origin, function=PRODUCT)) for t in product.terms)
     return Value(product.shape, tuple(marked))
+
+
+def masked_alike(values: list[Value], shape: Sequence[int]) -> list[Value]:
+    """Return the values of a product, each with the masks of all: where one is 0, all is."""
+    masks = [masks_of(value, shape) for value in values]
+    if not any(masks):
+        return values
+    found = []
+    for i, value in enumerate(values):
+        masked = Value(tuple(shape), tuple(side_by_side([value], shape)))
+        for j, others in enumerate(masks):
+            for scale, entries in others if i != j else ():
+                masked = scaled(masked, scale, entries, int(entries.max()) + 1)
+        found.append(masked)
+    return found
 
 
 def _at_own(term: Term, others: Sequence[Term]) -> Term:

@@ -57,10 +57,10 @@ def both_shifts(a: Origin, b: Origin) -> tuple[Shift, ...]:
     return (*a.shifts, *(shift for shift in b.shifts if shift.scale not in own))
 
 
-def as_shift(term: Term, factor: float) -> Term:
-    """Return a term with a shift in place of its last scale."""
+def as_shift(term: Term, factor: float, sign: int) -> Term:
+    """Return a term with a shift in place of its last scale; ``sign`` is as in :class:`Shift`."""
     (*scales, (scale, entries)) = term.origin.scales
-    shift = Shift(scale, entries, factor)  # type: ignore[arg-type]  # a constant's
+    shift = Shift(scale, entries, factor, sign)  # type: ignore[arg-type]  # a constant's
     shifts = (*term.origin.shifts, shift)
     return replace(term, origin=replace(term.origin, scales=tuple(scales), shifts=shifts))
 
@@ -86,4 +86,4 @@ def _mask(shift: Shift, ends: tuple[bool, bool]) -> tuple[Scale, Tensor]:
     low, high = ends if shift.factor > 0 else ends[::-1]
     limit = LIMIT / abs(shift.factor) if shift.factor else math.inf
     kept = (-limit if low else -math.inf, limit if high else math.inf)
-    return replace(shift.scale, kept=kept), shift.entries
+    return replace(shift.scale, kept=kept, is_mask=True), shift.entries

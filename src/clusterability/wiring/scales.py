@@ -87,6 +87,7 @@ class Multiplier:
         is_moved: whether these pixels have been moved to other axes since.
         inverted: whether 1 minus it multiplies, as a mask that removes what it marks does.
         increased: whether 1 plus it multiplies.
+        is_mask: whether it is fixed, and 0 or 1 for each neuron.
         kept: if given, 1 multiplies where it lies between these two numbers, elsewhere 0.
     """
 
@@ -99,6 +100,7 @@ class Multiplier:
     is_moved: bool = False
     inverted: bool = False
     increased: bool = False
+    is_mask: bool = False
     kept: tuple[float, float] | None = None
 
     @property

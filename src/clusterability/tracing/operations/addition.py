@@ -8,11 +8,12 @@ from dataclasses import replace
 import torch
 
 from clusterability.tracing.operations.elementwise import product_of, quotient_of
-from clusterability.tracing.operations.factors import aligned, by_constant, exact
+from clusterability.tracing.operations.factors import aligned, by_constant, exact, is_mask
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Product, Value, side_by_side
 from clusterability.tracing.provenance import joined, multiplied
 from clusterability.tracing.shifts import LIMIT, as_shift, shifts_times
+from clusterability.tracing.zeros import cleared
 
 Part = tuple[Value, float]
 """A value, and the number that multiplies it."""
@@ -40,8 +41,8 @@ def adding(call: Call) -> Value:
     total = _total(call, parts)
     for name, factor in factors.items():
         if isinstance(call.arguments.get(name), Constant):
-            total = _shifted(total, call[name], factor)
-    return total
+            total = shifted(total, call[name], factor)
+    return total if len(parts) == 2 else cleared(total)
 
 
 @rule("aten.addcmul", "aten.addcdiv")
@@ -129,14 +130,13 @@ def _is_part(constant: Constant, sign: float) -> bool:
     """
     if abs(sign) != 1:
         return False
+    if constant.is_trained:
+        return sign > 0 and is_mask(constant)
     numbers = constant.evaluate() * sign
-    if not constant.is_trained:
-        return bool(((numbers >= 0) & (numbers <= 1)).all())
-    zeros, ones = numbers == 0, numbers == 1
-    return bool((zeros | ones).all()) and bool(zeros.any()) and bool(ones.any())
+    return bool(((numbers >= 0) & (numbers <= 1)).all())
 
 
-def _shifted(value: Value, constant: Constant, factor: float) -> Value:
+def shifted(value: Value, constant: Constant, factor: float) -> Value:
     """Return a value to which a constant was added; what is infinite then holds no neuron.
 
     Other very large numbers make one number of a neuron only where a function follows that is flat
@@ -148,11 +148,13 @@ def _shifted(value: Value, constant: Constant, factor: float) -> Value:
     large = numbers >= LIMIT
     if not bool(large.any()) or bool(large.all()):
         return value
-    if bool(numbers[large].isinf().all()):
-        return by_constant(value, constant, kept=(-LIMIT, LIMIT))
+    signs = torch.sign(constant.evaluate()[large])
+    sign = int(signs[0]) if bool((signs == signs[0]).all()) else 0
+    is_infinite = bool(numbers[large].isinf().all())
     terms = []
     for term in value.terms:
         (found,) = by_constant(replace(value, terms=(term,)), constant).terms
         is_scaled = len(found.origin.scales) > len(term.origin.scales)
-        terms.append(as_shift(found, factor) if is_scaled else term)
-    return Value(value.shape, tuple(terms))
+        terms.append(as_shift(found, factor, sign) if is_scaled else term)
+    total = Value(value.shape, tuple(terms))
+    return by_constant(total, constant, kept=(-LIMIT, LIMIT)) if is_infinite else total

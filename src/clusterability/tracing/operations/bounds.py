@@ -41,7 +41,7 @@ def larger_or_smaller(call: Call) -> Value:
     found = chosen(values, call.shape)
     if len(bounds) == len(values) == 1:
         low, high = call.findings.ranges.get(call.values()[0], (-LIMIT, LIMIT))
-        found = _bounded(found, bounds[0], *((low, math.inf) if is_upper else (-math.inf, high)))
+        found = bounded(found, bounds[0], *((low, math.inf) if is_upper else (-math.inf, high)))
     return call.nonlinear(found)
 
 
@@ -66,13 +66,13 @@ def clamping(call: Call) -> Value:
     low, high = call.findings.ranges.get(value, (-LIMIT, LIMIT))
     found = settled(joined([value], call.shape), (least is not None, most is not None))
     if isinstance(most, Constant):
-        found = _bounded(found, most, max(low, _number(least, low)), math.inf)
+        found = bounded(found, most, max(low, _number(least, low)), math.inf)
     if isinstance(least, Constant):
-        found = _bounded(found, least, -math.inf, min(high, _number(most, high)))
+        found = bounded(found, least, -math.inf, min(high, _number(most, high)))
     return call.nonlinear(found)
 
 
-def _bounded(value: Value, bound: Constant, low: float, high: float) -> Value:
+def bounded(value: Value, bound: Constant, low: float, high: float) -> Value:
     """Return a value with a bound; a neuron goes on only where this lies between two numbers."""
     numbers = bound.evaluate()
     removed = (numbers <= low) & (low > -math.inf) | (numbers >= high) & (high < math.inf)

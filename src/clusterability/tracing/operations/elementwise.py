@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
-from clusterability.tracing.operations.bounds import range_of
+from clusterability.tracing.operations.bounds import bounded, range_of
 from clusterability.tracing.operations.factors import by_constant, by_number, exact
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Product, Value
 from clusterability.tracing.provenance import chosen, gated, joined, moved, multiplied
-from clusterability.tracing.shifts import flat_ends, settled, shifts_times
+from clusterability.tracing.shifts import LIMIT, flat_ends, settled, shifts_times
+from clusterability.tracing.zeros import cleared, with_zeros
 
 ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "rrelu", "prelu", "elu", "celu", "selu", "gelu", "silu"),
@@ -39,8 +41,9 @@ UNCHANGED = (
 @rule(*(f"aten.{name}" for name in ACTIVATIONS))
 def activating(call: Call) -> Value:
     """Pass values through an activation."""
-    value = settled(joined(call.values(), call.shape), flat_ends(call.operation))
-    found = call.nonlinear(value)
+    before = joined(call.values(), call.shape)
+    value = call.nonlinear(settled(before, flat_ends(call.operation)))
+    found = with_zeros(value, before, call.operation)
     call.findings.ranges[found] = range_of(call.operation)
     return found
 
@@ -48,7 +51,8 @@ def activating(call: Call) -> Value:
 @rule(*(f"aten.{name}" for name in UNCHANGED))
 def passing(call: Call) -> Value:
     """Pass values unchanged, or turned or in another unit; no element moves."""
-    return joined(call.values(), call.shape)
+    value = call.values()[0]
+    return value if value.shape == call.shape else joined(call.values(), call.shape)
 
 
 @rule("aten.neg", "aten.negative")
@@ -79,7 +83,11 @@ def with_mask(call: Call) -> tuple[Value, ...]:
 def choosing(call: Call) -> Value:
     """Choose between values, or compare them: the result depends on all of them."""
     ends = flat_ends(call.operation)
-    return call.nonlinear(chosen([settled(v, ends) for v in call.values()], call.shape))
+    found = chosen([settled(v, ends) for v in call.values()], call.shape)
+    bounds = [x for x in call.tensors() if isinstance(x, Constant)]
+    if all(ends) and len(bounds) == 1:  # more than all numbers is no neuron
+        found = bounded(found, bounds[0], -LIMIT, LIMIT)
+    return call.nonlinear(found)
 
 
 @rule("aten.where")
@@ -89,8 +97,7 @@ def picking(call: Call) -> Value:
     if not isinstance(mask, Constant):
         return call.nonlinear(chosen(call.values(), call.shape))
     sides = [(call["self"], False), (call["other"], True)]
-    kept = [_masked(call, x, mask, inverted) for x, inverted in sides if isinstance(x, Value)]
-    return joined(kept, call.shape)
+    return _filled(call, mask, sides)
 
 
 @rule("aten.masked_fill")
@@ -100,8 +107,16 @@ def filling(call: Call) -> Value:
     if not isinstance(mask, Constant):
         return call.nonlinear(chosen(call.values(), call.shape))
     sides = [(call["self"], True), (call["value"], False)]
+    return _filled(call, mask, sides)
+
+
+def _filled(call: Call, mask: Constant, sides: list[tuple[Any, bool]]) -> Value:
+    """Return a choice between two sides by a mask, of which one may be numbers."""
     kept = [_masked(call, x, mask, inverted) for x, inverted in sides if isinstance(x, Value)]
-    return joined(kept, call.shape)
+    found = joined(kept, call.shape)
+    numbers = [x.evaluate() if isinstance(x, Constant) else x for x, _ in sides]
+    is_zero = all(isinstance(x, Value) or not torch.as_tensor(x).any() for x in numbers)
+    return found if is_zero else cleared(found)
 
 
 @rule(

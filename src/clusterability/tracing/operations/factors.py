@@ -26,6 +26,7 @@ def by_constant(value: Value, constant: Constant, *, averages: bool = False, **h
         how: what of the constant multiplies, as :class:`Multiplier` takes it: ``divides``, ...
     """
     shape = aligned(constant.shape, value.shape)
+    removes = not how.get("divides") and "kept" not in how and is_fixed_mask(constant)
     terms: list[Term] = []
     for term in value.terms:
         # An axis with repeated labels holds the pixels of one neuron, which has one scale.
@@ -37,6 +38,7 @@ def by_constant(value: Value, constant: Constant, *, averages: bool = False, **h
             is_number=constant.shape in ((), (1,)),
             shape=shape if averaged else (),
             averaged=averaged,
+            is_mask=removes and not averaged,
             **how,
         )
         n_entries = math.prod(kept)
@@ -95,6 +97,23 @@ def _has_copies(value: Value, constant: Constant) -> bool:
         for term in value.terms
         if len(axes) > 1
     )
+
+
+def is_fixed_mask(constant: Constant) -> bool:
+    """Whether a constant is no parameter and holds zeros and ones for several elements."""
+    is_one = torch.Size(constant.shape).numel() < 2
+    return not (constant.is_trained or is_one) and is_mask(constant)
+
+
+def is_mask(constant: Constant) -> bool:
+    """Whether a constant holds zeros and ones and is no parameter, unless it holds both.
+
+    Parameters may be numbers that change; but in ONNX files all constants are parameters.
+    """
+    numbers = constant.evaluate()
+    zeros, ones = numbers == 0, numbers == 1
+    is_varied = bool(zeros.any()) and bool(ones.any())
+    return bool((zeros | ones).all()) and (is_varied or not constant.is_trained)
 
 
 def is_matrix(value: Value, constant: Constant, shape: Sequence[int]) -> bool:

@@ -32,6 +32,7 @@ from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved
 from clusterability.tracing.shifts import flat_ends, settled
 from clusterability.tracing.statistics import expanded
+from clusterability.tracing.zeros import cleared
 
 MOST_STACKED = 64
 """Most values in a stack whose running sums are followed one by one."""
@@ -253,7 +254,9 @@ def picking(call: Call) -> Value | tuple[Value, ...]:
 
 
 def _reduced(call: Call, how: str) -> Value:
-    value, axes = settled(call.values()[0], flat_ends(call.operation)), reduced_axes(call)
+    value, axes = call.values()[0], reduced_axes(call)
+    if any(term.origin.shifts for term in value.terms):
+        value = cleared(settled(value, flat_ends(call.operation)))
     keepdim = bool(call.arguments.get("keepdim"))
     try:
         if call.operation in _SUMS:

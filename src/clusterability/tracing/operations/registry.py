@@ -19,6 +19,7 @@ from clusterability.errors import InputError
 from clusterability.shown import quoted
 from clusterability.tracing.origins import Term, Value, of_elements, without_repeats
 from clusterability.tracing.provenance import produced
+from clusterability.tracing.zeros import after_function
 from clusterability.wiring.weights import Weight
 
 
@@ -226,7 +227,17 @@ class Call:
         arguments = (id(x) if isinstance(x, Value | Constant) else repr(x) for x in given)
         functions = self.findings.functions
         number = functions.setdefault((self.operation, *arguments), len(functions) + 1)
-        terms = (replace(t, origin=replace(t.origin, function=number)) for t in value.terms)
+        terms = (
+            replace(
+                term,
+                origin=replace(
+                    term.origin,
+                    function=number,
+                    n_cleared=after_function(self.operation, term.origin),
+                ),
+            )
+            for term in value.terms
+        )
         return Value(value.shape, tuple(terms))
 
     def note(self, text: str) -> None:
