@@ -82,6 +82,15 @@ def test_bounds_beyond_all_that_a_neuron_holds(name):
     torch.testing.assert_close(first_strengths(BOUNDS[name]), MASK.expand(3, 5).float())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["relu", "infinite", "softmin", "minimum", "clamp from above"])
+def test_such_a_mask_in_an_onnx_file(name, tmp_path):
+    onnx_models = pytest.importorskip("onnx_models")
+    path = onnx_models.exported(network({**ADDED, **BOUNDS}[name]), POINTS, tmp_path)
+    strengths = neuron_graph(path).blocks[0].strengths.detach()
+    torch.testing.assert_close(strengths, MASK.expand(3, 5).float())
+
+
 UNMASKED = {
     "a shift": lambda h: (h + removed(-3.0)).relu(),
     "linear": lambda h: h + removed(-1e9),

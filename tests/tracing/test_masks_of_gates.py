@@ -10,6 +10,8 @@ from torch.nn import functional
 from clusterability.sources import neuron_graph
 from small_modules import Forward, randomized
 
+onnx_models = pytest.importorskip("onnx_models")
+
 MASK = torch.tensor([1.0, 0, 1, 1, 0])
 KEPT = MASK == 1
 LOW = torch.where(KEPT, 0.0, -1e9)
@@ -37,6 +39,8 @@ MASKED = {
     "softmax of an infinite sum": lambda h, g: (
         h * (g + torch.where(KEPT, 0.0, -math.inf)).softmax(-1)
     ),
+    "glu": lambda h, g: functional.glu(torch.cat([h, g + LOW], 1)),
+    "end of lerp": lambda h, g: torch.lerp(torch.zeros(5), h, g * MASK),
     "of three": lambda h, g: h * (g * (g * MASK).tanh()),
     "without a part": lambda h, g: h * (g - g * (1 - MASK)),
 }
@@ -55,6 +59,9 @@ UNMASKED = {
     "a constant is added": lambda h, g: h * (g * MASK + torch.ones(5)),
     "filled with ones": lambda h, g: h * g.masked_fill(~KEPT, 1.0),
     "where ones": lambda h, g: h * torch.where(KEPT, g, torch.ones(5)),
+    "glu": lambda h, g: functional.glu(torch.cat([h, g * MASK], 1)),
+    "start of lerp": lambda h, g: torch.lerp(h, torch.zeros(5), g * MASK),
+    "or": lambda h, g: h * ((g > 0) | ~KEPT),
     "layer norm": lambda h, g: h * functional.layer_norm(g * MASK, (5,), None, torch.ones(5)),
     "a sigmoid at its other end": lambda h, g: h * (g - LOW).sigmoid(),
     "tanh of a sum": lambda h, g: h * (g + LOW).tanh(),
@@ -66,6 +73,16 @@ def test_a_gate_that_is_a_number_there_lets_the_other_pass(name):
     (first, second), weights = blocks(UNMASKED[name])
     torch.testing.assert_close(first, weights[0])
     torch.testing.assert_close(second, weights[1] * MASK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["product", "masked_fill", "softmax of a sum"])
+def test_a_mask_of_a_gate_in_an_onnx_file(name, tmp_path):
+    model = Forward(lambda self, x: self.end(MASKED[name](self.a(x), self.b(x))))
+    model.a, model.b, model.end = nn.Linear(3, 5), nn.Linear(3, 5), nn.Linear(5, 2)
+    found = neuron_graph(onnx_models.exported(randomized(model), POINTS, tmp_path))
+    for block in found.blocks[:2]:
+        assert torch.equal(block.strengths.sum(0) > 0, KEPT)
 
 
 def test_halves_with_masks_of_their_own():

@@ -128,7 +128,9 @@ def masking(call: Call) -> Value:
     values = call.values()
     masks = [x for x in call.tensors() if isinstance(x, Constant) and x.dtype == torch.bool]
     if len(values) == 1 and masks:
-        return _masked(call, values[0], masks[0], inverted="or" in call.operation)
+        is_or = "or" in call.operation
+        masked = _masked(call, values[0], masks[0], inverted=is_or)
+        return cleared(masked) if is_or else masked
     return call.nonlinear(chosen(values, call.shape))
 
 
@@ -153,7 +155,9 @@ def gated_halves(call: Call) -> Value:
         moved([value], [value.shape], lambda x, i=i: x.narrow(axis, i * n, n), call.shape, axis)
         for i in range(2)
     ]
-    return gated(halves, call.shape)
+    half, function = halves[1], "aten.sigmoid"
+    gate = with_zeros(cleared(settled(half, flat_ends(function))), half, function)
+    return gated([halves[0], gate], call.shape)
 
 
 @rule("aten.zero")
@@ -190,7 +194,9 @@ def between(call: Call) -> Value:
     start, end, weight = call["self"], call["end"], call["weight"]
     kept = [side for side in (start, end) if isinstance(side, Value)]
     if isinstance(weight, Value):
-        return joined([gated([side, weight], call.shape) for side in kept or [weight]], call.shape)
+        gates = {id(start): cleared(weight), id(end): weight}  # that of the start is 1 - weight
+        pairs = [[side, gates[id(side)]] for side in kept] or [[weight, weight]]
+        return joined([gated(pair, call.shape) for pair in pairs], call.shape)
     if isinstance(weight, Constant):
         sides = [(start, True), (end, False)]
         return joined([_masked(call, x, weight, i) for x, i in sides if x in kept], call.shape)

@@ -100,9 +100,8 @@ def _has_copies(value: Value, constant: Constant) -> bool:
 
 
 def is_fixed_mask(constant: Constant) -> bool:
-    """Whether a constant is no parameter and holds zeros and ones for several elements."""
-    is_one = torch.Size(constant.shape).numel() < 2
-    return not (constant.is_trained or is_one) and is_mask(constant)
+    """Whether a constant is a mask of several elements."""
+    return torch.Size(constant.shape).numel() > 1 and is_mask(constant)
 
 
 def is_mask(constant: Constant) -> bool:
