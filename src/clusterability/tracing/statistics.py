@@ -7,8 +7,9 @@ every neuron that it was computed from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -46,22 +47,31 @@ def without_numbers(
     """
     if not _may_hold_numbers(values):
         return list(values), []
-    terms = side_by_side(values, shape)
-    plain = [term for term in terms if term.origin.statistic is None]
-    kept, dropped = [], []
     sides = [side_by_side([value], shape) for value in values]
+    plain: dict[int, list[Term]] = {}
+    for term in chain.from_iterable(sides):
+        if term.origin.statistic is None:
+            plain.setdefault(term.origin.operation, []).append(term)
+    kept, dropped = [], []
     for i, own in enumerate(sides):
         others = [term for j, side in enumerate(sides) if j != i for term in side]
         in_windows = _in_windows(own, others) if in_product else frozenset()
         numbers = [
             term.origin.operation in in_windows
-            or any(_is_number_for(term, other, in_product) for other in plain)
+            or any(_is_number_for(term, other, in_product) for other in _beside(term, plain))
             for term in own
         ]
         dropped += [term for term, is_number in zip(own, numbers, strict=True) if is_number]
         left = tuple(term for term, number in zip(own, numbers, strict=True) if not number)
         kept.append(Value(tuple(shape), left))
     return kept, dropped
+
+
+def _beside(term: Term, plain: Mapping[int, Sequence[Term]]) -> Iterable[Term]:
+    """Return the terms beside which a term may be a number: those of its operations."""
+    statistic = term.origin.statistic
+    operations = {term.origin.operation} if statistic is None else statistic.operations
+    return chain.from_iterable(plain.get(operation, ()) for operation in operations)
 
 
 def _may_hold_numbers(values: Sequence[Value]) -> bool:
@@ -111,8 +121,8 @@ def _in_windows(own: Sequence[Term], others: Sequence[Term]) -> frozenset[int]:
 
 def _overlap(windows: Sequence[Tensor]) -> bool:
     """Whether neurons stand in several of their windows."""
-    n_distinct = len(torch.unique(torch.cat(list(windows))))
-    return 2 * sum(map(len, windows)) >= 3 * n_distinct
+    held = torch.cat(list(windows))
+    return 2 * len(held) >= 3 * len(torch.unique(held))
 
 
 def _neurons(term: Term) -> Tensor:
@@ -138,12 +148,14 @@ def _lies_within(term: Term, windows: Sequence[Term]) -> bool:
 def _is_unfolded(term: Term, other: Term, statistic: Statistic) -> bool:
     """Whether statistics are those of windows around another term's neurons, as of ``unfold``."""
     members, origin = statistic.members, statistic.origin
-    if members is None or origin is None or origin.function == 0:
+    if members is None or origin is None or origin.function == 0 or len(members) < 2:
+        return False
+    if not _overlap([members[members > 0]]):
         return False
     columns = [
         replace(term, labels=_of_column(term, column), origin=origin) for column in members.T
     ]
-    return _overlap([_neurons(column) for column in columns]) and _lies_within(other, columns)
+    return _lies_within(other, columns)
 
 
 def _of_column(term: Term, column: Tensor) -> Tensor:
