@@ -59,6 +59,16 @@ MASKS: dict[str, tuple[Function, Callable[[Tensor], Tensor]]] = {
         written_into(lambda x: torch.full_like(x, 3.0), 0.5),
         lambda m: 3 - 2.5 * m,
     ),
+    "zeros in a gate of ones": (
+        lambda x, m: x * torch.ones_like(x).masked_fill(~m, 0.0),
+        lambda m: m,
+    ),
+    "value without a part": (lambda x, m: x - x * ~m, lambda m: m),
+    "value without a part by numbers": (lambda x, m: x - (1 - m.to(x.dtype)) * x, lambda m: m),
+    "part minus value": (lambda x, m: x * m - x, complement),
+    "value plus a negative part": (lambda x, m: x + x * (m.to(x.dtype) - 1), lambda m: m),
+    "value plus a part": (lambda x, m: x.sub(x * m, alpha=-1), lambda m: 1.0 + m),
+    "addcmul": (lambda x, m: torch.addcmul(x, x, m.to(x.dtype), value=-1), complement),
     "new zeros": (written_into(lambda x: x.new_zeros(x.shape), 1.0), lambda m: m),
 }
 

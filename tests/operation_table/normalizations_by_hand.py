@@ -152,12 +152,68 @@ def response_norm(x: Tensor, g: Tensor) -> Tensor:
     return scaled(x * (norms / (norms.mean(1, keepdim=True) + 1e-6)), g)
 
 
+def response_norm_and_skip(x: Tensor, g: Tensor) -> Tensor:
+    """As in ConvNeXt V2."""
+    return response_norm(x, g) + 0.5 + x
+
+
+def instance_norm(x: Tensor, g: Tensor) -> Tensor:
+    deviation = (x.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+    return scaled((x - x.mean((2, 3), keepdim=True)) / deviation, g)
+
+
+def over_windows(x: Tensor, g: Tensor, windows: Tensor) -> Tensor:
+    return scaled(x / (1 + windows / 3) ** 0.75, g)
+
+
+def by_shifts(x: Tensor, g: Tensor) -> Tensor:
+    squares, n = functional.pad(x.square(), (0, 0, 0, 0, 1, 1)), x.shape[1]
+    return over_windows(x, g, squares[:, :n] + squares[:, 1 : n + 1] + squares[:, 2:])
+
+
+def by_parts(x: Tensor, g: Tensor) -> Tensor:
+    squares = x.square()
+    nothing = torch.zeros_like(squares[:, :1])
+    above = torch.cat([squares[:, 1:], nothing], 1)
+    below = torch.cat([nothing, squares[:, :-1]], 1)
+    return over_windows(x, g, above + squares + below)
+
+
+def by_rolls(x: Tensor, g: Tensor) -> Tensor:
+    squares = x.square()
+    return over_windows(x, g, squares + squares.roll(1, 1) + squares.roll(-1, 1))
+
+
+def by_unfolding(x: Tensor, g: Tensor) -> Tensor:
+    squares = functional.pad(x.square(), (0, 0, 0, 0, 1, 1))
+    return over_windows(x, g, squares.unfold(1, 3, 1).sum(-1))
+
+
+def by_pooling(x: Tensor, g: Tensor) -> Tensor:
+    means = functional.avg_pool3d(x.square().unsqueeze(1), (3, 1, 1), 1, (1, 0, 0))
+    return over_windows(x, g, 3 * means.squeeze(1))
+
+
 MAPS: dict[str, tuple[Function, Function]] = {
     "layer norm of channels": (layer_norm_2d, channel_norm),
     "pixel norm": (pixel_norm, channel_norm),
     "group norm": (in_groups, channel_norm),
     "one factor of channels": (by_one_factor_of_channels, channel_norm),
     "response norm": (response_norm, channel_norm),
+    "response norm and skip": (
+        response_norm_and_skip,
+        lambda x, g: channel_norm(x, g) + x,
+    ),
+    "instance norm": (instance_norm, lambda x, g: scaled(functional.instance_norm(x), g)),
+    "instance norm and skip": (
+        lambda x, g: instance_norm(x, g) + x,
+        lambda x, g: scaled(functional.instance_norm(x), g) + x,
+    ),
+    "windows by shifts": (by_shifts, channel_norm),
+    "windows by parts": (by_parts, channel_norm),
+    "windows by rolls": (by_rolls, channel_norm),
+    "windows by unfolding": (by_unfolding, channel_norm),
+    "windows by pooling": (by_pooling, channel_norm),
     "local response norm": (
         lambda x, g: scaled(functional.local_response_norm(x, 3), g),
         channel_norm,

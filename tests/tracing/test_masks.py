@@ -49,6 +49,21 @@ def test_a_mask_in_an_onnx_file(name, tmp_path):
     assert_masked(neuron_graph(path), factors(MASK))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["value without a part", "value without a part by numbers"])
+def test_a_part_taken_away_in_an_onnx_file(name, tmp_path):
+    step, factors = MASKS[name]
+    path = onnx_models.exported(network(step), POINTS, tmp_path)
+    assert_masked(neuron_graph(path), factors(MASK))
+
+
+def test_a_trained_factor_that_is_taken_away_adds_its_strength():
+    """It is another way, as a residual branch is one."""
+    factors = nn.Parameter(torch.tensor([0.5, 0.25, 1, 0, 2]))
+    model = network(lambda h, f: h - h * f, factors)
+    assert_masked(neuron_graph(model, example_inputs=POINTS), 1 + factors.detach())
+
+
 def test_values_beside_a_mask():
     """They count where it does not decide."""
     only = neuron_graph(network(lambda h, m: ((h > 0) & m).float()), example_inputs=POINTS)

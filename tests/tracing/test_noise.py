@@ -26,6 +26,7 @@ FACTORS = {
     "a random order": lambda h, _: h[:, torch.rand(5).argsort()],
     "a random order of both": lambda h, _: h[:, torch.rand(5).sort()[1]],
     "added": lambda h, _: h + 0.1 * torch.randn(5),
+    "added with a trained deviation": lambda h, w: h + torch.randn_like(h) * w[0],
 }
 
 
@@ -65,3 +66,19 @@ def test_noise_that_a_part_in_a_context_takes_from_outside():
 def test_a_weight_of_noise_alone_is_refused():
     with pytest.raises(InputError, match=r"random numbers, which are others .* keep them in a buf"):
         neuron_graph(network(lambda h, _: h @ torch.randn(5, 5)), example_inputs=POINTS)
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        lambda h, w: 1 + torch.randn_like(h) * w[0],
+        lambda _, w: w[0] + 0.1 * torch.rand(5),
+        lambda _, w: torch.bernoulli(w[0].sigmoid()),
+        lambda _, w: (torch.rand(5) < w[0]).float(),
+        lambda _, w: 1 / torch.normal(w[0], 0.1),
+    ],
+)
+def test_random_factors_that_trained_numbers_go_into_are_refused(factors):
+    """They gave other strengths in each call."""
+    with pytest.raises(InputError, match="multiplies by random numbers that trained ones go into"):
+        neuron_graph(network(lambda h, w: h * factors(h, w)), example_inputs=POINTS)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from clusterability import normalized_cut
+from clusterability.errors import InputError
 from clusterability.sources import neuron_graph
 from operation_table.normalizations_by_hand import FEATURES, MAPS
 from small_modules import Forward, randomized
@@ -127,6 +128,31 @@ def test_a_mean_that_a_weight_reads_holds_every_neuron():
     found = graph(lambda self, x: self.c(self.a(x).mean(1, keepdim=True)), **parts)
     expected = parts["a"].weight.detach().abs().mean(0)[:, None]
     torch.testing.assert_close(found.blocks[0].strengths.detach(), expected)
+
+
+def test_a_gate_of_two_neurons_is_no_window():
+    """Each of them stands in one gate, as a layer could join them."""
+    parts = {"a": nn.Linear(3, 8), "c": nn.Linear(4, 2)}
+
+    def gated(self, x):
+        h = self.a(x)
+        return self.c(h[:, :4] * (h[:, :4] + h[:, 4:]).sigmoid())
+
+    found = graph(gated, **parts)
+    weight = parts["a"].weight.detach().abs().T
+    expected = weight[:, :4] + weight[:, 4:]
+    torch.testing.assert_close(found.blocks[0].strengths.detach(), expected)
+
+
+def test_differences_of_running_sums_are_refused():
+    """Their common part is nothing, and would count twice."""
+
+    def windows(self, x):
+        sums = nn.functional.pad(self.a(x).square(), (1, 2)).cumsum(1)
+        return self.c(sums[:, 3:] - sums[:, :-3])
+
+    with pytest.raises(InputError, match="takes a running sum away from another"):
+        graph(windows, a=nn.Linear(3, N), c=nn.Linear(N, 2))
 
 
 def test_a_planted_network_has_its_groups_with_either_norm():

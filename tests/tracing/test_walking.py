@@ -91,10 +91,11 @@ def test_what_the_network_computes_from_parameters_is_evaluated_from_them():
 
 
 def test_constants_in_the_forward_pass_are_evaluated():
-    model = Forward(lambda self, x: F.linear(x, self.w * torch.tensor([2.0, 0, 1])), w=torch.eye(3))
+    w, factors = torch.arange(1.0, 10).view(3, 3), torch.tensor([2.0, 0, 1])
+    model = Forward(lambda self, x: F.linear(x, self.w * factors), w=w)
     computed, name = weight_of(model)
     found = computed.evaluate(computed.nodes[name], model.state_dict())
-    assert torch.equal(found, torch.diag(torch.tensor([2.0, 0, 1])))
+    assert torch.equal(found, w * factors)
 
 
 @contextmanager

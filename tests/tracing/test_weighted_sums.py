@@ -150,6 +150,18 @@ PICKS = {
         lambda h, *_: h / 2,
         lambda h, *_: F.pad(h[:, :, None].expand(2, 5, 2), (1, 1)).mean(2),
     ),
+    "copies beside zeros, pooled": (
+        lambda h, *_: 0.5 * h,
+        lambda h, *_: F.avg_pool1d(F.pad(h[:, :, None].expand(2, 5, 2), (0, 2)), 4)[:, :, 0],
+    ),
+    "copies beside zeros, in one of two windows": (
+        once,
+        lambda h, *_: F.avg_pool1d(F.pad(h[:, :, None].expand(2, 5, 2), (0, 2)), 2)[:, :, 0],
+    ),
+    "copies beside zeros, pooled to one": (
+        lambda h, *_: 0.25 * h,
+        lambda h, *_: F.adaptive_avg_pool2d(F.pad(h[:, :, None, None], (0, 1, 1, 0)), 1).flatten(1),
+    ),
     "copies, the second of two statistics": (
         once,
         lambda h, *_: torch.var_mean(h[:, :, None].expand(2, 5, 3), 2)[1],

@@ -31,7 +31,9 @@ def is_nonlinear(a: Origin, b: Origin) -> bool:
 def without_factors(term: Term) -> Term:
     """Return a term as it goes into an activation: numbers that multiply it belong to this."""
     scales = tuple(pair for pair in term.origin.scales if not pair[0].is_number)
-    origin = replace(term.origin, scales=scales, factor=1.0, gated=True)
+    before = term.origin.scales[: term.origin.n_cleared]
+    n_cleared = sum(not scale.is_number for scale, _ in before)
+    origin = replace(term.origin, scales=scales, factor=1.0, gated=True, n_cleared=n_cleared)
     return replace(term, origin=origin)
 
 
@@ -42,7 +44,11 @@ def held_once(first: Term, second: Term) -> Term | None:
     as batch norms, none says how strong both are together.
     """
     ordered = _by_scales(first, second)
-    return None if ordered is None else _both(ordered[0], first.origin, second.origin)
+    if ordered is None:
+        return None
+    kept = _both(ordered[0], first.origin, second.origin)
+    n_cleared = max(first.origin.n_cleared, second.origin.n_cleared)  # both must be 0
+    return replace(kept, origin=replace(kept.origin, n_cleared=n_cleared))
 
 
 def multiplied_once(first: Term, second: Term) -> Term | None:

@@ -22,12 +22,14 @@ class Rearranged:
         order: in which its axes come then.
         shape: that it has in the end.
         part: the first and the last but one of the elements that are taken, in that order.
+        taken: of each row of a matrix, the element that is taken.
     """
 
     first: tuple[int, ...]
     order: tuple[int, ...]
     shape: tuple[int, ...]
     part: tuple[int, int] | None = None
+    taken: tuple[int, ...] | None = None
 
     def __call__(self, tensor: Tensor) -> Tensor:
         for axis in self.first:
@@ -35,6 +37,8 @@ class Rearranged:
         tensor = tensor.permute(self.order)
         if self.part is not None:
             tensor = tensor.flatten()[slice(*self.part)]
+        if self.taken is not None:
+            tensor = tensor[range(len(self.taken)), self.taken]
         return tensor.reshape(self.shape)
 
 
@@ -53,6 +57,12 @@ class Computed:
             **signature.inputs_to_parameters,
             **signature.inputs_to_buffers,
         }
+        self.sizes = {
+            self._parameters[node.name]: node.meta["val"].numel()
+            for node in program.graph.nodes
+            if node.name in self._parameters
+        }
+        """By name, the number of elements of each parameter."""
         self._tensors = {
             node: program.constants[name]
             for node, name in signature.inputs_to_lifted_tensor_constants.items()

@@ -25,6 +25,7 @@ from torch.nn.utils import parametrize
 from clusterability.errors import InputError
 from clusterability.shown import quoted, shown
 from clusterability.tracing.effective import effective_parameter, hook_made_parameters
+from clusterability.tracing.rebinding import rebind
 from clusterability.tracing.signatures import return_mappings, take_own_arguments
 
 _OTHERS = (
@@ -116,8 +117,9 @@ def evaluating_copy(module: nn.Module) -> nn.Module:
     for part in module.modules():
         hooks[id(part._forward_hooks)] = type(part._forward_hooks)()
         hooks[id(part._forward_pre_hooks)] = copy.copy(part._forward_pre_hooks)
+    copies: dict[int, Any] = {**_tensors(module), **hooks}
     try:
-        twin = copy.deepcopy(module, {**_tensors(module), **hooks})
+        twin = copy.deepcopy(module, copies)
     except Exception as error:
         reason = shown(f"{type(error).__name__}: {error}".splitlines()[0], 120)
         raise InputError(
@@ -130,6 +132,7 @@ def evaluating_copy(module: nn.Module) -> nn.Module:
             f"{type(module).__name__} cannot be copied to be traced: a part of it is its own copy; "
             "take out its __deepcopy__"
         )
+    rebind(twin, {id(part): copies.get(id(part), part) for part in own})
     for part in twin.modules():
         for name in hook_made_parameters(part):
             weight = effective_parameter(part, name).detach()

@@ -94,6 +94,21 @@ def with_shares_of_copies(value: Value, axes: Sequence[int]) -> Value:
     return Value(value.shape, tuple(terms))
 
 
+def without_padding(value: Value, axes: Sequence[int]) -> Value:
+    """Return a value of which copies, unlike pixels, do not fill the padding beside them."""
+    shares = [share_of_copies(term, axes) for term in value.terms]
+    if all(share == 1 for share in shares):
+        return value
+    terms = []
+    for term, share in zip(value.terms, shares, strict=True):
+        labels = term.labels
+        if share != 1:
+            assert term.places is not None
+            labels = torch.where(term.places.numbers() != 0, labels, 0)
+        terms.append(replace(term, labels=mark_repeats(labels)))
+    return Value(value.shape, tuple(terms))
+
+
 def with_counts(value: Value, axes: Sequence[int]) -> Value:
     """Return a value, each element times the number of its copies that a sum over axes adds.
 

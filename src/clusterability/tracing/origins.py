@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from clusterability.wiring.scales import Scale
+from clusterability.wiring.scales import Multiplier, Scale
 
 if TYPE_CHECKING:
     from clusterability.tracing.places import Places
@@ -56,6 +56,23 @@ class Statistic:
 
 
 @dataclass(frozen=True, eq=False)
+class Shift:
+    """A constant that was added and has very large numbers, as a mask by addition does.
+
+    Attributes:
+        scale: multiplies by the constant; with ``kept`` it is the mask.
+        entries: (m,) the entries of the constant that apply.
+        factor: what has multiplied the constant since, with its sign.
+        sign: 1 if its very large numbers are above 0, -1 if they are below, 0 if both are.
+    """
+
+    scale: Multiplier
+    entries: Tensor
+    factor: float = 1.0
+    sign: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class Origin:
     """The weight operation that a term comes from, and the scales between it and the term.
 
@@ -74,6 +91,11 @@ class Origin:
         enlarged: whether trained numbers have multiplied copies of each element, each its own.
         function: number of the last nonlinear function, element by element, that it has passed; 0
             for none.
+        n_cleared: number of the scales, the first ones, whose zeros are no zeros of the term any
+            more, since a function or a sum came after them.
+        running: whether it is one of the outputs that a running sum has added.
+        shifts: constants with very large numbers that were added, and not followed yet by a
+            function that makes one number of all such sums.
     """
 
     operation: int
@@ -86,6 +108,9 @@ class Origin:
     by_matrix: bool = False
     enlarged: bool = False
     function: int = 0
+    n_cleared: int = 0
+    running: bool = False
+    shifts: tuple[Shift, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +205,8 @@ def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:
 def of_labels(origin: Origin, labels: Tensor) -> Origin:
     """Return the origin for new labels, each of which stands for an old one (from 0)."""
     scales = tuple((scale, entries[labels]) for scale, entries in origin.scales)
-    return replace(origin, channels=origin.channels[labels], scales=scales)
+    shifts = tuple(replace(shift, entries=shift.entries[labels]) for shift in origin.shifts)
+    return replace(origin, channels=origin.channels[labels], scales=scales, shifts=shifts)
 
 
 def same_origin(a: Origin, b: Origin) -> bool:

@@ -85,7 +85,8 @@ def of_whole_axes(
         return None
 
     def how(numbers: Tensor) -> Tensor:
-        numbers = numbers.expand(tuple(before))
+        numbers = numbers.reshape(*[1] * (len(before) - numbers.ndim), *numbers.shape)
+        numbers = numbers.expand([n if i in axes else -1 for i, n in enumerate(before)])
         first = numbers
         for axis in axes:
             first = first.narrow(axis, 0, min(1, first.shape[axis]))
@@ -104,8 +105,9 @@ def are_copies(term: Term, axis: int) -> bool:
         return False
     if term.labels.stride(axis):
         return False
-    numbers = term.places.numbers().expand(term.labels.shape)
-    return bool((numbers == numbers.narrow(axis, 0, 1)).all())
+    numbers = _aligned(term)
+    assert numbers is not None
+    return numbers.shape[axis] == 1 or bool((numbers == numbers.narrow(axis, 0, 1)).all())
 
 
 def share_of_copies(term: Term, axes: Sequence[int]) -> float:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -38,7 +39,9 @@ from clusterability.tracing.origins import (
     without_repeats,
 )
 from clusterability.tracing.places import Places, new_places, together
+from clusterability.tracing.shifts import both_shifts, shifts_times
 from clusterability.tracing.statistics import without_numbers
+from clusterability.tracing.zeros import masks_of
 from clusterability.wiring.scales import Scale, Total
 
 Common = tuple[tuple[Term, Term], tuple[Term | None, Term | None]]
@@ -228,7 +231,8 @@ def _added(first: Term, second: Term) -> Term | None:
 
 def _summed(first: Term, second: Term) -> Term:
     """Return one term for two that differ only in their scales and factors."""
-    a, b = first.origin, second.origin
+    b = second.origin
+    a = replace(first.origin, shifts=both_shifts(first.origin, b))
     places = together(first.places, second.places)
     n_common = 0
     for mine, other in zip(a.scales, b.scales, strict=False):
@@ -243,7 +247,9 @@ def _summed(first: Term, second: Term) -> Term:
         for factor, rest in zip((a.factor, b.factor), rests, strict=True)
     )
     total = (Total(ways), torch.arange(len(a.channels)))
-    return Term(first.labels, replace(a, scales=(*common, total), factor=1.0), places)
+    scales = (*common, total)
+    summed = replace(a, scales=scales, factor=1.0, n_cleared=len(scales))
+    return Term(first.labels, summed, places)
 
 
 def chosen(values: Sequence[Value], shape: Sequence[int]) -> Value:
@@ -264,6 +270,7 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
     holding = [value for value in kept if value.terms]
     if dropped and len(holding) == 1:
         return _normed(holding[0], dropped, shape)
+    kept = masked_alike(kept, shape)
     factors = [without_factors(term) for term in side_by_side(kept, shape)]
     if any(term.origin.enlarged for term in factors):
         single = [value for value in holding if not any(t.origin.enlarged for t in value.terms)]
@@ -272,6 +279,21 @@ def gated(values: Sequence[Value], shape: Sequence[int]) -> Value:
     product = _merged([Value(tuple(shape), tuple(factors))], shape, multiplied_once)
     marked = (replace(t, origin=replace(t.origin, function=PRODUCT)) for t in product.terms)
     return Value(product.shape, tuple(marked))
+
+
+def masked_alike(values: list[Value], shape: Sequence[int]) -> list[Value]:
+    """Return the values of a product, each with the masks of all: where one is 0, all is."""
+    masks = [masks_of(value, shape) for value in values]
+    if not any(masks):
+        return values
+    found = []
+    for i, value in enumerate(values):
+        masked = Value(tuple(shape), tuple(side_by_side([value], shape)))
+        for j, others in enumerate(masks):
+            for scale, entries in others if i != j else ():
+                masked = scaled(masked, scale, entries, int(entries.max()) + 1)
+        found.append(masked)
+    return found
 
 
 def _at_own(term: Term, others: Sequence[Term]) -> Term:
@@ -303,10 +325,23 @@ def _normed(value: Value, by: Sequence[Term], shape: Sequence[int]) -> Value:
     normed = Value(tuple(shape), tuple(terms))
     for number in by:
         places = (number.labels - 1).clamp_min(0)
-        for scale, entries in number.origin.scales:
-            if not scale.is_number:
-                normed = scaled(normed, scale, entries[places], int(entries.max()) + 1)
+        for scale, entries in _own_scales(number, value):
+            normed = scaled(normed, scale, entries[places], int(entries.max()) + 1)
     return normed
+
+
+def _own_scales(number: Term, value: Value) -> Sequence[tuple[Scale, Tensor]]:
+    """Return what scales a number for each neuron that the neurons' values have not, as pixels."""
+    own = [pair for pair in number.origin.scales if not pair[0].is_number]
+    if number.origin.statistic is not None:
+        return own
+    for term in value.terms:
+        if term.origin.operation == number.origin.operation:
+            theirs = [scale for scale, _ in term.origin.scales if not scale.is_number]
+            pairs = zip(own, theirs, strict=False)
+            n_common = sum(1 for _ in takewhile(lambda pair: pair[0][0] == pair[1], pairs))
+            return own[n_common:]
+    return own
 
 
 def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value:
@@ -350,7 +385,8 @@ def _by_entry(
 
 def multiplied(value: Value, factor: float) -> Value:
     """Return the value times a plain number."""
-    return Value(value.shape, tuple(_times(term, abs(factor)) for term in value.terms))
+    terms = shifts_times(value, factor).terms
+    return Value(value.shape, tuple(_times(term, abs(factor)) for term in terms))
 
 
 def _times(term: Term, factor: float) -> Term:

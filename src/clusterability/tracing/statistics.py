@@ -7,8 +7,9 @@ every neuron that it was computed from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -17,16 +18,19 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.tracing.numbering import distinct_rows
 from clusterability.tracing.origins import (
+    INPUT,
     Origin,
     Statistic,
     Term,
     Value,
+    alike,
     mark_repeats,
     of_elements,
     of_labels,
     side_by_side,
     without_repeats,
 )
+from clusterability.tracing.places import are_copies
 
 MOST_TERMS = 1024
 """Most terms that a sum over different neurons may make; more are refused."""
@@ -37,28 +41,137 @@ def without_numbers(
 ) -> tuple[list[Value], list[Term]]:
     """Return values that are joined element by element, and the terms that are only numbers there.
 
-    These are the statistics of neurons that another value holds, each the same for several of them.
+    These are the statistics of neurons that another value holds, each the same for several of them,
+    and those of a neuron's own pixels, the same for all of these.
     In a product they may have factors for each neuron, as a normalization's weight is one.
     """
-    terms = side_by_side(values, shape)
-    if not any(term.origin.statistic is not None for term in terms):
+    if not _may_hold_numbers(values):
         return list(values), []
-    plain = [term for term in terms if term.origin.statistic is None]
+    sides = [side_by_side([value], shape) for value in values]
+    plain: dict[int, list[Term]] = {}
+    for term in chain.from_iterable(sides):
+        if term.origin.statistic is None:
+            plain.setdefault(term.origin.operation, []).append(term)
     kept, dropped = [], []
-    for value in values:
-        own = side_by_side([value], shape)
-        numbers = [any(_is_number_for(term, other, in_product) for other in plain) for term in own]
+    for i, own in enumerate(sides):
+        others = [term for j, side in enumerate(sides) if j != i for term in side]
+        in_windows = _in_windows(own, others) if in_product else frozenset()
+        numbers = [
+            term.origin.operation in in_windows
+            or any(_is_number_for(term, other, in_product) for other in _beside(term, plain))
+            for term in own
+        ]
         dropped += [term for term, is_number in zip(own, numbers, strict=True) if is_number]
         left = tuple(term for term, number in zip(own, numbers, strict=True) if not number)
         kept.append(Value(tuple(shape), left))
     return kept, dropped
 
 
+def _beside(term: Term, plain: Mapping[int, Sequence[Term]]) -> Iterable[Term]:
+    """Return the terms beside which a term may be a number: those of its operations."""
+    statistic = term.origin.statistic
+    operations = {term.origin.operation} if statistic is None else statistic.operations
+    return chain.from_iterable(plain.get(operation, ()) for operation in operations)
+
+
+def _may_hold_numbers(values: Sequence[Value]) -> bool:
+    """Whether values hold statistics, or several of them outputs of one operation."""
+    seen: set[int] = set()
+    for value in values:
+        if any(term.origin.statistic is not None for term in value.terms):
+            return True
+        own = {term.origin.operation for term in value.terms}
+        if own & seen:
+            return True
+        seen |= own
+    return False
+
+
+def _is_of_pixels(term: Term, other: Term) -> bool:
+    """Whether a term holds a number for each neuron beside which another has all its pixels."""
+    if term.origin.operation != other.origin.operation or not alike(term, other):
+        return False
+    return any(
+        size > 1
+        and not (term.labels.stride(axis) or other.labels.stride(axis))
+        and are_copies(term, axis)
+        and not are_copies(other, axis)
+        for axis, size in enumerate(term.labels.shape)
+    )
+
+
+def _in_windows(own: Sequence[Term], others: Sequence[Term]) -> frozenset[int]:
+    """Return the operations whose outputs a value holds as windows that were summed by hand.
+
+    As in a local response normalization these are functions of the neurons, moved to and fro: each
+    neuron stands in several windows, and another value holds the neurons that these lie around.
+    """
+    found = set()
+    for operation in {term.origin.operation for term in own} - {INPUT}:
+        moved = [term for term in own if term.origin.operation == operation]
+        around = [t for t in others if t.origin.operation == operation and not t.origin.statistic]
+        if len(moved) < 2 or not around or any(_is_plain(term) for term in moved):
+            continue
+        if _overlap([_neurons(term) for term in moved]) and all(
+            _lies_within(other, moved) for other in around
+        ):
+            found.add(operation)
+    return frozenset(found)
+
+
+def _overlap(windows: Sequence[Tensor]) -> bool:
+    """Whether neurons stand in several of their windows."""
+    held = torch.cat(list(windows))
+    return 2 * len(held) >= 3 * len(torch.unique(held))
+
+
+def _neurons(term: Term) -> Tensor:
+    (labels,) = without_repeats(term.labels)
+    found: Tensor = torch.unique(of_elements(term.origin.channels, labels[labels > 0]))
+    return found
+
+
+def _is_plain(term: Term) -> bool:
+    return term.origin.function == 0 or term.origin.statistic is not None
+
+
+def _lies_within(term: Term, windows: Sequence[Term]) -> bool:
+    """Whether at each place one of several terms holds the neuron that a term holds there."""
+    neurons, *around = without_repeats(term.labels, *(window.labels for window in windows))
+    neurons = of_elements(term.origin.channels, neurons)
+    within = neurons == 0
+    for window, labels in zip(windows, around, strict=True):
+        within |= neurons == of_elements(window.origin.channels, labels)
+    return bool(within.all())
+
+
+def _is_unfolded(term: Term, other: Term, statistic: Statistic) -> bool:
+    """Whether statistics are those of windows around another term's neurons, as of ``unfold``."""
+    members, origin = statistic.members, statistic.origin
+    if members is None or origin is None or origin.function == 0 or len(members) < 2:
+        return False
+    if not _overlap([members[members > 0]]):
+        return False
+    columns = [
+        replace(term, labels=_of_column(term, column), origin=origin) for column in members.T
+    ]
+    return _lies_within(other, columns)
+
+
+def _of_column(term: Term, column: Tensor) -> Tensor:
+    """Return a term's labels, each of a statistic, as those of one member of each."""
+    (labels,) = without_repeats(term.labels)
+    of_label: Tensor = torch.nn.functional.pad(column[term.origin.channels], (1, 0))
+    return of_label[labels].expand(term.labels.shape)
+
+
 def _is_number_for(term: Term, other: Term, in_product: bool) -> bool:
     statistic = term.origin.statistic
-    if statistic is None or other.origin.operation not in statistic.operations:
+    if statistic is None:
+        return _is_of_pixels(term, other)
+    if other.origin.operation not in statistic.operations:
         return False
-    if statistic.is_window:
+    if statistic.is_window or (in_product and _is_unfolded(term, other, statistic)):
         return True
     numbers, neurons = without_repeats(term.labels, other.labels)
     if in_product or term.origin.gated:  # the same statistic, whatever factors it has

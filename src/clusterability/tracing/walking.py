@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -116,6 +116,7 @@ class _Walker:
         self._inputs = set(program.graph_signature.user_inputs)
         self._trained = set(program.graph_signature.parameters)
         self._noise: set[fx.Node] = set()
+        self._noisy: set[fx.Node] = set()  # random numbers and trained ones
 
     def follow(self, graph: fx.Graph) -> Any:
         """Walk a graph and return the value of its output.
@@ -147,8 +148,7 @@ class _Walker:
 
     def _constant(self, node: fx.Node) -> Any:
         meta = node.meta.get("val")
-        if self._is_drawn(node):
-            self._noise.add(node)
+        self._note_noise(node)
         if not isinstance(meta, Tensor):
             return _Opaque(node)
         if node in self._noise:
@@ -163,18 +163,21 @@ class _Walker:
             value: Tensor = self.computed.evaluate(node, self._parameters)
             return value
 
-        return self._named(name, source, tuple(meta.shape), meta.dtype, evaluate)
+        found = self._named(name, source, tuple(meta.shape), meta.dtype, evaluate)
+        return replace(found, is_random=True) if node in self._noisy else found
 
-    def _is_drawn(self, node: fx.Node) -> bool:
-        """Whether a constant is random numbers alone, which are factors of nothing.
+    def _note_noise(self, node: fx.Node) -> None:
+        """Note whether a constant is random numbers alone, which are factors of nothing.
 
         Integers are not: they are places, such as those of a random order.
         """
         like = node.meta.get("val")
         if isinstance(like, Tensor) and not (like.is_floating_point() or like.dtype == torch.bool):
-            return False
-        drawn = is_noise(node) or not self._noise.isdisjoint(read_inputs(node))
-        return drawn and self.computed.source(node) not in self._trained
+            return
+        before = {*read_inputs(node)}
+        if is_noise(node) or before & self._noise or before & self._noisy:
+            is_trained = self.computed.source(node) in self._trained
+            (self._noisy if is_trained else self._noise).add(node)
 
     def _named(
         self,
@@ -189,19 +192,21 @@ class _Walker:
             order: Sequence[int] | None = None,
             first: Sequence[int] = (),
             part: tuple[int, int] | None = None,
+            taken: tuple[int, ...] | None = None,
         ) -> Constant:
             axes = tuple(range(len(shape)) if order is None else order)
-            how = Rearranged(tuple(first), axes, new, part)
+            how = Rearranged(tuple(first), axes, new, part, taken)
             if how == Rearranged((), tuple(range(len(shape))), shape):
                 return constant
-            told = (tuple(first) or None, None if order is None else how.order, new)
+            told = (tuple(first) or None, None if order is None else how.order, new, taken)
             ends = None if part is None else slice(*part)
             other = " ".join([name, *(str(each) for each in (*told, ends) if each is not None)])
             self.computed.reshaped[other] = name, how
             return self._named(other, source, new, dtype, lambda: how(evaluate()))
 
         trained = source in self._trained
-        constant = Constant(name, source, shape, dtype, evaluate, reshaped, trained)
+        is_free = trained and self.computed.sizes[source] > max(shape, default=0)
+        constant = Constant(name, source, shape, dtype, evaluate, reshaped, trained, is_free)
         return constant
 
     def _inside(self, node: fx.Node) -> Any:
@@ -214,8 +219,9 @@ class _Walker:
         for placeholder, outer in zip(placeholders, inputs, strict=True):
             assert isinstance(outer, fx.Node)
             self.known[placeholder] = self.known[outer]
-            if outer in self._noise:
-                self._noise.add(placeholder)
+            for marked in (self._noise, self._noisy):
+                if outer in marked:
+                    marked.add(placeholder)
             self.computed.outer[placeholder] = outer
         return self.follow(graph)
 

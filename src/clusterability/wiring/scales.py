@@ -5,6 +5,7 @@ Each kind has ``values``, which computes and checks nothing, and ``find_values``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,7 +83,12 @@ class Multiplier:
         is_number: whether it has one element, so that all connections meet the same.
         shape: of the parameter, if some of its axes are averaged over.
         averaged: axes along which it differs between pixels of one neuron: their mean counts.
+        parts: of some of these, the places that count, if not all.
+        is_moved: whether these pixels have been moved to other axes since.
         inverted: whether 1 minus it multiplies, as a mask that removes what it marks does.
+        increased: whether 1 plus it multiplies.
+        is_mask: whether it is fixed, and 0 or 1 for each neuron.
+        kept: if given, 1 multiplies where it lies between these two numbers, elsewhere 0.
     """
 
     name: str
@@ -90,7 +96,12 @@ class Multiplier:
     is_number: bool = False
     shape: tuple[int, ...] = ()
     averaged: tuple[int, ...] = ()
+    parts: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    is_moved: bool = False
     inverted: bool = False
+    increased: bool = False
+    is_mask: bool = False
+    kept: tuple[float, float] | None = None
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -98,15 +109,27 @@ class Multiplier:
 
     def values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Return the scales, (..., n_entries); see :meth:`BatchNorm.values`."""
-        given = parameters[self.name].to(like)
-        scale = (1 - given if self.inverted else given).abs()
+        scale = self._of_each(parameters[self.name].to(like)).abs()
         leading = scale.shape[: like.ndim - 2]
         if self.divides:
             scale = scale.reciprocal()
         if self.averaged:
             axes = [len(leading) + axis for axis in self.averaged]
-            scale = scale.reshape(*leading, *self.shape).mean(axes)
+            scale = scale.reshape(*leading, *self.shape)
+            for axis, places in self.parts:
+                chosen = torch.tensor(places, device=scale.device)
+                scale = scale.index_select(len(leading) + axis, chosen)
+            scale = scale.mean(axes)
         return scale.reshape(*leading, -1)
+
+    def _of_each(self, given: Tensor) -> Tensor:
+        if self.kept is not None:
+            low, high = self.kept
+            above, below = given > low, given < high  # an infinite end keeps what is infinite
+            return ((above | (low == -math.inf)) & (below | (high == math.inf))).to(given)
+        if self.inverted:
+            return 1 - given
+        return 1 + given if self.increased else given
 
     def find_values(self, parameters: Mapping[str, Tensor], like: Tensor) -> Tensor:
         """Return :meth:`values`, checked.

@@ -1,6 +1,8 @@
 """The registry of rules: how neurons pass through each operation."""
 
 from clusterability.tracing.operations import (
+    addition,
+    bounds,
     contractions,
     elementwise,
     movement,
@@ -25,6 +27,8 @@ __all__ = [
     "Constant",
     "Findings",
     "WeightOperation",
+    "addition",
+    "bounds",
     "contractions",
     "elementwise",
     "find_rule",

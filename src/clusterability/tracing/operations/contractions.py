@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from clusterability.tracing.operations.elementwise import by_constant
+from clusterability.tracing.operations.factors import by_constant
 from clusterability.tracing.operations.pooling import over_axes
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.operations.stacks import weighed

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from clusterability.tracing.operations.cuts import cut, has_averages, rearranged
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Term, Value
 from clusterability.tracing.places import Places
@@ -207,7 +208,27 @@ def _moved(
         return result.long()
 
     shapes: Sequence[Sequence[int]] = [tensor.shape for tensor in tensors]
+    if any(map(has_averages, values)):
+        values = [_with_averages(call, value, move, along) for value in values]
     return moved(values, shapes, move, call.shapes[part or 0], along)
+
+
+def _with_averages(
+    call: Call, value: Value | None, move: Callable[..., Tensor], along: int | None
+) -> Value | None:
+    """Return a value whose scales, means over pixels, are those of the pixels that go on."""
+    if value is None or not has_averages(value):
+        return value
+    if along is None:
+        return rearranged(call, value)
+    if len(call.values()) > 1:
+        return value
+
+    def alone(places: Tensor) -> Tensor:
+        tensors = call.tensors()
+        return move(*(places if isinstance(t, Value) else torch.zeros(t.shape) for t in tensors))
+
+    return cut(call, value, along, alone)
 
 
 def _check_indices(call: Call) -> None:

@@ -22,13 +22,17 @@ from clusterability.tracing.mixing import (
     with_counts,
     with_shares,
     with_shares_of_copies,
+    without_padding,
 )
+from clusterability.tracing.operations.bounds import larger_or_smaller
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
 from clusterability.tracing.origins import Product, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved
+from clusterability.tracing.shifts import flat_ends, settled
 from clusterability.tracing.statistics import expanded
+from clusterability.tracing.zeros import cleared
 
 MOST_STACKED = 64
 """Most values in a stack whose running sums are followed one by one."""
@@ -40,7 +44,7 @@ def _pooled(call: Call, n_axes: int) -> Value:
     how = "mean" if "avg" in call.operation else "pick"
     try:
         axes = _pooled_axes(call, value, n_axes)
-        stack, rest = apart(value, axes)
+        stack, rest = apart(without_padding(value, axes) if how == "mean" else value, axes)
         if not stack.terms:
             return _of_pixels(call, value, n_axes, how)
         parts = [_resampled(call, stack, axes, weighs=how == "mean")]
@@ -136,7 +140,7 @@ def resizing(call: Call) -> Value:
     value = call.value("self" if "self" in call.arguments else "input")
     try:
         axes = _pooled_axes(call, value, n_axes)
-        stack, rest = apart(value, axes)
+        stack, rest = apart(without_padding(value, axes), axes)
         parts = [_resampled(call, stack, axes, weighs=True)] if stack.terms else []
         if rest.terms:  # it joins neighbors, as a weight would, and is no statistic of them
             parts.append(expanded(mixed(rest, range(-n_axes, 0), call.shape)))
@@ -156,13 +160,19 @@ def cumulative(call: Call) -> Value:
         if is_stacked(value, [axis]) or any(are_copies(term, axis) for term in value.terms):
             if n > MOST_STACKED:
                 raise InputError(f"it sums {n} values one after another")
-            return _running(call, value, axis)
+            return _marked(_running(call, value, axis))
         if fills(value, [axis]):
             return mixed(value, [axis], call.shape)
         # It joins neurons, as a weight would, and is no statistic of them.
-        return expanded(windowed(value, windows, call.shape, how="sum"))
+        return _marked(expanded(windowed(value, windows, call.shape, how="sum")))
     except InputError as error:
         raise call.refusal(str(error)) from None
+
+
+def _marked(value: Value) -> Value:
+    """Return a value whose parts are marked as those of a running sum."""
+    terms = (replace(t, origin=replace(t.origin, running=True)) for t in value.terms)
+    return Value(value.shape, tuple(terms))
 
 
 def _running(call: Call, value: Value, axis: int) -> Value:
@@ -238,13 +248,15 @@ def two_over_axes(call: Call) -> tuple[Value, ...]:
 def picking(call: Call) -> Value | tuple[Value, ...]:
     """Pick along an axis (with the index), between two tensors, or among all elements."""
     if "other" in call.arguments:
-        return call.nonlinear(chosen(call.values(), call.shape))
+        return larger_or_smaller(call)
     out = _reduced(call, "pick")
     return (out, out) if len(call.shapes) > 1 else out
 
 
 def _reduced(call: Call, how: str) -> Value:
     value, axes = call.values()[0], reduced_axes(call)
+    if any(term.origin.shifts for term in value.terms):
+        value = cleared(settled(value, flat_ends(call.operation)))
     keepdim = bool(call.arguments.get("keepdim"))
     try:
         if call.operation in _SUMS:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from clusterability.tracing.mixing import fills, is_stacked
-from clusterability.tracing.operations.elementwise import aligned
+from clusterability.tracing.operations.factors import aligned, is_mask
 from clusterability.tracing.operations.registry import Call, Constant, numbers
-from clusterability.tracing.operations.stacks import is_of_single, is_stack, weighed
+from clusterability.tracing.operations.stacks import is_of_single, is_stack, taken, weighed
 from clusterability.tracing.origins import INPUT, Product, Value
 from clusterability.tracing.provenance import joined, moved, multiplied
 
@@ -42,6 +42,8 @@ def product_with_matrix(call: Call) -> Value | None:
             return _weighed(call, value, constant, axes[0], outputs)
         of_one = len(axes) == len(outputs) == 1 and mine[outputs[0]] == 1 and other[axes[0]] > 1
         return _of_stack(call, product, axes[0], outputs[0]) if of_one else None
+    if not outputs and is_mask(constant):
+        return None  # a statistic of the neurons that it leaves
     if not outputs and (len(axes) > 1 or not _is_line(value, mine, axes[0])):
         return None  # several neurons of one place, such as layers that are averaged
     followed = len(axes) == 1 and (not outputs or (len(outputs) == 1 and mine[outputs[0]] == 1))
@@ -63,15 +65,18 @@ def _weighed(call: Call, value: Value, constant: Constant, axis: int, outputs: l
     if outputs:
         shifted = axis < outputs[0] and not call.arguments.get("keepdim")
         place = outputs[0] - shifted
-    out = call.weigh(
-        value,
-        constant.reshaped(shape),
-        axis - n_axes,
-        n_outputs=n_outputs,
-        out_axis=place,
-        is_dense=True,
-        layout="out-in" if out_first else "in-out",
-    )
+    matrix, layout = constant.reshaped(shape), "out-in" if out_first else "in-out"
+    out = taken(call, value, matrix, axis - n_axes, place, layout) if outputs else None
+    if out is None:
+        out = call.weigh(
+            value,
+            matrix,
+            axis - n_axes,
+            n_outputs=n_outputs,
+            out_axis=place,
+            is_dense=True,
+            layout=layout,
+        )
     return multiplied(out, 1 / n_inputs) if call.operation == "aten.mean" else out
 
 

@@ -19,6 +19,7 @@ from clusterability.errors import InputError
 from clusterability.shown import quoted
 from clusterability.tracing.origins import Term, Value, of_elements, without_repeats
 from clusterability.tracing.provenance import produced
+from clusterability.tracing.zeros import after_function
 from clusterability.wiring.weights import Weight
 
 
@@ -35,6 +36,8 @@ class Constant:
         reshaped: returns a constant of the same elements, or of a part of them, in another shape;
             the order of its axes may change before.
         is_trained: whether ``source`` is a parameter, not a buffer or a plain number.
+        is_free: whether it is a parameter's, with more elements than its longest axis.
+        is_random: whether random numbers go into it too.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Constant:
     evaluate: Callable[[], Tensor]
     reshaped: Callable[..., Constant]
     is_trained: bool
+    is_free: bool
+    is_random: bool = False
 
 
 class OperationError(InputError):
@@ -97,12 +102,14 @@ class Findings:
         operations: weight operations in the order in which they run.
         notes: remarks for the user, each once.
         functions: numbers of the nonlinear functions met, by operation and arguments.
+        ranges: between which numbers the values lie that come from a function, where that is known.
     """
 
     owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
     operations: list[WeightOperation] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
     functions: dict[tuple[object, ...], int] = field(default_factory=dict)
+    ranges: dict[Value, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +227,17 @@ class Call:
         arguments = (id(x) if isinstance(x, Value | Constant) else repr(x) for x in given)
         functions = self.findings.functions
         number = functions.setdefault((self.operation, *arguments), len(functions) + 1)
-        terms = (replace(t, origin=replace(t.origin, function=number)) for t in value.terms)
+        terms = (
+            replace(
+                term,
+                origin=replace(
+                    term.origin,
+                    function=number,
+                    n_cleared=after_function(self.operation, term.origin),
+                ),
+            )
+            for term in value.terms
+        )
         return Value(value.shape, tuple(terms))
 
     def note(self, text: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from clusterability.tracing.mixing import fills, is_stacked, reduced, with_counts
-from clusterability.tracing.operations.elementwise import by_constant
+from clusterability.tracing.operations.factors import by_constant
 from clusterability.tracing.operations.registry import Call, Constant
+from clusterability.tracing.operations.selections import selected
 from clusterability.tracing.origins import INPUT, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import joined, moved
@@ -38,6 +39,9 @@ def weighed(
     Raises:
         InputError: if the matrix is not constant, or makes too many sums.
     """
+    found = taken(call, reads, constant, axis, out_axis, layout) if not how else None
+    if found is not None:
+        return found
     sums = isinstance(constant, Constant) and not (constant.is_trained and n_outputs > 1)
     if sums and how.get("groups", 1) == 1 and is_stack(reads, axis):
         assert isinstance(constant, Constant)
@@ -55,6 +59,14 @@ def weighed(
         layout=layout,
         **how,
     )
+
+
+def taken(
+    call: Call, reads: object, matrix: object, axis: int, out_axis: int | None, layout: str
+) -> Value | None:
+    """Return the product with a matrix of which each output takes one input, else None."""
+    found = selected(reads, matrix, axis, layout) if isinstance(reads, Value) else None
+    return None if found is None else _arranged(call, found, out_axis)
 
 
 def is_stack(value: Value, axis: int) -> bool:

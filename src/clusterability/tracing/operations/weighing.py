@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clusterability.tracing.operations.addition import shifted
 from clusterability.tracing.operations.contractions import by_vector, of_batches
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.operations.stacks import weighed
@@ -89,4 +90,6 @@ def _convolved(call: Call, transposed: bool) -> Value:
 
 
 def _with_bias(call: Call, out: Value, bias: object) -> Value:
+    if isinstance(bias, Constant) and not bias.is_trained:
+        return shifted(out, bias, 1.0)
     return joined([out, bias], call.shape) if isinstance(bias, Value) else out

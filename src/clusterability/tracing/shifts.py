@@ -1,0 +1,89 @@
+"""Masks by addition: constants of very large numbers, and the functions that make masks of them.
+
+``relu(h - 1e9 * removed)`` is 0 whatever h is. Such a constant is remembered as a :class:`Shift` of
+the outputs that it was added to, and becomes a mask where a function follows that is flat there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from torch import Tensor
+
+from clusterability.tracing.origins import Origin, Shift, Term, Value
+from clusterability.wiring.scales import Scale
+
+LIMIT = 1e4
+"""What is larger is taken for infinite beside what neurons hold; transformers mask by -10,000."""
+
+_BOTH = {
+    *("sigmoid", "special_expit", "hardsigmoid", "tanh", "hardtanh", "relu6", "erf", "erfc"),
+    *("atan", "arctan", "sign", "sgn", "gt", "ge", "lt", "le", "eq", "ne", "greater", "less"),
+    *("greater_equal", "less_equal", "not_equal"),
+}
+_LOW = {
+    *("relu", "elu", "celu", "selu", "gelu", "silu", "mish", "hardswish", "softplus", "exp"),
+    *("exp2", "expm1", "softmax", "_softmax", "log_softmax", "_log_softmax", "logsumexp"),
+    *("amax", "max", "maximum", "fmax", "clamp_min", "threshold", "logaddexp"),
+}
+_HIGH = {"log_sigmoid", "amin", "min", "minimum", "fmin", "clamp_max"}
+
+
+def flat_ends(operation: str) -> tuple[bool, bool]:
+    """Return whether a function makes one number of all very small values, and of large ones.
+
+    >>> flat_ends("aten.relu"), flat_ends("aten.sigmoid"), flat_ends("aten.leaky_relu")
+    ((True, False), (True, True), (False, False))
+    """
+    name = operation.removeprefix("aten.")
+    return name in _LOW or name in _BOTH, name in _HIGH or name in _BOTH
+
+
+def shifts_times(value: Value, factor: float) -> Value:
+    """Return a value whose shifts are multiplied by a number."""
+    if not any(term.origin.shifts for term in value.terms):
+        return value
+    terms = []
+    for term in value.terms:
+        shifts = tuple(replace(s, factor=s.factor * factor) for s in term.origin.shifts)
+        terms.append(replace(term, origin=replace(term.origin, shifts=shifts)))
+    return Value(value.shape, tuple(terms))
+
+
+def both_shifts(a: Origin, b: Origin) -> tuple[Shift, ...]:
+    """Return the shifts of a sum of the same outputs."""
+    own = {shift.scale for shift in a.shifts}
+    return (*a.shifts, *(shift for shift in b.shifts if shift.scale not in own))
+
+
+def as_shift(term: Term, factor: float, sign: int) -> Term:
+    """Return a term with a shift in place of its last scale; ``sign`` is as in :class:`Shift`."""
+    (*scales, (scale, entries)) = term.origin.scales
+    shift = Shift(scale, entries, factor, sign)  # type: ignore[arg-type]  # a constant's
+    shifts = (*term.origin.shifts, shift)
+    return replace(term, origin=replace(term.origin, scales=tuple(scales), shifts=shifts))
+
+
+def settled(value: Value, ends: tuple[bool, bool]) -> Value:
+    """Return a value whose shifts are masks, as a function makes them that is flat at these ends.
+
+    Args:
+        value: what the function takes.
+        ends: whether it is flat where its argument is very small, and where it is very large.
+    """
+    if not any(ends) or not any(term.origin.shifts for term in value.terms):
+        return value
+    terms = []
+    for term in value.terms:
+        masks = tuple(_mask(shift, ends) for shift in term.origin.shifts)
+        origin = replace(term.origin, scales=(*term.origin.scales, *masks), shifts=())
+        terms.append(replace(term, origin=origin))
+    return Value(value.shape, tuple(terms))
+
+
+def _mask(shift: Shift, ends: tuple[bool, bool]) -> tuple[Scale, Tensor]:
+    low, high = ends if shift.factor > 0 else ends[::-1]
+    limit = LIMIT / abs(shift.factor) if shift.factor else math.inf
+    kept = (-limit if low else -math.inf, limit if high else math.inf)
+    return replace(shift.scale, kept=kept, is_mask=True), shift.entries
