@@ -19,7 +19,7 @@ from clusterability.experiments.writing import NUMBERS, SCORES, markdown
 PAGE = Path(__file__).parent / "reproduction.md"
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "reproduction"
 
-TABLE = re.compile(r"<!-- ([\w-]+/table-\w+) -->\n(?:\|.*\n)*")
+TABLE = re.compile(r"<!-- ([\w-]+/table-\w+) -->\n(?:\|.*\n)*(?:\n[^\n]*, after at most .*\n)?")
 BY_NAME = {table.name: table for table in TABLES.values()}
 
 
@@ -29,8 +29,16 @@ def with_tables(page: str) -> str:
 
 
 def _markdown(name: str) -> str:
+    found = rows(f"{name}.csv")
+    table = table_of(name, found)
+    return markdown(table, lines_of(table, found))
+
+
+def table_of(name: str, rows: list[dict[str, str]]) -> Table:
+    """Return the table of a file of results, by its name without the suffix and its rows."""
     table = BY_NAME[name.rpartition("/")[2]]
-    return markdown(table, lines_of(table, rows(f"{name}.csv")))
+    max_epochs = rows[0].get("max_epochs")
+    return table.shortened(int(max_epochs)) if max_epochs else table
 
 
 def rows(name: str) -> list[dict[str, str]]:

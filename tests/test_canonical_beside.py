@@ -31,6 +31,7 @@ def cnn():
     ).eval()
 
 
+@pytest.mark.slow
 def test_rescaling_changes_the_raw_ncut_alone():
     model = mlp()
     before = measure(model, **FEW)
@@ -48,6 +49,7 @@ def test_rescaling_changes_the_raw_ncut_alone():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include", [(), ("input", "dense")])
 def test_of_a_cnn_it_is_that_of_the_whole_network(include):
     """The strengths of the part that is measured, as the whole network's scaling leaves them."""
@@ -64,6 +66,7 @@ def test_of_a_cnn_it_is_that_of_the_whole_network(include):
     assert result.canonical.refined_ncut == pytest.approx(by_hand.refined.ncut, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_other_results_are_as_without_it(monkeypatch):
     choices = FEW | {"n_shuffles": 3}
     with_it = measure(mlp(), **choices)
@@ -101,6 +104,7 @@ def test_none_where_too_few_neurons_are_on_a_path():
     assert result.canonical is None
 
 
+@pytest.mark.slow
 def test_in_text_and_json():
     result = measure(mlp(), **FEW)
     found = result.canonical

@@ -54,6 +54,7 @@ def test_a_measurement_in_canonical_scaling_is_of_it(form):
     assert found.ncut == pytest.approx(again.ncut, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_scaled_has_no_canonical_ncut():
     class Read(nn.Module):
         """A batch norm and a weight read the same neurons."""

@@ -53,6 +53,7 @@ def interrupted_after(monkeypatch, n, call):
             call()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_finished_is_not_done_again(tmp_path, monkeypatch, workers):
     network = toy.planted_mlp()
@@ -128,6 +129,7 @@ def test_other_networks_and_choices_are_kept_apart(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("*.jsonl"))) == 6
 
 
+@pytest.mark.slow
 def test_several_numbers_of_clusters_and_seeds(tmp_path, monkeypatch):
     network, options = toy.planted_mlp(), {"clusters": [2, 3], "n_shuffles": 4, "n_seeds": 3}
     expected = scan_clusters(network, **options)
@@ -181,6 +183,7 @@ def damaged(path, content):
         yield b"\n".join([changed, *others]) + b"\n"
 
 
+@pytest.mark.slow
 def test_damage_is_one_sentence(tmp_path):
     network = toy.planted_mlp()
     measure(network, 3, 1, resume=tmp_path, workers=1)

@@ -220,6 +220,7 @@ def test_no_worse_than_the_plain_pipeline():
     assert abs(np.mean(shuffled) - result.plain.null.mean) < 1.5 * spread
 
 
+@pytest.mark.slow
 def test_the_order_of_the_neurons_does_not_matter():
     graph, _ = planted([40, 30, 20], 4, noise=0.1, density=0.4, seed=1)
     rng = np.random.default_rng(0)
@@ -287,6 +288,7 @@ def test_blocks_of_several_precisions_and_scales():
     assert numbers(first) == numbers(second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("low", [1e-30, 1e-36])
 def test_strengths_from_the_smallest_to_the_largest_in_one_network(dtype, low):
@@ -315,6 +317,7 @@ def test_torch_gets_its_threads_back():
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "graph",
     [side_by_side(2, 10), joined([9, 8, 7], TRIANGLE), low_rank(15, 12, 2), uneven([9, 8, 7])],

@@ -82,6 +82,7 @@ def test_seeds_are_those_of_measurements(graph):
         np.testing.assert_array_equal(found[0].labels, expected.labels)
 
 
+@pytest.mark.slow
 def test_auto_is_2_to_20_or_what_the_network_allows():
     assert scan_clusters(toy.path(4), n_shuffles=0).numbers_of_clusters == (2, 3)
     assert scan_clusters(toy.star(1), n_shuffles=0).numbers_of_clusters == (2,)

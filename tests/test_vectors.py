@@ -34,6 +34,7 @@ def _compute(first, second, sums, products, places):
     return total(in_float64(x)), total(y)
 
 
+@pytest.mark.slow
 def test_vectors_compute_number_by_number():
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((2, WIDTH + 2)).astype(np.float32)

@@ -200,6 +200,7 @@ def test_several_numbers_of_clusters(network, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[3].split()[0] == "12"
 
 
+@pytest.mark.slow
 def test_quiet_prints_nothing(network, capsys):
     assert main(["measure", str(network), *FAST, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")

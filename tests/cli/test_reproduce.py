@@ -14,6 +14,7 @@ def small(monkeypatch):
     use_small(monkeypatch)
 
 
+@pytest.mark.slow
 def test_the_list_of_an_empty_place(tmp_path, capsys):
     assert main(["reproduce", "--out", str(tmp_path / "none")]) == 0
     lines = capsys.readouterr().out.splitlines()

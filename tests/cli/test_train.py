@@ -152,6 +152,7 @@ def test_quiet_without_pruning(tmp_path, capsys):
     assert not (folder / "pruned.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [

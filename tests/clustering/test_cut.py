@@ -53,6 +53,7 @@ def test_equals_the_definition(name, k):
     assert float(found) == pytest.approx(naive_ncut(naive_adjacency(graph), labels), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AWKWARD)
 def test_two_clusters_equal_networkx(name):
     graph = AWKWARD[name]
@@ -203,6 +204,7 @@ def test_a_batch_equals_a_loop_gradients_too(name, shape, k):
         torch.testing.assert_close(gradient, looped, atol=1e-9, rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AWKWARD)
 def test_volumes_and_cuts_of_a_batch_equal_a_loop(name):
     batch = batch_like(AWKWARD[name], (3,))

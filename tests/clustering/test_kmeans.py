@@ -136,6 +136,7 @@ def test_candidates_of_greedy_seeding(k, expected):
     assert starts(7, k).shape == (7, k, expected)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     n=st.integers(1, 140),

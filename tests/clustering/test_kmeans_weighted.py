@@ -67,6 +67,7 @@ def alone(points, draws, weights):
 BOTH = pytest.mark.parametrize("weighted", [alone, in_a_batch])
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize(("n", "m", "k"), [(90, 3, 4), (300, 11, 12), (128, 1, 3), (60, 5, 1)])
 def test_weighted_equals_the_naive_twin(weighted, n, m, k):
@@ -77,6 +78,7 @@ def test_weighted_equals_the_naive_twin(weighted, n, m, k):
         assert np.array_equal(weighted(points, draws, weights), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m", "k"), [(90, 3, 4), (400, 6, 9), (600, 11, 12), (60, 5, 1)])
 def test_without_weights_equals_the_naive_twin(n, m, k):
     """The twin computes all distances at each step; the scores that are kept must be these."""
@@ -86,6 +88,7 @@ def test_without_weights_equals_the_naive_twin(n, m, k):
         assert np.array_equal(kmeans(points, draws), expected)
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_best_of_several_weighted_starts(weighted):
     points, weights, draws = blobs(200, 5, 7, 0.4), uneven_weights(200, 1), starts(8, 7)

@@ -114,6 +114,7 @@ def break_file(path, how, content):
     path.write_bytes(damaged[how])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "reason"),
     [

@@ -54,6 +54,7 @@ def test_polynomials_equal_their_naive_twin():
     np.testing.assert_allclose(polynomials(x), expected, rtol=2e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_polynomials_are_all_different_and_each_monomial_is_in_half():
     data = load_dataset("polynomials")
     assert len(np.unique(data.train.y[:5], axis=1).T) == 512
@@ -88,6 +89,7 @@ def test_the_seed_makes_the_bytes(name):
     assert one.y.tobytes() != other.y.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MADE[:3])
 def test_no_test_sample_is_a_training_sample(name):
     data = load_dataset(name)

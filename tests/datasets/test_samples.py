@@ -94,6 +94,7 @@ def test_enlarged_repeats_pixels():
     assert enlarge(image, 2) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (600, 3), (500, 500)])
 def test_sizes_of_images(tmp_path, size):
     x = images(1, size=size)

@@ -160,6 +160,7 @@ def test_the_page_has_each_table_as_its_files_have_it(tmp_path):
     assert "0 of 2" in text
 
 
+@pytest.mark.slow
 def test_no_more_processes_than_tasks(tmp_path):
     store = Store(tmp_path)
     task = Train(TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=0))
@@ -169,6 +170,7 @@ def test_no_more_processes_than_tasks(tmp_path):
     assert queue.count_waiting() == 0
 
 
+@pytest.mark.slow
 def test_a_task_that_takes_no_time_is_done(tmp_path):
     store = Store(tmp_path)
     task = Train(TrainingSpec("small-mlp", "digits", epochs=1, pruning_epochs=0))

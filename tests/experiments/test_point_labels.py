@@ -19,6 +19,7 @@ def placed(points, marks=(), mark_size=0.0):
     return ax, boxes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_points", [1, 8, 20])
 def test_labels_of_points_do_not_lie_over_each_other(n_points):
     rng = np.random.default_rng(n_points)
@@ -31,6 +32,7 @@ def test_labels_of_points_do_not_lie_over_each_other(n_points):
         assert (box.max <= frame.max).all()
 
 
+@pytest.mark.slow
 def test_marks_without_labels_stay_free():
     points = [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)]
     marks = [(0.02, 0.0), (0.48, 0.5), (0.5, 0.54)]

@@ -200,6 +200,7 @@ def test_what_fails_is_named_and_the_rest_is_done(tmp_path, monkeypatch):
     assert "1 of 1" in text
 
 
+@pytest.mark.slow
 def test_a_damaged_measurement_is_named(tmp_path):
     reproduce(["table-x1"], out=tmp_path, n_runs=1, workers=1)
     (path,) = (tmp_path / "runs").glob("*/pruned-*.json")

@@ -43,6 +43,7 @@ def test_the_same_object_as_a_value_is_not_hashed():
     check_pickle(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize(
     "content",

@@ -69,6 +69,7 @@ def test_a_skip_keeps_its_copies():
     assert kernels == [None, "rise0", "rise0", None, None]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_left_out_is_refused():
     with pytest.raises(InputError, match=r"layers='hidden' needs .* use layers='all'"):
         run(toy.two_triangles(), layers="hidden")

@@ -92,6 +92,7 @@ def test_a_weight_of_several_places_is_told():
     assert any("serve in several places of the network: a.weight;" in note for note in notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_whether_shuffles_keep_it_is_told(form):
     notes = trace(Network(form), example_inputs=X).notes

@@ -274,6 +274,7 @@ def test_a_lazy_gradient_comes_at_some_steps_so_many_times_as_large():
         kernels = {name: 1.5 * k + 0.1 * k.square() for name, k in kernels.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_compiled_steps_are_those_of_tensors(dtype):
     """From one start, on blocks whose memory the compiled loops cannot take."""

@@ -262,6 +262,7 @@ def test_the_trace_is_used_again():
     torch.testing.assert_close(square, torch.full_like(square, 2.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [slice(None), slice(2)])
 def test_neurons_that_are_returned_beside_others_are_left_alone(which):
     class Deep(nn.Module):

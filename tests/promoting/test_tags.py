@@ -82,6 +82,7 @@ def test_an_inits_tags_are_kept_and_completed():
     assert list(cluster_tags(model, init)) == ["0", "2"]
 
 
+@pytest.mark.slow
 def test_labels_of_a_result_and_of_its_files(tmp_path):
     model = mlp(20, 40, 40, 8)
     with torch.no_grad():
@@ -104,6 +105,7 @@ def test_labels_of_a_result_and_of_its_files(tmp_path):
     assert torch.equal(whole["0"], torch.arange(20, 60) % 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("clusters", "layers", "message"),
     [

@@ -40,6 +40,7 @@ def without_statistics():
     return nn.Sequential(nn.Linear(4, 6), norm, nn.ReLU(), nn.Linear(6, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "which"),
     [

@@ -222,6 +222,7 @@ def test_small_networks_have_a_disc_a_neuron():
     assert len(set(zip(discs.layer.tolist(), discs.y.tolist(), strict=True))) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_shuffles", "spread"), [(1, 0.0), (20, 0.0), (20, 1e-12), (500, 0.2)], ids=str
 )

@@ -28,6 +28,7 @@ class Parts(HTMLParser):
         self.words += words
 
 
+@pytest.mark.slow
 def test_a_result_is_shown_with_its_numbers_sentence_and_sheet():
     result = small_result(null=[0.5, 0.6], warnings=["take care"])
     parts = Parts(result._repr_html_())

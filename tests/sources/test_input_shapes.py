@@ -50,6 +50,7 @@ class OptionalByName(ImageAndFeatures):
         return super().forward(image, torch.zeros(1, 5) if features is None else features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shapes", [SHAPES, tuple(SHAPES), [list(shape) for shape in SHAPES]])
 @pytest.mark.parametrize("network", [ImageAndFeatures, ByName, WithOption])
 def test_a_shape_for_each_input_is_as_examples_of_them(network, shapes):
@@ -179,6 +180,7 @@ def two_inputs(tmp_path, monkeypatch):
 FLAGS = ["--clusters", "2", "--shuffles", "1", "--quiet"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["factory", "instance"])
 def test_a_shape_for_each_input_on_the_command_line(name, two_inputs, tmp_path):
     shapes = ["--input-shape", "1,6,6", "--input-shape", "5"]

@@ -169,6 +169,7 @@ def test_a_hierarchy_of_weak_neurons():
     assert violation(graph, found)[weak].max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_batch_gives_each_graph_its_own_rows():
     graph = random_chain([260, 220, 230], 10)
     alone = [with_dead_neurons(graph, scale, seed=i)[0] for i, scale in enumerate((1e-20, 1, 1e-9))]

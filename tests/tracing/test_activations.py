@@ -104,6 +104,7 @@ def test_a_skip_over_weights_counts_both_ways():
     assert np.count_nonzero(with_skip) == n_ends + 2 * (6 * 5 + 5 * 5)
 
 
+@pytest.mark.slow
 def test_what_two_batch_norms_scale_adds_up():
     of_both = adjacency(lambda self, h: self.norm(h).relu() + self.other(h).tanh())
     of_each = adjacency(lambda self, h: self.norm(h)), adjacency(lambda self, h: self.other(h))

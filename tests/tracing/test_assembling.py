@@ -186,6 +186,7 @@ HEADED = Forward(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("include", "layers", "note"),
     [

@@ -56,6 +56,7 @@ ONE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("name", ONE)
 def test_one_matrix_for_all_examples(name, n):
@@ -83,6 +84,7 @@ TWO = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("name", TWO)
 def test_each_of_two_layers_has_its_matrix(name, n):
@@ -108,6 +110,7 @@ WIDE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("name", WIDE)
 def test_one_layer_with_several_matrices_is_a_wide_one(name, n):

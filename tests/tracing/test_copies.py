@@ -115,6 +115,7 @@ def test_the_same_graph_as_by_a_plus(name):
     np.testing.assert_allclose(adjacency(way), adjacency(named), rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_pixels_count_once_and_copies_of_them_as_often_as_they_are_added():
     once = strengths_of_maps(lambda h: h.sum((2, 3)))
     double = strengths_of_maps(lambda h: 2 * h.sum((2, 3)))

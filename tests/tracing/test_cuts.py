@@ -54,6 +54,7 @@ CUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CUTS)
 def test_pixels_that_go_on_have_their_own_numbers(name):
     found, expected = (graph(step) for step in CUTS[name])
@@ -61,6 +62,7 @@ def test_pixels_that_go_on_have_their_own_numbers(name):
     torch.testing.assert_close(found.blocks[0].strengths, expected.blocks[0].strengths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
     [

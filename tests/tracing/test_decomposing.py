@@ -68,6 +68,7 @@ def test_the_same_graph_as_of_what_they_are_composed_of(name):
     np.testing.assert_allclose(adjacency(composed), adjacency(usual), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "message"),
     [

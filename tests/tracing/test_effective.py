@@ -100,6 +100,7 @@ def test_gradient_reaches_what_the_weight_is_made_of(hook):
     assert all(p.grad is not None for name, p in module.named_parameters() if name != "bias")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["register_forward_hook", "register_forward_pre_hook"])
 def test_other_hooks_are_noted(method):
     model = nn.Sequential(nn.Linear(3, 3), pruned(nn.Linear(3, 3)), nn.ReLU(), nn.Linear(3, 2))

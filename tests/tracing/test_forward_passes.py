@@ -158,6 +158,7 @@ def test_a_computed_weight():
     torch.testing.assert_close(graph.blocks[0].strengths, (weight * mask).abs().T)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "product",
     [
@@ -239,6 +240,7 @@ def test_a_shortcut_that_pads_channels_with_zeros():
     torch.testing.assert_close(block(graph, "input", "to c").strengths, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shuffle",
     [

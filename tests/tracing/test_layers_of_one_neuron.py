@@ -48,6 +48,7 @@ def graph(step):
     return neuron_graph(randomized(model), example_inputs=POINTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADDED)
 def test_it_is_a_layer_of_one_input(name):
     found, named = (graph(step) for step in ADDED[name])

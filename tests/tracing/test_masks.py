@@ -34,6 +34,7 @@ def assert_masked(found, factors):
     torch.testing.assert_close(found.blocks[0].strengths.detach(), weight * factors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MASKS)
 def test_a_mask_removes_the_strengths_of_what_it_removes(name):
     step, factors = MASKS[name]

@@ -61,6 +61,7 @@ ADDED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADDED)
 def test_added_before_a_function_that_is_flat_there(name):
     torch.testing.assert_close(first_strengths(ADDED[name]), MASK.expand(3, 5).float())
@@ -77,6 +78,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOUNDS)
 def test_bounds_beyond_all_that_a_neuron_holds(name):
     torch.testing.assert_close(first_strengths(BOUNDS[name]), MASK.expand(3, 5).float())
@@ -104,6 +106,7 @@ UNMASKED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNMASKED)
 def test_other_constants_are_no_masks(name):
     torch.testing.assert_close(first_strengths(UNMASKED[name]), torch.ones(3, 5))

@@ -46,6 +46,7 @@ MASKED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MASKED)
 def test_both_factors_have_the_mask(name):
     found, weights = blocks(MASKED[name])
@@ -68,6 +69,7 @@ UNMASKED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNMASKED)
 def test_a_gate_that_is_a_number_there_lets_the_other_pass(name):
     (first, second), weights = blocks(UNMASKED[name])

@@ -166,6 +166,7 @@ def test_two_spellings_are_one_network(other, usual):
     np.testing.assert_allclose(adjacency(other), adjacency(usual), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "message"),
     [

@@ -44,6 +44,7 @@ class Holder:
 grown = pytest.param("list", marks=pytest.mark.skipif(OLD_TORCH, reason="torch refuses it"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [grown, "object", "hook", "bound method", "hook with a lock"])
 def test_activations_that_are_stored(how):
     holder, network = Holder(), Forward(logits, **parts())
@@ -97,6 +98,7 @@ def test_a_choice_at_the_end_is_among_the_outputs(end):
     assert (adjacency(network) == EXPECTED).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choose",
     [
@@ -132,6 +134,7 @@ def test_inputs_by_name():
         adjacency(Named(), {"x": 3})
 
 
+@pytest.mark.slow
 def test_all_operations_that_cannot_be_followed_are_named():
     def forward(self, x):
         h = torch.special.bessel_j0(torch.cummax(self.a(x), 1)[0])

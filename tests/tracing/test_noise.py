@@ -35,6 +35,7 @@ def network(step):
     return Forward(lambda self, x: self.end(step(self.start(x), self.w)), **parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FACTORS)
 def test_random_factors_are_no_strengths(name):
     model = network(FACTORS[name])
@@ -68,6 +69,7 @@ def test_a_weight_of_noise_alone_is_refused():
         neuron_graph(network(lambda h, _: h @ torch.randn(5, 5)), example_inputs=POINTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "factors",
     [

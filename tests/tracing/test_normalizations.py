@@ -155,6 +155,7 @@ def test_differences_of_running_sums_are_refused():
         graph(windows, a=nn.Linear(3, N), c=nn.Linear(N, 2))
 
 
+@pytest.mark.slow
 def test_a_planted_network_has_its_groups_with_either_norm():
     """And a wide one is read at once: a term for each neuron took half a minute."""
 

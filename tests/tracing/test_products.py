@@ -125,6 +125,7 @@ def test_what_cannot_be_taken_for_a_linear_layer_is_refused(step):
         neuron_graph(network(step), example_inputs=POINTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "join", [torch.stack, lambda rows, axis: torch.cat([r[:, None] for r in rows], axis)]
 )
@@ -163,6 +164,7 @@ ENLARGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [True, False])
 @pytest.mark.parametrize("name", ENLARGED)
 def test_neurons_times_several_trained_numbers_are_refused(name, hidden):
@@ -205,6 +207,7 @@ GATES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GATES)
 def test_a_gate_of_one_neuron_times_numbers_is_a_gate(name):
     """Numbers of a gate are no neurons where each multiplies a neuron of its own."""

@@ -77,6 +77,7 @@ def twice(module):
 WAYS = (by_lambda, by_decorator, by_method, by_partial, by_default, by_list, twice)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["", "norm", "start"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_forward_that_is_set_runs_on_the_copy(way, place):
@@ -102,6 +103,7 @@ def test_a_module_that_is_global_to_the_function():
     torch.testing.assert_close(found.blocks[0].strengths, VARIANCES.expand(3, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", ["pruned", "normalized"])
 def test_weights_that_hooks_or_parametrizations_make(weight):
     model = network()

@@ -47,12 +47,14 @@ DIAGONAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIAGONAL)
 def test_a_diagonal_matrix_is_a_mask(name):
     product = DIAGONAL[name]
     assert_same_graph(lambda _, h: product(h, torch.diag(MASK)), lambda _, h: h * MASK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIAGONAL)
 def test_the_identity_changes_nothing(name):
     assert_same_graph(lambda _, h: DIAGONAL[name](h, EYE), lambda _, h: h)
@@ -73,12 +75,14 @@ MOVES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MOVES)
 def test_a_matrix_that_takes_neurons_one_by_one_moves_them(name):
     by_matrix, by_index = MOVES[name]
     assert_same_graph(lambda _, h: by_matrix(h), lambda _, h: by_index(h))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIAGONAL)
 def test_a_trained_diagonal_is_a_factor(name):
     w = nn.Parameter(torch.tensor([0.5, -2, 0, 1, 3]))

@@ -62,6 +62,7 @@ def decorated(decorator):
     return type("Decorated", (Scaled,), {"forward": decorator(Scaled.forward)})()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decorator", SUPPLYING)
 def test_what_a_decorator_supplies_is_not_asked_for(decorator):
     assert trace(decorated(decorator)).graph.layer_sizes == [6, 5, 3]

@@ -201,6 +201,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 def test_the_same_graph_as_by_a_plus(name):
     named, way = WAYS[name]
@@ -210,6 +211,7 @@ def test_the_same_graph_as_by_a_plus(name):
     np.testing.assert_allclose(adjacency(way), adjacency(named), rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_pixels_of_a_channel_are_one_neuron_still():
     """Whether they are averaged whole, in two halves, or with a border of zeros."""
 

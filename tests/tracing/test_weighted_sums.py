@@ -207,6 +207,7 @@ def graph_of_trained(way):
     return neuron_graph(network, example_inputs=X, include=("input", "dense"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_trained_matrix_is_a_layer_of_few_neurons(name):
     """Each of its outputs is one neuron wherever it is applied, as a convolution's channel is."""

@@ -52,6 +52,7 @@ def test_branches_of_zeros_are_told(include):
     assert n_isolated == (0 if include else 8)  # only what is left out reaches the last layer
 
 
+@pytest.mark.slow
 def test_a_scale_of_zero_is_told_too():
     warnings = measured(scaled(0.0), (6,)).warnings
     assert any(

@@ -86,6 +86,7 @@ def test_damaged_record_is_refused(tmp_path):
         trained(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.json", "unpruned.safetensors", "checkpoint.safetensors"])
 @pytest.mark.parametrize("kind", ["pipe", "zeros"])
 def test_what_has_no_end_is_refused(tmp_path, name, kind):

@@ -142,6 +142,7 @@ def test_loose_runs_of_a_stack_are_those_alone(tmp_path):
             torch.testing.assert_close(value, states[1][name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_epoch_of_fewer_steps_is_trained(tmp_path):
     run = trained(tmp_path, small_spec(batch_size=10, epoch_steps=7))
     assert len(run.curves) == 4

@@ -77,6 +77,7 @@ ROUTES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("routes", ROUTES)
 @pytest.mark.parametrize(("n_source", "inputs"), [(5, (0, 1, -1, 2, 2, 3, 4, 0)), (8, None)])

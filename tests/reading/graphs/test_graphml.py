@@ -32,6 +32,7 @@ def read(tmp_path):
     return read_text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AWKWARD)
 def test_what_networkx_writes_comes_back(name, tmp_path):
     graph = AWKWARD[name]

@@ -99,6 +99,7 @@ def test_a_choice_at_the_end(op, tmp_path):
     assert_layers(two_layers(tmp_path, relu, outputs="z", after=[after[op]], k=np.array([2])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.1, 0.2, 1 / 6, 1.5, -0.4])
 def test_a_hard_sigmoid_is_an_activation_whatever_its_slope(alpha, tmp_path):
     assert_layers(two_layers(tmp_path, helper.make_node("HardSigmoid", ["h"], ["g"], alpha=alpha)))
