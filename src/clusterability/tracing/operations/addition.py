@@ -144,6 +144,8 @@ def shifted(value: Value, constant: Constant, factor: float) -> Value:
     """
     if not constant.dtype.is_floating_point or torch.Size(constant.shape).numel() < 2:
         return value
+    if constant.is_learned:  # a bias
+        return value
     numbers = constant.evaluate().abs() * abs(factor)
     large = numbers >= LIMIT
     if not bool(large.any()) or bool(large.all()):

@@ -74,6 +74,8 @@ def clamping(call: Call) -> Value:
 
 def bounded(value: Value, bound: Constant, low: float, high: float) -> Value:
     """Return a value with a bound; a neuron goes on only where this lies between two numbers."""
+    if bound.is_learned:
+        return value
     numbers = bound.evaluate()
     removed = (numbers <= low) & (low > -math.inf) | (numbers >= high) & (high < math.inf)
     if numbers.numel() < 2 or not bool(removed.any()):
@@ -87,5 +89,7 @@ def _number(bound: Any, otherwise: float) -> float:
 
 def _meet(least: Any, most: Any) -> bool:
     if not isinstance(least, Constant) or not isinstance(most, Constant):
+        return False
+    if least.is_learned or most.is_learned:
         return False
     return bool(torch.any(least.evaluate() >= most.evaluate()))

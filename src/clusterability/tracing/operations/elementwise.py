@@ -114,9 +114,15 @@ def _filled(call: Call, mask: Constant, sides: list[tuple[Any, bool]]) -> Value:
     """Return a choice between two sides by a mask, of which one may be numbers."""
     kept = [_masked(call, x, mask, inverted) for x, inverted in sides if isinstance(x, Value)]
     found = joined(kept, call.shape)
-    numbers = [x.evaluate() if isinstance(x, Constant) else x for x, _ in sides]
-    is_zero = all(isinstance(x, Value) or not torch.as_tensor(x).any() for x in numbers)
-    return found if is_zero else cleared(found)
+    others = [x for x, _ in sides if not isinstance(x, Value)]
+    return found if all(map(_stays_zero, others)) else cleared(found)
+
+
+def _stays_zero(number: Any) -> bool:
+    """Whether a number, or all of a constant, is 0 and is not learned."""
+    if isinstance(number, Constant):
+        return not number.is_learned and not bool(number.evaluate().any())
+    return not number
 
 
 @rule(

@@ -105,14 +105,16 @@ def is_fixed_mask(constant: Constant) -> bool:
 
 
 def is_mask(constant: Constant) -> bool:
-    """Whether a constant holds zeros and ones and is no parameter, unless it holds both.
+    """Whether a constant holds zeros and ones and is no parameter, unless it is frozen with both.
 
-    Parameters may be numbers that change; but in ONNX files all constants are parameters.
+    In ONNX files all constants are such parameters.
     """
     numbers = constant.evaluate()
     zeros, ones = numbers == 0, numbers == 1
     is_varied = bool(zeros.any()) and bool(ones.any())
-    return bool((zeros | ones).all()) and (is_varied or not constant.is_trained)
+    if not bool((zeros | ones).all()):
+        return False
+    return is_varied and not constant.is_learned if constant.is_trained else True
 
 
 def is_matrix(value: Value, constant: Constant, shape: Sequence[int]) -> bool:
