@@ -13,6 +13,7 @@ from clusterability.tracing.operations.registry import Constant
 from clusterability.tracing.origins import INPUT, Term, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import joined, multiplied, scaled
+from clusterability.tracing.shifts import has_shifts, shifts_times
 from clusterability.wiring.scales import Multiplier
 
 
@@ -45,6 +46,21 @@ def by_constant(value: Value, constant: Constant, *, averages: bool = False, **h
         entries = torch.arange(n_entries).view(kept).expand(value.shape)
         terms += scaled(Value(value.shape, (term,)), scale, entries, n_entries).terms
     return Value(value.shape, tuple(terms))
+
+
+def with_shifts_times(value: Value, constant: Constant, divides: bool) -> Value:
+    """Return a value whose shifts are multiplied, or divided, by the least that it will be."""
+    return shifts_times(value, _least(constant, divides)) if has_shifts(value) else value
+
+
+def _least(constant: Constant, divides: bool) -> float:
+    """Return the least of the numbers that multiply, but for zeros; 0 if their signs differ."""
+    numbers = constant.evaluate()
+    numbers = 1 / numbers if divides else numbers[numbers != 0]
+    sizes = numbers.abs()
+    if sizes.numel() and bool((numbers == sizes).all()):
+        return float(sizes.min())
+    return -float(sizes.min()) if sizes.numel() and bool((numbers == -sizes).all()) else 0.0
 
 
 def exact(whole: Value, value: Value, constant: Constant, **how: Any) -> Value:
