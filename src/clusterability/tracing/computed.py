@@ -80,7 +80,7 @@ class Computed:
 
     def source(self, node: fx.Node) -> str:
         """Return the first parameter that a constant depends on, or else the first buffer."""
-        sources = self._sources(node)
+        sources = self.sources(node)
         return min(sources - self._buffers or sources, default="constant")
 
     def evaluate(self, node: fx.Node, parameters: Mapping[str, Tensor]) -> Any:
@@ -114,7 +114,8 @@ class Computed:
         assert callable(node.target)
         return node.target(*args, **kwargs)
 
-    def _sources(self, node: fx.Node) -> set[str]:
+    def sources(self, node: fx.Node) -> set[str]:
+        """Return the names of the parameters and buffers that a constant depends on."""
         found, waiting, seen = set(), [node], set()
         while waiting:
             current = waiting.pop()

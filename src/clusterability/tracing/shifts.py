@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from clusterability.tracing.origins import Origin, Shift, Term, Value
@@ -28,6 +29,10 @@ _LOW = {
     *("amax", "max", "maximum", "fmax", "clamp_min", "threshold", "logaddexp"),
 }
 _HIGH = {"log_sigmoid", "amin", "min", "minimum", "fmin", "clamp_max"}
+_LEAVING = {
+    *("leaky_relu", "prelu", "rrelu", "hardshrink", "softshrink", "nan_to_num"),
+    *("floor", "ceil", "round", "trunc", "fix"),
+}
 
 
 def flat_ends(operation: str) -> tuple[bool, bool]:
@@ -40,10 +45,30 @@ def flat_ends(operation: str) -> tuple[bool, bool]:
     return name in _LOW or name in _BOTH, name in _HIGH or name in _BOTH
 
 
+def has_shifts(value: Value) -> bool:
+    """Whether very large numbers were added to a value, or to a part of it."""
+    return any(term.origin.shifts for term in value.terms)
+
+
+def without_shifts(value: Value) -> Value:
+    """Return a value whose shifts are forgotten: they are no longer large beside its numbers."""
+    if not has_shifts(value):
+        return value
+    terms = (replace(t, origin=replace(t.origin, shifts=())) for t in value.terms)
+    return Value(value.shape, tuple(terms))
+
+
+def after_function(value: Value, operation: str) -> Value:
+    """Return what a function leaves of shifts: those that are as large after it."""
+    return value if operation.removeprefix("aten.") in _LEAVING else without_shifts(value)
+
+
 def shifts_times(value: Value, factor: float) -> Value:
     """Return a value whose shifts are multiplied by a number."""
-    if not any(term.origin.shifts for term in value.terms):
+    if not has_shifts(value):
         return value
+    if factor == 0:
+        return without_shifts(value)
     terms = []
     for term in value.terms:
         shifts = tuple(replace(s, factor=s.factor * factor) for s in term.origin.shifts)
@@ -60,8 +85,14 @@ def both_shifts(a: Origin, b: Origin) -> tuple[Shift, ...]:
 def as_shift(term: Term, factor: float, sign: int) -> Term:
     """Return a term with a shift in place of its last scale; ``sign`` is as in :class:`Shift`."""
     (*scales, (scale, entries)) = term.origin.scales
-    shift = Shift(scale, entries, factor, sign)  # type: ignore[arg-type]  # a constant's
-    shifts = (*term.origin.shifts, shift)
+    same: list[Shift] = []
+    others: list[Shift] = []
+    for shift in term.origin.shifts:
+        is_same = shift.scale == scale and torch.equal(shift.entries, entries)
+        (same if is_same else others).append(shift)
+    factor += sum(shift.factor for shift in same)  # 0 where it is taken away again
+    new = [Shift(scale, entries, factor, sign)] if factor else []  # type: ignore[arg-type]
+    shifts = (*others, *new)
     return replace(term, origin=replace(term.origin, scales=tuple(scales), shifts=shifts))
 
 
@@ -72,7 +103,7 @@ def settled(value: Value, ends: tuple[bool, bool]) -> Value:
         value: what the function takes.
         ends: whether it is flat where its argument is very small, and where it is very large.
     """
-    if not any(ends) or not any(term.origin.shifts for term in value.terms):
+    if not any(ends) or not has_shifts(value):
         return value
     terms = []
     for term in value.terms:
@@ -84,6 +115,6 @@ def settled(value: Value, ends: tuple[bool, bool]) -> Value:
 
 def _mask(shift: Shift, ends: tuple[bool, bool]) -> tuple[Scale, Tensor]:
     low, high = ends if shift.factor > 0 else ends[::-1]
-    limit = LIMIT / abs(shift.factor) if shift.factor else math.inf
+    limit = LIMIT / abs(shift.factor)
     kept = (-limit if low else -math.inf, limit if high else math.inf)
     return replace(shift.scale, kept=kept, is_mask=True), shift.entries

@@ -159,12 +159,23 @@ class _Walker:
                 return same
         name, source = self.computed.name(node), self.computed.source(node)
 
-        def evaluate() -> Tensor:
-            value: Tensor = self.computed.evaluate(node, self._parameters)
+        def evaluate(drawn: bool = False) -> Tensor:
+            given = self._drawn(node) if drawn else self._parameters
+            value: Tensor = self.computed.evaluate(node, given)
             return value
 
         found = self._named(name, source, tuple(meta.shape), meta.dtype, evaluate)
         return replace(found, is_random=True) if node in self._noisy else found
+
+    def _drawn(self, node: fx.Node) -> Mapping[str, Tensor]:
+        """Return the parameters with other numbers for those that a constant depends on."""
+        generator = torch.Generator().manual_seed(0)
+        drawn = {name: self._parameters[name] for name in self.computed.sources(node)}
+        for name in sorted(drawn.keys() & self._trained):
+            given = drawn[name]
+            if given.is_floating_point():
+                drawn[name] = given + torch.rand(given.shape, generator=generator).to(given)
+        return drawn
 
     def _note_noise(self, node: fx.Node) -> None:
         """Note whether a constant is random numbers alone, which are factors of nothing.
@@ -185,7 +196,7 @@ class _Walker:
         source: str,
         shape: tuple[int, ...],
         dtype: torch.dtype,
-        evaluate: Callable[[], Tensor],
+        evaluate: Callable[..., Tensor],
     ) -> Constant:
         def reshaped(
             new: tuple[int, ...],
@@ -202,7 +213,7 @@ class _Walker:
             ends = None if part is None else slice(*part)
             other = " ".join([name, *(str(each) for each in (*told, ends) if each is not None)])
             self.computed.reshaped[other] = name, how
-            return self._named(other, source, new, dtype, lambda: how(evaluate()))
+            return self._named(other, source, new, dtype, lambda **of: how(evaluate(**of)))
 
         trained = source in self._trained
         is_free = trained and self.computed.sizes[source] > max(shape, default=0)

@@ -10,7 +10,7 @@ import torch
 from clusterability.tracing.operations.elementwise import product_of, quotient_of
 from clusterability.tracing.operations.factors import aligned, by_constant, exact, is_mask
 from clusterability.tracing.operations.registry import Call, Constant, rule
-from clusterability.tracing.origins import Product, Value, side_by_side
+from clusterability.tracing.origins import Product, Term, Value, alike, side_by_side
 from clusterability.tracing.provenance import joined, multiplied
 from clusterability.tracing.shifts import LIMIT, as_shift, shifts_times
 from clusterability.tracing.zeros import cleared
@@ -24,7 +24,7 @@ def adding(call: Call) -> Value:
     """Add values, one of them times ``alpha``.
 
     Raises:
-        InputError: if running sums are taken away from each other.
+        InputError: if a running sum is taken away from itself at another place.
     """
     factors = {"self": 1.0, "other": 1.0}
     second = "self" if call.operation == "aten.rsub" else "other"
@@ -33,7 +33,7 @@ def adding(call: Call) -> Value:
     if call.operation != "aten.add":
         factors[second] *= -1
     parts = [(call[k], n) for k, n in factors.items() if isinstance(call.arguments.get(k), Value)]
-    if len({factor < 0 for _, factor in parts}) == 2 and all(_is_running(v) for v, _ in parts):
+    if len({factor < 0 for _, factor in parts}) == 2 and _leave_windows(*(v for v, _ in parts)):
         raise call.refusal(
             "it takes a running sum away from another one, which leaves the sums of windows; write "
             "these as torch.nn.functional.avg_pool1d, or a normalization by its name"
@@ -58,8 +58,19 @@ def adding_product(call: Call) -> Value:
     return _total(call, parts)
 
 
-def _is_running(value: Value) -> bool:
-    return any(term.origin.running for term in value.terms)
+def _leave_windows(first: Value, second: Value) -> bool:
+    """Whether both are running sums of the same outputs, and one of them was moved."""
+    mine, theirs = (
+        [t for t in value.terms if t.origin.running and t.origin.statistic is None]
+        for value in (first, second)
+    )
+    shared = {t.origin.operation for t in mine} & {t.origin.operation for t in theirs}
+    mine, theirs = ([t for t in side if t.origin.operation in shared] for side in (mine, theirs))
+    return bool(shared) and not (_all_among(mine, theirs) and _all_among(theirs, mine))
+
+
+def _all_among(terms: Sequence[Term], others: Sequence[Term]) -> bool:
+    return all(any(alike(term, other) for other in others) for term in terms)
 
 
 def _total(call: Call, parts: Sequence[Part]) -> Value:
@@ -143,6 +154,8 @@ def shifted(value: Value, constant: Constant, factor: float) -> Value:
     there, such as a softmax.
     """
     if not constant.dtype.is_floating_point or torch.Size(constant.shape).numel() < 2:
+        return value
+    if constant.is_learned:  # a bias
         return value
     numbers = constant.evaluate().abs() * abs(factor)
     large = numbers >= LIMIT

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from clusterability.tracing.operations.bounds import bounded, range_of
-from clusterability.tracing.operations.factors import by_constant, by_number, exact
+from clusterability.tracing.operations.bounds import bounded, range_of, settled_by
+from clusterability.tracing.operations.factors import (
+    by_constant,
+    by_number,
+    exact,
+    with_shifts_times,
+)
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Product, Value
 from clusterability.tracing.provenance import chosen, gated, joined, moved, multiplied
-from clusterability.tracing.shifts import LIMIT, flat_ends, settled, shifts_times
+from clusterability.tracing.shifts import (
+    LIMIT,
+    after_function,
+    flat_ends,
+    has_shifts,
+    settled,
+    shifts_times,
+)
 from clusterability.tracing.zeros import cleared, with_zeros
 
 ACTIVATIONS = (
@@ -42,8 +55,8 @@ UNCHANGED = (
 def activating(call: Call) -> Value:
     """Pass values through an activation."""
     before = joined(call.values(), call.shape)
-    value = call.nonlinear(settled(before, flat_ends(call.operation)))
-    found = with_zeros(value, before, call.operation)
+    value = call.nonlinear(settled_by(call, before))
+    found = after_function(with_zeros(value, before, call.operation), call.operation)
     call.findings.ranges[found] = range_of(call.operation)
     return found
 
@@ -83,10 +96,11 @@ def with_mask(call: Call) -> tuple[Value, ...]:
 def choosing(call: Call) -> Value:
     """Choose between values, or compare them: the result depends on all of them."""
     ends = flat_ends(call.operation)
-    found = chosen([settled(v, ends) for v in call.values()], call.shape)
+    found = chosen([settled_by(call, v) for v in call.values()], call.shape)
     bounds = [x for x in call.tensors() if isinstance(x, Constant)]
     if all(ends) and len(bounds) == 1:  # more than all numbers is no neuron
-        found = bounded(found, bounds[0], -LIMIT, LIMIT)
+        far = math.inf if has_shifts(call.values()[0]) else LIMIT
+        found = bounded(found, bounds[0], -far, far)
     return call.nonlinear(found)
 
 
@@ -114,9 +128,15 @@ def _filled(call: Call, mask: Constant, sides: list[tuple[Any, bool]]) -> Value:
     """Return a choice between two sides by a mask, of which one may be numbers."""
     kept = [_masked(call, x, mask, inverted) for x, inverted in sides if isinstance(x, Value)]
     found = joined(kept, call.shape)
-    numbers = [x.evaluate() if isinstance(x, Constant) else x for x, _ in sides]
-    is_zero = all(isinstance(x, Value) or not torch.as_tensor(x).any() for x in numbers)
-    return found if is_zero else cleared(found)
+    others = [x for x, _ in sides if not isinstance(x, Value)]
+    return found if all(map(_stays_zero, others)) else cleared(found)
+
+
+def _stays_zero(number: Any) -> bool:
+    """Whether a number, or all of a constant, is 0 and is not learned."""
+    if isinstance(number, Constant):
+        return not number.is_learned and not bool(number.evaluate().any())
+    return not number
 
 
 @rule(
@@ -216,6 +236,7 @@ def product_of(call: Call, divides: bool) -> Value:
                 "it multiplies by random numbers that trained ones go into, which are others in "
                 "each forward pass; leave them out in evaluation, as dropout does"
             )
+        whole = with_shifts_times(whole, other, divides)
         if divides:
             return exact(whole, value, other, divides=divides)
         return Product(

@@ -13,6 +13,7 @@ from clusterability.tracing.operations.registry import Constant
 from clusterability.tracing.origins import INPUT, Term, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import joined, multiplied, scaled
+from clusterability.tracing.shifts import has_shifts, shifts_times
 from clusterability.wiring.scales import Multiplier
 
 
@@ -45,6 +46,21 @@ def by_constant(value: Value, constant: Constant, *, averages: bool = False, **h
         entries = torch.arange(n_entries).view(kept).expand(value.shape)
         terms += scaled(Value(value.shape, (term,)), scale, entries, n_entries).terms
     return Value(value.shape, tuple(terms))
+
+
+def with_shifts_times(value: Value, constant: Constant, divides: bool) -> Value:
+    """Return a value whose shifts are multiplied, or divided, by the least that it will be."""
+    return shifts_times(value, _least(constant, divides)) if has_shifts(value) else value
+
+
+def _least(constant: Constant, divides: bool) -> float:
+    """Return the least of the numbers that multiply, but for zeros; 0 if their signs differ."""
+    numbers = constant.evaluate()
+    numbers = 1 / numbers if divides else numbers[numbers != 0]
+    sizes = numbers.abs()
+    if sizes.numel() and bool((numbers == sizes).all()):
+        return float(sizes.min())
+    return -float(sizes.min()) if sizes.numel() and bool((numbers == -sizes).all()) else 0.0
 
 
 def exact(whole: Value, value: Value, constant: Constant, **how: Any) -> Value:
@@ -105,14 +121,16 @@ def is_fixed_mask(constant: Constant) -> bool:
 
 
 def is_mask(constant: Constant) -> bool:
-    """Whether a constant holds zeros and ones and is no parameter, unless it holds both.
+    """Whether a constant holds zeros and ones and is no parameter, unless it is frozen with both.
 
-    Parameters may be numbers that change; but in ONNX files all constants are parameters.
+    In ONNX files all constants are such parameters.
     """
     numbers = constant.evaluate()
     zeros, ones = numbers == 0, numbers == 1
     is_varied = bool(zeros.any()) and bool(ones.any())
-    return bool((zeros | ones).all()) and (is_varied or not constant.is_trained)
+    if not bool((zeros | ones).all()):
+        return False
+    return is_varied and not constant.is_learned if constant.is_trained else True
 
 
 def is_matrix(value: Value, constant: Constant, shape: Sequence[int]) -> bool:

@@ -11,6 +11,7 @@ from clusterability.tracing.operations.factors import by_constant
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import INPUT, Value
 from clusterability.tracing.provenance import joined, scaled
+from clusterability.tracing.shifts import without_shifts
 from clusterability.tracing.zeros import cleared
 from clusterability.wiring.scales import BatchNorm
 
@@ -41,7 +42,7 @@ def _by_running(call: Call) -> Value | tuple[Value, ...]:
     n_channels = value.shape[1]
     entries = torch.arange(n_channels).view(1, -1, *[1] * (len(value.shape) - 2))
     out = scaled(value, norm, entries.expand(value.shape), n_channels)
-    out = cleared(out)
+    out = cleared(without_shifts(out))
     return (out, *[Value(shape, ()) for shape in call.shapes[1:]]) if len(call.shapes) > 1 else out
 
 
@@ -70,5 +71,5 @@ def _by_data(call: Call, weight: object, n_after: int) -> Value | tuple[Value, .
     if isinstance(weight, Constant):
         shape = (*weight.shape, *[1] * n_after)
         out = by_constant(out, replace(weight, shape=shape))
-    out = cleared(out)
+    out = cleared(without_shifts(out))
     return (out, *[Value(shape, ()) for shape in call.shapes[1:]]) if len(call.shapes) > 1 else out

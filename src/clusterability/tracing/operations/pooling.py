@@ -30,7 +30,7 @@ from clusterability.tracing.operations.registry import Call, numbers, rule
 from clusterability.tracing.origins import Product, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved
-from clusterability.tracing.shifts import flat_ends, settled
+from clusterability.tracing.shifts import flat_ends, has_shifts, settled
 from clusterability.tracing.statistics import expanded
 from clusterability.tracing.zeros import cleared
 
@@ -255,7 +255,7 @@ def picking(call: Call) -> Value | tuple[Value, ...]:
 
 def _reduced(call: Call, how: str) -> Value:
     value, axes = call.values()[0], reduced_axes(call)
-    if any(term.origin.shifts for term in value.terms):
+    if has_shifts(value):
         value = cleared(settled(value, flat_ends(call.operation)))
     keepdim = bool(call.arguments.get("keepdim"))
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ class Constant:
         source: name of the parameter, or of the first one that it is computed from.
         shape: its shape.
         dtype: its type.
-        evaluate: computes its value.
+        evaluate: computes its value; of other numbers in place of the parameters' if ``drawn``.
         reshaped: returns a constant of the same elements, or of a part of them, in another shape;
             the order of its axes may change before.
         is_trained: whether ``source`` is a parameter, not a buffer or a plain number.
@@ -44,11 +45,17 @@ class Constant:
     source: str
     shape: tuple[int, ...]
     dtype: torch.dtype
-    evaluate: Callable[[], Tensor]
+    evaluate: Callable[..., Tensor]
     reshaped: Callable[..., Constant]
     is_trained: bool
     is_free: bool
     is_random: bool = False
+
+    @cached_property
+    def is_learned(self) -> bool:
+        """Whether its numbers change in a training, as those of frozen parameters do not."""
+        with torch.enable_grad():
+            return self.is_trained and self.evaluate().requires_grad
 
 
 class OperationError(InputError):

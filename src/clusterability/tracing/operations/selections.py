@@ -30,12 +30,14 @@ def selected(value: Value, matrix: object, axis: int, layout: str) -> Value | No
     if not isinstance(matrix, Constant) or matrix.is_free or len(matrix.shape) != 2:
         return None
     rows = matrix.evaluate() if layout == "out-in" else matrix.evaluate().T
-    if matrix.is_trained and not bool(rows.any()):
-        return None
+    pattern = rows
+    if matrix.is_trained:  # of its zeros those count that stay, whatever the parameters are
+        drawn = matrix.evaluate(drawn=True)
+        pattern = drawn if layout == "out-in" else drawn.T
     n_outputs, n_inputs = rows.shape
-    if n_inputs < 2 or not bool(((rows != 0).sum(1) <= 1).all()):
+    if n_inputs < 2 or not bool(((pattern != 0).sum(1) <= 1).all()):
         return None
-    taken = (rows != 0).int().argmax(1)
+    taken = (pattern != 0).int().argmax(1)
     rest = tuple(size for i, size in enumerate(value.shape) if i != axis % len(value.shape))
 
     def move(labels: Tensor) -> Tensor:
@@ -43,7 +45,7 @@ def selected(value: Value, matrix: object, axis: int, layout: str) -> Value | No
 
     chosen = moved([value], [value.shape], move, (*rest, n_outputs))
     numbers = rows[torch.arange(n_outputs), taken]
-    if bool((numbers == 1).all()):
+    if not matrix.is_trained and bool((numbers == 1).all()):
         return chosen
     order = None if layout == "out-in" else (1, 0)
     return by_constant(chosen, matrix.reshaped((n_outputs,), order, taken=tuple(taken.tolist())))
