@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,9 @@ from clusterability.report.numerals import p_text
 
 TREATMENT_COLORS = ("#222222", "#0072b2", "#209060", "#d55e00", "#8d4fb3", "#b8860b", "#a0522d")
 MARKERS = ("o", "X", "s", "^")
+
+TITLE_WIDTH = 70
+"""Letters that fit above the axes."""
 
 MEAN_SIZE = 9.75
 """Width of the mark of a published mean, in points of a font."""
@@ -272,7 +276,7 @@ def _samples(drawn: Drawn) -> matplotlib.figure.Figure:
 def _axes(title: str) -> tuple[matplotlib.figure.Figure, Axes]:
     figure = matplotlib.figure.Figure(figsize=(8.4, 4.8), layout="constrained")
     ax = figure.subplots()
-    ax.set_title(title, fontsize=TITLE_SIZE)
+    ax.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=TITLE_SIZE)
     ax.tick_params(labelsize=TICK_SIZE)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
