@@ -26,6 +26,13 @@ def test_the_list_of_an_empty_place(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
+def test_the_list_says_how_far_networks_are_trained(tmp_path, capsys):
+    assert main(["reproduce", "--epochs", "1", "--out", str(tmp_path)]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.endswith("Networks are trained, and then pruned, for at most 1 epoch.")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -33,6 +40,7 @@ def test_the_list_of_an_empty_place(tmp_path, capsys):
         (["\x1b[2J"], r"'\x1b[2J'"),
         (["table-x1", "--runs", "0"], "runs is 0"),
         (["table-x1", "--runs", "x"], "runs is 'x'"),
+        (["table-x1", "--epochs", "0"], "epochs is 0"),
         (["--runs", "9" * 30], "runs is 9999"),
         (["table-x1", "--hours", "nan"], "hours is nan"),
         (["table-x1", "--workers", "100000"], "workers is 100000"),

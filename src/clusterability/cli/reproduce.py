@@ -168,7 +168,8 @@ def _list(found: list[Overview], max_epochs: float | None) -> str:
         "clusterability reproduce all --hours 2 does what fits."
     )
     if max_epochs is not None:
-        note += f" All of trainings and prunings of at most {max_epochs} epochs."
+        epochs = "epoch" if max_epochs == 1 else "epochs"
+        note += f" Networks are trained, and then pruned, for at most {max_epochs} {epochs}."
     return align(rows, left=[0, 1, 4]) + f"\n\n{note}"
 
 
