@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from clusterability.experiments import plan
 from clusterability.experiments.drawing import DRAWINGS, Drawn, draw
@@ -61,6 +62,15 @@ def test_a_point_is_a_network(store):
     # And the published mean of each line.
     assert (8.88, (8.88 - 9.183) / 0.031) in {tuple(point) for point in points}
     assert len(points) == 2 + 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["scatter", "nulls", "network"])
+def test_a_figure_says_that_its_networks_were_cut_short(kind, store):
+    short = figures()[kind].shortened(8)  # which takes nothing away from these
+    figure = draw(Drawn(short, store, "published", 1, None))
+    texts = [text.get_text().replace("\n", " ") for text in figure.findobj(Text)]
+    assert any("at most 8" in text for text in texts)
 
 
 def test_the_last_network_against_both_nulls(store):

@@ -246,9 +246,10 @@ def _network(drawn: Drawn) -> matplotlib.figure.Figure | None:
     if not networks or run is None:
         return None
     settings = networks[0].result.settings
-    result = measure(
-        run.network(line.phase), name=networks[0].name, workers=1, **settings.choices()
-    )
+    name, most = networks[0].name, drawn.figure.max_epochs
+    if most is not None:
+        name += f" (at most {most} + {most} epochs)"
+    result = measure(run.network(line.phase), name=name, workers=1, **settings.choices())
     return result.plot()
 
 
