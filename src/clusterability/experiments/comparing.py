@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from clusterability.experiments.records import Line, Table
@@ -158,6 +158,8 @@ def finished_networks(
 def _compare(table: Table, line: Line, store: Store, reading: str, n_runs: int) -> ComparedLine:
     networks = finished_networks(table, line, store, reading, n_runs)
     paper = table.published(line)
+    if "n_significant" in paper and networks:  # as many networks as are finished
+        paper["n_significant"] *= len(networks) / table.n_runs
     is_pooled = table.is_pooled and reading == "published"
     ours = {
         "ncut": _ncut(networks),
@@ -172,11 +174,6 @@ def _compare(table: Table, line: Line, store: Store, reading: str, n_runs: int) 
         )
         for name, number in ours.items()
     }
-    count = numbers["n_significant"]
-    if count.published is not None and networks:
-        # The published count is scaled to as many networks as are finished.
-        scaled = count.published * len(networks) / table.n_runs
-        numbers["n_significant"] = replace(count, published=scaled)
     refined = {
         "ncut": _mean(networks, lambda n: n.result.refined.ncut),
         "null_mean": _mean(

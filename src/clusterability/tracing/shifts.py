@@ -12,37 +12,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from clusterability.tracing.functions import LIMIT, keeps_size
 from clusterability.tracing.origins import Origin, Shift, Term, Value
-from clusterability.wiring.scales import Scale
-
-LIMIT = 1e4
-"""What is larger is taken for infinite beside what neurons hold; transformers mask by -10,000."""
-
-_BOTH = {
-    *("sigmoid", "special_expit", "hardsigmoid", "tanh", "hardtanh", "relu6", "erf", "erfc"),
-    *("atan", "arctan", "sign", "sgn", "gt", "ge", "lt", "le", "eq", "ne", "greater", "less"),
-    *("greater_equal", "less_equal", "not_equal"),
-}
-_LOW = {
-    *("relu", "elu", "celu", "selu", "gelu", "silu", "mish", "hardswish", "softplus", "exp"),
-    *("exp2", "expm1", "softmax", "_softmax", "log_softmax", "_log_softmax", "logsumexp"),
-    *("amax", "max", "maximum", "fmax", "clamp_min", "threshold", "logaddexp"),
-}
-_HIGH = {"log_sigmoid", "amin", "min", "minimum", "fmin", "clamp_max"}
-_LEAVING = {
-    *("leaky_relu", "prelu", "rrelu", "hardshrink", "softshrink", "nan_to_num"),
-    *("floor", "ceil", "round", "trunc", "fix"),
-}
-
-
-def flat_ends(operation: str) -> tuple[bool, bool]:
-    """Return whether a function makes one number of all very small values, and of large ones.
-
-    >>> flat_ends("aten.relu"), flat_ends("aten.sigmoid"), flat_ends("aten.leaky_relu")
-    ((True, False), (True, True), (False, False))
-    """
-    name = operation.removeprefix("aten.")
-    return name in _LOW or name in _BOTH, name in _HIGH or name in _BOTH
+from clusterability.wiring.scales import Multiplier, Scale
 
 
 def has_shifts(value: Value) -> bool:
@@ -58,9 +30,9 @@ def without_shifts(value: Value) -> Value:
     return Value(value.shape, tuple(terms))
 
 
-def after_function(value: Value, operation: str) -> Value:
-    """Return what a function leaves of shifts: those that are as large after it."""
-    return value if operation.removeprefix("aten.") in _LEAVING else without_shifts(value)
+def with_lasting_shifts(value: Value, operation: str) -> Value:
+    """Return a function's output with the shifts that are as large after it."""
+    return value if keeps_size(operation) else without_shifts(value)
 
 
 def shifts_times(value: Value, factor: float) -> Value:
@@ -91,7 +63,8 @@ def as_shift(term: Term, factor: float, sign: int) -> Term:
         is_same = shift.scale == scale and torch.equal(shift.entries, entries)
         (same if is_same else others).append(shift)
     factor += sum(shift.factor for shift in same)  # 0 where it is taken away again
-    new = [Shift(scale, entries, factor, sign)] if factor else []  # type: ignore[arg-type]
+    assert isinstance(scale, Multiplier)
+    new = [Shift(scale, entries, factor, sign)] if factor else []
     shifts = (*others, *new)
     return replace(term, origin=replace(term.origin, scales=tuple(scales), shifts=shifts))
 

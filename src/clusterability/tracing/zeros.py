@@ -12,24 +12,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from clusterability.tracing.functions import is_zero_at_low, is_zero_at_zero
 from clusterability.tracing.origins import Origin, Term, Value, side_by_side, without_repeats
+from clusterability.tracing.shifts import has_shifts
 from clusterability.wiring.scales import Multiplier
 
-_KEEPING = {
-    *("relu", "relu6", "leaky_relu", "prelu", "elu", "celu", "selu", "gelu", "silu", "mish"),
-    *("hardswish", "hardtanh", "tanh", "hardshrink", "softshrink", "sin", "tan", "atan", "asinh"),
-    *("sqrt", "square", "abs", "sign", "erf", "floor", "ceil", "round", "trunc", "expm1", "log1p"),
-}
-_AT_LOW = {
-    *("relu", "relu6", "gelu", "silu", "mish", "hardswish", "softplus", "exp", "exp2", "sigmoid"),
-    *("hardsigmoid", "special_expit", "softmax", "_softmax"),
-}
 
-
-def after_function(operation: str, origin: Origin) -> int:
-    """Return how many scales a function clears, all but for those that return 0 for 0."""
-    is_kept = operation.removeprefix("aten.") in _KEEPING
-    return origin.n_cleared if is_kept else len(origin.scales)
+def n_cleared_by(operation: str, origin: Origin) -> int:
+    """Return of how many scales a function's output has no zeros, all unless it is 0 at 0."""
+    return origin.n_cleared if is_zero_at_zero(operation) else len(origin.scales)
 
 
 def cleared(value: Value) -> Value:
@@ -50,9 +41,9 @@ def with_zeros(value: Value, before: Value, operation: str) -> Value:
         before: what it takes.
         operation: the function.
     """
-    if not any(term.origin.shifts for term in before.terms):
+    if not has_shifts(before):
         return value
-    is_zero = operation.removeprefix("aten.") in _AT_LOW
+    is_zero = is_zero_at_low(operation)
     pairs = zip(value.terms, before.terms, strict=True)
     return Value(value.shape, tuple(_with_zeros(*pair, is_zero) for pair in pairs))
 

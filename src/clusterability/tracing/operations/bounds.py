@@ -10,27 +10,12 @@ from typing import Any
 
 import torch
 
+from clusterability.tracing.functions import LIMIT, flat_ends
 from clusterability.tracing.operations.factors import by_constant
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Value
 from clusterability.tracing.provenance import chosen, joined
-from clusterability.tracing.shifts import LIMIT, flat_ends, has_shifts, settled
-
-_RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("relu", "exp", "exp2", "softplus", "abs", "square", "sqrt"), (0, LIMIT)),
-    **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax", "_softmax"), (0, 1)),
-    **dict.fromkeys(("tanh", "erf", "sin", "cos", "sign"), (-1, 1)),
-    "relu6": (0, 6),
-}
-
-
-def range_of(operation: str) -> tuple[float, float]:
-    """Return between which numbers all that a function returns lies.
-
-    >>> range_of("aten.sigmoid")
-    (0, 1)
-    """
-    return _RANGES.get(operation.removeprefix("aten."), (-LIMIT, LIMIT))
+from clusterability.tracing.shifts import has_shifts, settled
 
 
 def settled_by(call: Call, value: Value) -> Value:

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from clusterability.tracing.operations.bounds import bounded, range_of, settled_by
+from clusterability.tracing.functions import LIMIT, flat_ends, range_of
+from clusterability.tracing.operations.bounds import bounded, settled_by
 from clusterability.tracing.operations.factors import (
     by_constant,
     by_number,
@@ -19,12 +20,10 @@ from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Product, Value
 from clusterability.tracing.provenance import chosen, gated, joined, moved, multiplied
 from clusterability.tracing.shifts import (
-    LIMIT,
-    after_function,
-    flat_ends,
     has_shifts,
     settled,
     shifts_times,
+    with_lasting_shifts,
 )
 from clusterability.tracing.zeros import cleared, with_zeros
 
@@ -56,7 +55,7 @@ def activating(call: Call) -> Value:
     """Pass values through an activation."""
     before = joined(call.values(), call.shape)
     value = call.nonlinear(settled_by(call, before))
-    found = after_function(with_zeros(value, before, call.operation), call.operation)
+    found = with_lasting_shifts(with_zeros(value, before, call.operation), call.operation)
     call.findings.ranges[found] = range_of(call.operation)
     return found
 

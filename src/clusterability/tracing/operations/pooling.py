@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.tracing.functions import flat_ends
 from clusterability.tracing.mixing import (
     PoolingWindow,
     apart,
@@ -30,7 +31,7 @@ from clusterability.tracing.operations.registry import Call, numbers, rule
 from clusterability.tracing.origins import Product, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import chosen, gated, joined, moved
-from clusterability.tracing.shifts import flat_ends, has_shifts, settled
+from clusterability.tracing.shifts import has_shifts, settled
 from clusterability.tracing.statistics import expanded
 from clusterability.tracing.zeros import cleared
 

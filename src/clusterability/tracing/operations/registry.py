@@ -20,7 +20,7 @@ from clusterability.errors import InputError
 from clusterability.shown import quoted
 from clusterability.tracing.origins import Term, Value, of_elements, without_repeats
 from clusterability.tracing.provenance import produced
-from clusterability.tracing.zeros import after_function
+from clusterability.tracing.zeros import n_cleared_by
 from clusterability.wiring.weights import Weight
 
 
@@ -240,7 +240,7 @@ class Call:
                 origin=replace(
                     term.origin,
                     function=number,
-                    n_cleared=after_function(self.operation, term.origin),
+                    n_cleared=n_cleared_by(self.operation, term.origin),
                 ),
             )
             for term in value.terms
