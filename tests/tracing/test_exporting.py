@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, prune
 
 from clusterability.errors import InputError
 from clusterability.sources import neuron_graph
-from clusterability.tracing.exporting import evaluating_copy, exported, quiet, without_stack_traces
+from clusterability.tracing.exporting import evaluating_copy, exported, only_to_walk, quiet
 from small_modules import OLD_TORCH, Forward, linear
 
 X = torch.zeros(1, 3)
@@ -128,22 +128,56 @@ def test_lines_of_code_are_not_noted_and_torch_notes_them_again_afterwards(monke
 
 def test_a_torch_that_must_note_lines_of_code_does(monkeypatch):
     monkeypatch.delattr(torch.fx.config, "do_not_emit_stack_traces", raising=False)
-    with without_stack_traces():
+    with only_to_walk():
         assert not hasattr(torch.fx.config, "do_not_emit_stack_traces")
+
+
+def test_code_is_written_when_it_is_asked_for(monkeypatch):
+    lazy = torch.fx._lazy_graph_module
+    written = []
+    monkeypatch.setattr(
+        lazy._LazyGraphModule, "real_recompile", lambda self: written.append(self), raising=True
+    )
+    exported(linear(3, 2), (X,))
+    assert not written
+    monkeypatch.undo()
+    assert lazy._use_lazy_graph_module_flag is False
+    model = linear(3, 2)
+    assert torch.equal(exported(model, (X,)).module()(X), model(X))
+
+
+def test_a_torch_that_must_write_code_does(monkeypatch):
+    monkeypatch.delattr(torch.fx._lazy_graph_module, "_use_lazy_graph_module")
+    model = linear(3, 2)
+    assert torch.equal(exported(model, (X,)).module()(X), model(X))
 
 
 def branch(self, x):
     return self.a(x) if x.sum() > 0 else x
 
 
+@pytest.fixture
+def records():
+    """What is logged meanwhile, by those too who do not hand it on to the root."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    heard = [x for x in loggers if x is logging.root or not x.propagate]
+    handler, records = logging.Handler(), []
+    handler.emit = records.append
+    for logger in heard:
+        logger.addHandler(handler)
+    yield records
+    for logger in heard:
+        logger.removeHandler(handler)
+
+
 @pytest.mark.parametrize("parts", [(Forward(branch, a=linear(3, 3)),), (linear(3, 3), nn.ReLU())])
-def test_torch_says_nothing_of_its_own(parts, capfd, caplog, recwarn):
+def test_torch_says_nothing_of_its_own(parts, capfd, records, recwarn):
     try:
         exported(nn.Sequential(*parts), (X,))
     except InputError:
         assert len(parts) == 1
     assert capfd.readouterr() == ("", "")
-    assert not [r for r in caplog.records if r.levelno >= logging.INFO]
+    assert not [r for r in records if r.levelno >= logging.INFO]
     assert not recwarn.list
 
 

@@ -18,6 +18,8 @@ from clusterability.training.randomness import Randomness, Use
 from clusterability.training.samples import Samples, data_digest, place
 from training_cases import few_digits, small_mlp, small_spec, stop_after
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 CPU = torch.device("cpu")
 
 

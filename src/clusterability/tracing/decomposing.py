@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from clusterability.tracing.exporting import quiet, without_stack_traces
+from clusterability.tracing.exporting import only_to_walk, quiet
 from clusterability.tracing.nodes import name_of, of_the_input, operation_name
 from clusterability.tracing.operations import RULES
 
@@ -29,7 +29,7 @@ def decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedPr
         known = torch.export.default_decompositions()
         composed = {operation for operation in without if operation in known}
         for operation in sorted(composed, key=str):
-            with quiet(), without_stack_traces(), torch.no_grad():
+            with quiet(), only_to_walk(), torch.no_grad():
                 written = program.run_decompositions({operation: known[operation]})
             takes_away = _n_differences(written) > _n_differences(program)
             if takes_away and name_of(operation) not in _DIFFERENCES:
