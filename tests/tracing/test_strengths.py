@@ -75,12 +75,19 @@ def test_a_mean_over_neurons_counts_each_by_its_share():
     assert totals(module, VECTOR) == ([3, 1, 2], [3, 2])
 
 
-def test_changing_in_place_what_dropout_returns_is_followed_or_refused():
+@pytest.mark.parametrize(
+    "view", [lambda h: h, lambda h: h.flatten(1).view(-1, 4), lambda h: h.unsqueeze(0)[0]]
+)
+@pytest.mark.parametrize("first", ["view", "dropout"])
+def test_changing_in_place_what_dropout_returns_is_followed_or_refused(view, first):
     """Before 2.14, torch does not tell that dropout returns its input in evaluation."""
 
     def forward(self, x):
         h = self.a(x)
-        y = dropout(h, 0.5, self.training)
+        if first == "view":
+            y = dropout(view(h), 0.5, self.training)
+        else:
+            y = view(dropout(h, 0.5, self.training))
         y += self.b(x)
         return self.d(y), self.e(h)
 

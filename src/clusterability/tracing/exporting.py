@@ -206,45 +206,46 @@ def only_to_walk() -> Iterator[None]:
 
 
 def _mutates_views(program: torch.export.ExportedProgram) -> bool:
-    """Whether an operation in place changes a shape, or a tensor that another one still reads."""
+    """Whether an operation in place changes a shape, or values that another one may still read."""
     for node in program.graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
         if node.target._schema.is_mutable:
             changed = node.args[0]
             assert isinstance(changed, torch.fx.Node)
-            _check_no_dropout(changed)
-            reshapes = torch.Tag.inplace_view in node.target.tags
-            if reshapes or len(changed.users) > 1 or _is_alias(changed):
+            if torch.Tag.inplace_view in node.target.tags or _is_read_elsewhere(changed):
                 return True
     return False
 
 
-def _check_no_dropout(changed: torch.fx.Node) -> None:
-    """Refuse in-place changes of a dropout output that aliases an input still in use.
+def _is_read_elsewhere(changed: torch.fx.Node) -> bool:
+    """Whether a second operation reads what one changes, or what it is a view of, however far back.
 
-    Neither torch's schema nor its functionalization reports the alias, so that the trace would be
-    wrong.
+    Raises:
+        InputError: if dropout returned it. In evaluation mode dropout returns its input, which
+            neither torch's schema nor its functionalization reports: the trace would be wrong.
     """
-    target = changed.target
-    if isinstance(target, torch._ops.OpOverload) and "dropout" in target._schema.name:
-        source = changed.args[0]
-        if isinstance(source, torch.fx.Node) and len(source.users) > 1:
-            raise InputError(
-                "the forward pass changes in place what dropout returns, which in evaluation mode "
-                "is its own input, used elsewhere too; write y = y + x instead of y += x there"
-            )
-
-
-def _is_alias(node: torch.fx.Node) -> bool:
-    """Whether a node may return its own input, or a view of it."""
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return True
-    schema = node.target._schema
-    if schema.is_mutable:  # its changed argument has been checked already
-        return False
-    # In evaluation mode dropout returns its input, which its schema does not say.
-    return "dropout" in schema.name or any(r.alias_info is not None for r in schema.returns)
+    after_dropout = False
+    node: Any = changed
+    while isinstance(node, torch.fx.Node):
+        if len(node.users) > 1:
+            if after_dropout:
+                raise InputError(
+                    "the forward pass changes in place what dropout returns, which in evaluation "
+                    "mode is its own input, used elsewhere too; write y = y + x instead of y += x "
+                    "there"
+                )
+            return True
+        if not isinstance(node.target, torch._ops.OpOverload):
+            return True  # an input, a parameter, or one of several parts
+        schema = node.target._schema
+        is_dropout = "dropout" in schema.name
+        is_view = is_dropout or any(r.alias_info is not None for r in schema.returns)
+        if schema.is_mutable or not is_view:  # a tensor of its own, or changed and checked already
+            return False
+        after_dropout |= is_dropout
+        node = node.args[0]
+    return True
 
 
 def _why(module: nn.Module, error: Exception) -> str:
