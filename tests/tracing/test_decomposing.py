@@ -73,6 +73,7 @@ def test_the_same_graph_as_of_what_they_are_composed_of(name):
     ("step", "message"),
     [
         (lambda h, _: h.as_strided((2, 5), (5, 1)), "^aten.as_strided .* places in memory"),
+        (lambda h, _: h.view(torch.int32).view(h.dtype), "^aten.view .* bits of its input"),
         (lambda h, g: h.masked_scatter(g > 0, g), "^aten.masked_scatter .* torch.where"),
         (lambda h, _: torch.special.bessel_j0(h), "^aten.special_bessel_j0 .*extending.md$"),
         # It is composed as a sum of which half of the ends is taken away again.

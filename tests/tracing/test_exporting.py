@@ -100,6 +100,7 @@ def test_operations_in_place_stay_where_nothing_else_sees_them(mutate):
         lambda h: ([part.relu_() for part in h.split(1, 1)], h)[1],
         lambda h: (torch.relu_(h.unsqueeze(0)[0]), h)[1],
         lambda h: (h.flatten()[:2].unsqueeze(1).mul_(2), h)[1],
+        lambda h: (h.mul_(2)[:, :2].add_(1), h)[1],
         lambda h: (h.flatten().view(3, 1).mul_(2), h.flatten())[1],
     ],
 )

@@ -91,6 +91,39 @@ def test_changing_in_place_what_dropout_returns_is_followed_or_refused(view, fir
         y += self.b(x)
         return self.d(y), self.e(h)
 
+    assert_followed_or_refused(forward)
+
+
+def test_changing_in_place_a_view_of_what_dropout_returns_and_others_read():
+    def forward(self, x):
+        h = self.a(x)
+        y = dropout(h, 0.5, self.training)
+        part = y.view(-1, 4)
+        part += self.b(x)
+        return self.d(y), self.e(h)
+
+    assert_followed_or_refused(forward)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda h: h.expand(1, 4),
+        lambda h: h.expand_as(h),
+        lambda h: h.contiguous().type_as(h).sum_to_size(1, 4),
+    ],
+)
+def test_changing_a_view_in_place_changes_what_it_is_a_view_of(view):
+    def forward(self, x):
+        h = self.a(x)
+        y = view(h)
+        y += self.b(x)
+        return self.d(h), self.e(h)
+
+    assert_followed_or_refused(forward)
+
+
+def assert_followed_or_refused(forward):
     def written_apart(self, x):
         h = self.a(x) + self.b(x)
         return self.d(h), self.e(h)

@@ -63,7 +63,7 @@ def exported(module: nn.Module, inputs: tuple[Any, ...]) -> torch.export.Exporte
             positional, named = as_arguments(inputs)
             take_own_arguments(twin, positional, named)
             program = _program(twin, positional, named)
-            return program.run_decompositions({}) if _mutates_views(program) else program
+            return _functional(program) if _mutates_views(program) else program
         except InputError:
             raise
         except Exception as error:
@@ -205,6 +205,24 @@ def only_to_walk() -> Iterator[None]:
             config.do_not_emit_stack_traces = noted
 
 
+def _functional(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Write operations in place as functions, by torch's functionalization.
+
+    It writes a change of an expanded view to the tensor behind as ``old + (new - old)``, which is
+    the new one; a walk would add up the strengths of all three.
+    """
+    program = program.run_decompositions({})
+    add, subtract = torch.ops.aten.add.Tensor, torch.ops.aten.sub.Tensor
+    for node in list(program.graph.nodes):
+        if node.target is add and len(node.args) == 2 and not node.kwargs:
+            old, change = node.args
+            only_here = isinstance(change, torch.fx.Node) and len(change.users) == 1
+            if only_here and change.target is subtract and change.args[1:] == (old,):
+                node.target, node.args = torch.ops.aten.alias.default, change.args[:1]
+                program.graph.erase_node(change)
+    return program
+
+
 def _mutates_views(program: torch.export.ExportedProgram) -> bool:
     """Whether an operation in place changes a shape, or values that another one may still read."""
     for node in program.graph.nodes:
@@ -225,24 +243,24 @@ def _is_read_elsewhere(changed: torch.fx.Node) -> bool:
         InputError: if dropout returned it. In evaluation mode dropout returns its input, which
             neither torch's schema nor its functionalization reports: the trace would be wrong.
     """
-    after_dropout = False
+    shared = after_dropout = False
     node: Any = changed
     while isinstance(node, torch.fx.Node):
         if len(node.users) > 1:
+            shared = True
             if after_dropout:
                 raise InputError(
                     "the forward pass changes in place what dropout returns, which in evaluation "
                     "mode is its own input, used elsewhere too; write y = y + x instead of y += x "
                     "there"
                 )
-            return True
         if not isinstance(node.target, torch._ops.OpOverload):
             return True  # an input, a parameter, or one of several parts
         schema = node.target._schema
         is_dropout = "dropout" in schema.name
         is_view = is_dropout or any(r.alias_info is not None for r in schema.returns)
-        if schema.is_mutable or not is_view:  # a tensor of its own, or changed and checked already
-            return False
+        if schema.is_mutable or not is_view:  # changed and checked already, or a tensor of its own
+            return shared
         after_dropout |= is_dropout
         node = node.args[0]
     return True

@@ -44,6 +44,8 @@ def movement(call: Call) -> Value:
     """Return one tensor, each element of which is constant or a copy of an input element."""
     if call.operation == "aten.fill_diagonal":
         return _moved(call, None, in_place=True, fill_value=0)
+    if "dtype" in call.arguments and call.operation == "aten.view":
+        raise call.refusal("it reads the bits of its input as another type; write to(dtype)")
     return _moved(call, None)
 
 
