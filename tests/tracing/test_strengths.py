@@ -123,6 +123,26 @@ def test_changing_a_view_in_place_changes_what_it_is_a_view_of(view):
     assert_followed_or_refused(forward)
 
 
+@pytest.mark.parametrize(
+    ("step", "layer_sizes"),
+    [
+        (lambda h, g: h + (g - h), [3, 4, 2]),  # g, and no more of h
+        (lambda h, g: h + (g[:, :1] - h), [3, 3, 4, 2]),
+        (lambda h, g: h + torch.sub(g, h, alpha=2), [3, 3, 4, 2]),
+        (lambda h, g: g + (g - h), [3, 3, 4, 2]),
+    ],
+)
+def test_what_takes_the_place_of_a_tensor_beside_changes_of_views(step, layer_sizes):
+    def forward(self, x):
+        h, g = self.a(x), self.b(x)
+        h[:, :2].mul_(2)
+        return self.d(step(h, g))
+
+    parts = {name: nn.Linear(3, 4) for name in "ab"} | {"d": nn.Linear(4, 2)}
+    graph = neuron_graph(Forward(forward, **parts), example_inputs=VECTOR)
+    assert graph.layer_sizes == layer_sizes
+
+
 def assert_followed_or_refused(forward):
     def written_apart(self, x):
         h = self.a(x) + self.b(x)

@@ -212,15 +212,27 @@ def _functional(program: torch.export.ExportedProgram) -> torch.export.ExportedP
     the new one; a walk would add up the strengths of all three.
     """
     program = program.run_decompositions({})
-    add, subtract = torch.ops.aten.add.Tensor, torch.ops.aten.sub.Tensor
     for node in list(program.graph.nodes):
-        if node.target is add and len(node.args) == 2 and not node.kwargs:
-            old, change = node.args
-            only_here = isinstance(change, torch.fx.Node) and len(change.users) == 1
-            if only_here and change.target is subtract and change.args[1:] == (old,):
-                node.target, node.args = torch.ops.aten.alias.default, change.args[:1]
-                program.graph.erase_node(change)
+        new = _only_replaced_by(node)
+        if new is not None:
+            change = node.args[1]
+            node.target, node.args = torch.ops.aten.alias.default, (new,)
+            program.graph.erase_node(change)
     return program
+
+
+def _only_replaced_by(node: torch.fx.Node) -> torch.fx.Node | None:
+    """Return the new tensor of ``old + (new - old)``; None for any other operation."""
+    if node.target is not torch.ops.aten.add.Tensor or len(node.args) != 2 or node.kwargs:
+        return None
+    old, change = node.args
+    if not isinstance(change, torch.fx.Node) or len(change.users) > 1 or change.kwargs:
+        return None
+    if change.target is not torch.ops.aten.sub.Tensor or change.args[1:] != (old,):
+        return None
+    new = change.args[0]
+    assert isinstance(new, torch.fx.Node)
+    return new if new.meta["val"].shape == node.meta["val"].shape else None
 
 
 def _mutates_views(program: torch.export.ExportedProgram) -> bool:
