@@ -209,7 +209,7 @@ def _functional(program: torch.export.ExportedProgram) -> torch.export.ExportedP
     """Write operations in place as functions, by torch's functionalization.
 
     It writes a change of an expanded view to the tensor behind as ``old + (new - old)``, which is
-    the new one; a walk would add up the strengths of all three.
+    replaced by the new one: a walk would add up the strengths of all three.
     """
     program = program.run_decompositions({})
     for node in list(program.graph.nodes):
