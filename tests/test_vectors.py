@@ -14,9 +14,13 @@ from clusterability.clustering.kmeans import draw_starts, kmeans
 from clusterability.spectral.filtering import SparseFactor, largest_eigenvectors
 from clusterability.vectors import (
     WIDTH,
+    WORD,
+    count_bits,
     in_float64,
     load,
     load_spread,
+    lowest_bit,
+    not_zero,
     spread,
     store,
     total,
@@ -50,6 +54,28 @@ def test_vectors_compute_number_by_number():
     assert sums[0] == sums[-1] == products[WIDTH] == 0
 
 
+@njit
+def _list(values, first, places):
+    bits = not_zero(values, first)
+    n = count_bits(bits)
+    for i in range(n):
+        places[i] = lowest_bit(bits)
+        bits &= bits - np.uint64(1)
+    return n
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 1])
+def test_bits_tell_which_numbers_are_not_zero(share, dtype):
+    rng = np.random.default_rng(0)
+    values = (rng.random(WORD + 5) < share).astype(dtype)
+    values[3:6] = np.nan, -0.0, np.finfo(dtype).smallest_subnormal
+    places = np.empty(WORD, np.int64)
+    n = _list(values, 2, places)
+    assert np.array_equal(places[:n], np.flatnonzero(values[2 : 2 + WORD]))
+
+
 def labels_and_eigenvectors():
     rng = np.random.default_rng(0)
     points, weights = rng.random((140, 3)), rng.random(140)
@@ -60,7 +86,7 @@ def labels_and_eigenvectors():
     rows, columns = (
         (
             np.append(0, np.cumsum(np.count_nonzero(matrix, axis=1))),
-            matrix.nonzero()[1].astype(np.int32),
+            (WIDTH * matrix.nonzero()[1]).astype(np.uint32),
             matrix[matrix.nonzero()],
         )
         for matrix in (dense, dense.T)

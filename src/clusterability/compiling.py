@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+unsigned = np.uint64
+"""The type of indices in loops where time counts. Numba tests an index that may be negative, in
+case it counts from an array's end; of indices that arrays hold it cannot know better, and the tests
+take half of such a loop's time."""
 
 
 def can_compile(*tensors: Tensor | None) -> bool:
@@ -22,7 +28,7 @@ def can_compile(*tensors: Tensor | None) -> bool:
     )
 
 
-def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def compiled(*, reorder: bool = False, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator: numba compiles the function at its first call, to run without the lock.
 
     The compiled function does not hold the interpreter's lock, so that threads run it in parallel.
@@ -31,10 +37,14 @@ def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
 
     Args:
         reorder: let numba change the order of additions, so that sums use vector registers.
+        inline: put the function into those that call it. A call of many arguments, arrays among
+            them, takes longer than what a short function computes.
     """
     options: dict[str, Any] = {"nogil": True}
     if reorder:
         options["fastmath"] = {"contract", "reassoc", "nsz"}
+    if inline:
+        options["inline"] = "always"
 
     def compile_later(function: Callable[..., Any]) -> Any:
         # Who asks whether loops can be compiled need not wait for numba.

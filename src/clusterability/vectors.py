@@ -24,6 +24,9 @@ from numpy.typing import NDArray
 WIDTH = 16
 """Numbers in a vector: as many float32 as the widest registers hold."""
 
+WORD = 64
+"""Bits in an integer that says something of as many numbers."""
+
 _NUMBERS = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "int32": ir.IntType(32)}
 
 _FUSED = ("contract",)
@@ -50,6 +53,10 @@ def _total(vector: NDArray[Any]) -> Any:
     while vector.size > 1:
         vector = vector[: vector.size // 2] + vector[vector.size // 2 :]
     return vector[0]
+
+
+def _bits(flags: NDArray[np.bool_]) -> np.uint64:
+    return np.uint64(sum(1 << int(place) for place in np.flatnonzero(flags)))
 
 
 class Vector(types.Type):
@@ -178,6 +185,41 @@ def where_lower(typing_context, one, other, if_lower, if_not):  # type: ignore[n
         return builder.select(lower, arguments[2], arguments[3])
 
     return if_lower(one, other, if_lower, if_not), generate
+
+
+@_instruction(lambda array, index: _bits(array[index : index + WORD] != 0))
+def not_zero(typing_context, array, index):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Return which of the numbers array[index : index + WORD] are not 0; the first is bit 0."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        word = ir.VectorType(_NUMBERS[str(array.dtype)], WORD)
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), word.as_pointer())
+        numbers = builder.load(pointer, align=_alignment(signature.args[0]))
+        differ = builder.fcmp_unordered("!=", numbers, ir.Constant(word, [0.0] * WORD))
+        return builder.bitcast(differ, ir.IntType(WORD))
+
+    return types.uint64(array, types.int64), generate
+
+
+@_instruction(lambda bits: np.uint64(int(bits).bit_count()))
+def count_bits(typing_context, bits):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Return the number of bits that are 1."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@_instruction(lambda bits: np.uint64((int(bits) & -int(bits)).bit_length() - 1))
+def lowest_bit(typing_context, bits):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Return the place of the lowest bit that is 1; there must be one."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
 
 
 @_instruction(lambda vector: vector.astype(np.float64))

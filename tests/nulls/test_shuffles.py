@@ -12,7 +12,7 @@ from clusterability.experiments import plain_pipeline
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.nulls import permutation as module
 from clusterability.nulls.isolated import without_isolated
-from clusterability.nulls.permutation import permute, permute_sparse
+from clusterability.nulls.permutation import nonzero_values, permute, scatter
 from clusterability.nulls.shuffles import shuffle_layer, shuffle_nonzero
 from clusterability.nulls.ties import untie
 from clusterability.registries import NULLS
@@ -274,7 +274,7 @@ def test_all_places_and_orders_of_few_values_are_equally_likely(n_places):
     n_orders = n_places * (n_places - 1)
     counts, out = np.zeros((n_places, n_places)), np.full(n_places, np.nan, np.float32)
     for _ in range(4 * n_orders):
-        permute_sparse(values, generator, out)
+        scatter(values[values != 0], generator, out)
         assert np.count_nonzero(out) == 2
         counts[np.flatnonzero(out == 1)[0], np.flatnonzero(out == 2)[0]] += 1
     assert not counts.diagonal().any()
@@ -285,8 +285,11 @@ def test_all_places_and_orders_of_few_values_are_equally_likely(n_places):
 def test_a_sparse_block_keeps_its_values_whatever_their_number(n_kept):
     values, out = np.zeros(130, np.float32), np.empty(130, np.float32)
     values[:n_kept] = np.arange(1, n_kept + 1)
-    permute_sparse(values, rng(9), out)
+    kept = nonzero_values(values, n_kept)
+    assert np.array_equal(kept, values[:n_kept])
+    scatter(kept, rng(9), out)
     assert np.array_equal(np.sort(out), np.sort(values))
+    assert n_kept == 0 or nonzero_values(values, n_kept - 1) is None
 
 
 @pytest.mark.slow
@@ -298,7 +301,7 @@ def test_n_cuts_of_sparse_and_dense_shuffles_have_one_distribution(monkeypatch):
         return [evaluate(graph, settings, Draw(seed, shuffled=True)).refined.ncut for seed in seeds]
 
     sparse = ncuts(seeds[:120])
-    monkeypatch.setattr("clusterability.nulls.shuffles.SPARSE", -1)
+    monkeypatch.setattr("clusterability.nulls.shuffles.SPARSE", 0)
     dense = ncuts(seeds[120:])
     assert scipy.stats.mannwhitneyu(sparse, dense).pvalue > 0.01
     assert scipy.stats.ks_2samp(sparse, dense).pvalue > 0.01

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clusterability.compiling import compiled
+from clusterability.compiling import compiled, unsigned
 from clusterability.vectors import (
     WIDTH,
     in_float64,
@@ -198,13 +198,13 @@ def _lloyd(rows, tiles, weights, is_weighted, n, centers, scores):  # type: igno
         if not changed.any():
             break
         if is_weighted:
-            _divide(*_weighted_sums(rows, weights, n, labels, changed), changed, centers)
+            _divide(*_weighted_sums(rows, weights, n, labels, n_clusters), changed, centers)
         else:
             _divide(sums, sizes.astype(np.float64), changed, centers)
     return labels
 
 
-@compiled()
+@compiled(inline=True)
 def _squared_norm(rows, row):  # type: ignore[no-untyped-def]
     norm = np.float32(0.0)
     for j in range(rows.shape[1]):
@@ -279,7 +279,7 @@ def _relabel(rows, n, nearest, labels, sums, sizes, changed):  # type: ignore[no
                     changed[old] = True
 
 
-@compiled()
+@compiled(inline=True)
 def _differ(labels, others, group):  # type: ignore[no-untyped-def]
     difference = np.int32(0)
     for p in range(group, group + _GROUP):
@@ -297,23 +297,22 @@ def _divide(sums, masses, changed, centers):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _weighted_sums(rows, weights, n, labels, changed):  # type: ignore[no-untyped-def]
-    """Return changed clusters' weighted sums of points and their weights, added up anew.
+def _weighted_sums(rows, weights, n, labels, n_clusters):  # type: ignore[no-untyped-def]
+    """Return the clusters' weighted sums of points and their weights, added up anew.
 
     Running sums, as in :func:`_move`, keep the rounding of heavy points that have left, which would
     exceed the sum of a cluster of light points.
     """
-    sums, masses = np.zeros((changed.size, rows.shape[1])), np.zeros(changed.size)
+    sums, masses = np.zeros((n_clusters, rows.shape[1])), np.zeros(n_clusters)
     for p in range(n):
-        c, weight = labels[p], np.float64(weights[p])
-        if changed[c]:
-            masses[c] += weight
-            for j in range(rows.shape[1]):
-                sums[c, j] += weight * rows[p, j]
+        c, weight = unsigned(labels[p]), np.float64(weights[p])
+        masses[c] += weight
+        for j in range(rows.shape[1]):
+            sums[c, j] += weight * rows[p, j]
     return sums, masses
 
 
-@compiled()
+@compiled(inline=True)
 def _move(rows, point, sums, sizes, old, new):  # type: ignore[no-untyped-def]
     """Move a point from the cluster ``old``, -1 for none, to ``new``. A view of its row would cost
     more than the sums."""

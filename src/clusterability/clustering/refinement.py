@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterability.compiling import compiled
+from clusterability.compiling import compiled, unsigned
 from clusterability.graph.packed import PackedGraph, span
 from clusterability.graph.sparse import SparseGraph
 
@@ -207,9 +207,10 @@ def _strengths_to_clusters_without_zeros(  # type: ignore[no-untyped-def]
     """Return the same as :func:`_strengths_to_clusters`, from rows without zeros."""
     to_clusters = np.zeros((n_clusters, labels.size))
     for i in range(labels.size):
-        for p in range(first[i], first[i + 1]):
-            if labels[neighbors[p]] >= 0:
-                to_clusters[labels[neighbors[p]], i] += strengths[p]
+        for p in range(unsigned(first[i]), unsigned(first[i + 1])):
+            cluster = labels[unsigned(neighbors[p])]
+            if cluster >= 0:
+                to_clusters[unsigned(cluster), i] += strengths[p]
     return to_clusters
 
 
@@ -271,6 +272,7 @@ def _search(  # type: ignore[no-untyped-def]
     inside,
     sizes,
 ):
+    shares = _shares(volumes, inside)
     for _ in range(MAX_SWEEPS):
         moved = False
         for layer in range(offsets.size - 1):
@@ -278,11 +280,12 @@ def _search(  # type: ignore[no-untyped-def]
                 old = labels[neuron]
                 if old < 0 or sizes[old] == 1:
                     continue
-                new = _best_move(neuron, old, degrees[neuron], to_clusters, volumes, inside)
+                degree = degrees[neuron]
+                new = _best_move(neuron, old, degree, to_clusters, volumes, inside, shares)
                 if new == old:
                     continue
                 moved = True
-                _account(neuron, old, new, degrees[neuron], to_clusters, volumes, inside, sizes)
+                _account(neuron, old, new, degree, to_clusters, volumes, inside, shares, sizes)
                 labels[neuron] = new
                 for end in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
                     _tell_neighbors(strengths, table, end, neuron, old, new, to_clusters)
@@ -294,36 +297,49 @@ def _search(  # type: ignore[no-untyped-def]
 def _search_without_zeros(  # type: ignore[no-untyped-def]
     first, neighbors, strengths, degrees, labels, to_clusters, volumes, inside, sizes
 ):
+    shares = _shares(volumes, inside)
     for _ in range(MAX_SWEEPS):
         moved = False
         for neuron in range(labels.size):
             old = labels[neuron]
             if old < 0 or sizes[old] == 1:
                 continue
-            new = _best_move(neuron, old, degrees[neuron], to_clusters, volumes, inside)
+            degree = degrees[neuron]
+            new = _best_move(neuron, old, degree, to_clusters, volumes, inside, shares)
             if new == old:
                 continue
             moved = True
-            _account(neuron, old, new, degrees[neuron], to_clusters, volumes, inside, sizes)
+            _account(neuron, old, new, degree, to_clusters, volumes, inside, shares, sizes)
             labels[neuron] = new
-            for p in range(first[neuron], first[neuron + 1]):
-                to_clusters[old, neighbors[p]] -= strengths[p]
-                to_clusters[new, neighbors[p]] += strengths[p]
+            loss, gain = to_clusters[old], to_clusters[new]
+            for p in range(unsigned(first[neuron]), unsigned(first[neuron + 1])):
+                loss[unsigned(neighbors[p])] -= strengths[p]
+                gain[unsigned(neighbors[p])] += strengths[p]
         if not moved:
             return
 
 
 @compiled()
-def _best_move(neuron, old, degree, to_clusters, volumes, inside):  # type: ignore[no-untyped-def]
+def _shares(volumes, inside):  # type: ignore[no-untyped-def]
+    """Return the share of each cluster's volume that is inside it, 0 where it has none."""
+    shares = np.zeros(volumes.size)
+    for c in range(volumes.size):
+        if volumes[c] > 0:
+            shares[c] = inside[c] / volumes[c]
+    return shares
+
+
+@compiled(inline=True)
+def _best_move(neuron, old, degree, to_clusters, volumes, inside, shares):  # type: ignore[no-untyped-def]
     """Return the cluster to which a move lowers the n-cut most, or ``old``."""
     if volumes[old] <= degree:  # beside this neuron the rest of its cluster is rounding
         return old
     without = (inside[old] - 2.0 * to_clusters[old, neuron]) / (volumes[old] - degree)
-    best, highest = old, inside[old] / volumes[old] - without + SMALLEST_GAIN
+    best, highest = old, shares[old] - without + SMALLEST_GAIN
     for c in range(volumes.size):
         if c != old and volumes[c] > 0:
             joined = (inside[c] + 2.0 * to_clusters[c, neuron]) / (volumes[c] + degree)
-            gain = joined - inside[c] / volumes[c]
+            gain = joined - shares[c]
             if gain > highest:
                 best, highest = c, gain
     return best
@@ -331,12 +347,13 @@ def _best_move(neuron, old, degree, to_clusters, volumes, inside):  # type: igno
 
 @compiled()
 def _account(  # type: ignore[no-untyped-def]
-    neuron, old, new, degree, to_clusters, volumes, inside, sizes
+    neuron, old, new, degree, to_clusters, volumes, inside, shares, sizes
 ):
     inside[old] -= 2.0 * to_clusters[old, neuron]
     inside[new] += 2.0 * to_clusters[new, neuron]
     volumes[old] -= degree
     volumes[new] += degree
+    shares[old], shares[new] = inside[old] / volumes[old], inside[new] / volumes[new]
     sizes[old] -= 1
     sizes[new] += 1
 

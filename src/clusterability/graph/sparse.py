@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterability.compiling import compiled
+from clusterability.compiling import compiled, unsigned
 from clusterability.graph.graph import NeuronGraph
 from clusterability.graph.packed import pack
+from clusterability.vectors import WORD, count_bits, lowest_bit, not_zero
 
 SPARSE = 0.2
 """Graphs with at most this share of non-zero strengths count as sparse. On a processor with AVX2,
@@ -68,18 +69,32 @@ def _count(strengths, table, counts):  # type: ignore[no-untyped-def]
 @compiled()
 def _fill(strengths, table, places, neighbors, into):  # type: ignore[no-untyped-def]
     """Write neighbors and strengths of each neuron from its place on."""
-    found = np.empty(places.size, np.int64)
+    one = unsigned(1)
     for block in range(table.shape[0]):
         s_first, s_count, t_first, t_count, position = table[block]
-        for s in range(s_first, s_first + s_count):
-            row, n_found = strengths[position : position + t_count], 0
+        for s in range(unsigned(s_first), unsigned(s_first + s_count)):
+            place = unsigned(places[s])
+            for first in range(0, t_count, WORD):
+                bits = which_not_zero(strengths, position + first, position + t_count)
+                for _ in range(count_bits(bits)):
+                    behind = unsigned(first) + lowest_bit(bits)
+                    t, strength = unsigned(t_first) + behind, strengths[unsigned(position) + behind]
+                    neighbors[place], into[place] = t, strength
+                    place += one
+                    of_target = unsigned(places[t])
+                    neighbors[of_target], into[of_target] = s, strength
+                    places[t] += 1
+                    bits &= bits - one
+            places[s] = place
             position += t_count
-            for t in range(t_count):  # without a branch, which would often be guessed wrongly
-                found[n_found] = t
-                n_found += row[t] != 0
-            for k in range(n_found):
-                t, strength = t_first + found[k], row[found[k]]
-                neighbors[places[s]], into[places[s]] = t, strength
-                places[s] += 1
-                neighbors[places[t]], into[places[t]] = s, strength
-                places[t] += 1
+
+
+@compiled()
+def which_not_zero(values, first, end):  # type: ignore[no-untyped-def]
+    """Return which of values[first : end], of WORD at most, are not 0; the first is bit 0."""
+    if first + WORD <= end:
+        return not_zero(values, first)
+    bits = np.uint64(0)
+    for p in range(first, end):
+        bits |= np.uint64(values[p] != 0) << np.uint64(p - first)
+    return bits

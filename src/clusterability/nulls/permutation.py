@@ -12,7 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterability.compiling import compiled
+from clusterability.compiling import compiled, unsigned
+from clusterability.graph.sparse import which_not_zero
+from clusterability.vectors import WORD, count_bits, lowest_bit
 
 CHUNK = 2**16
 """Random numbers that are drawn at a time: 256 KB."""
@@ -55,27 +57,38 @@ def permute(
     return out
 
 
-def permute_sparse(
+def nonzero_values(values: NDArray[np.float32], most: int) -> NDArray[np.float32] | None:
+    """Return the values, (n,), that are not 0, in their order; None if they are more than ``most``.
+
+    >>> nonzero_values(np.array([0, 3, 0, 2], np.float32), 2)
+    array([3., 2.], dtype=float32)
+    """
+    kept = np.empty(most, np.float32)
+    n_kept = _keep(values, kept)
+    return kept[:n_kept] if n_kept <= most else None
+
+
+def scatter(
     values: NDArray[np.float32], rng: np.random.Generator, out: NDArray[np.float32]
 ) -> None:
-    """Put values of which most are 0 in a random order, each order equally likely.
+    """Put values at random places and zeros at the others, each order equally likely.
 
-    Places of those that are not 0 are a random subset (Floyd's algorithm, in Bentley and Floyd
-    1987), and they are permuted among these. A seed gives another order than in :func:`permute`.
+    The places are a random subset (Floyd's algorithm, in Bentley and Floyd 1987), and the values
+    are permuted among these. This has the distribution of :func:`permute` with as many zeros, but a
+    seed gives another order.
 
     Args:
-        values: (n,), n below 2^32; not changed.
+        values: (m,), are permuted.
         rng: draws all random numbers.
-        out: (n,) array for the result, not overlapping ``values``.
+        out: (n,) array for the result, n from m to 2^32 - 1.
     """
-    kept = np.empty(values.size, np.float32)
-    kept = kept[: _keep(values, kept)]
-    taken, first = np.zeros(-(-out.size // 64), np.uint64), out.size - kept.size
+    taken, first = np.zeros(-(-out.size // WORD), np.uint64), out.size - values.size
     while first < out.size:
-        pairs = rng.integers(0, 2**64, size=(out.size - first) // 2 + 1, dtype=np.uint64)
+        pairs = rng.bit_generator.random_raw((out.size - first) // 2 + 1)
         first = _take(taken, pairs.view(np.uint32), first, out.size)
-    _permute_in_place(kept, rng)
-    _put(taken, kept, out)
+    _permute_in_place(values, rng)
+    out.fill(0)
+    _put(taken, values, out)
 
 
 def _buckets(n: int, rng: np.random.Generator) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -87,7 +100,7 @@ def _buckets(n: int, rng: np.random.Generator) -> Iterator[tuple[int, NDArray[np
 def _permute_in_place(values: NDArray[np.float32], rng: np.random.Generator) -> None:
     end = values.size
     while end > 1:
-        pairs = rng.integers(0, 2**64, size=min(CHUNK, end) // 2 + 1, dtype=np.uint64)
+        pairs = rng.bit_generator.random_raw(min(CHUNK, end) // 2 + 1)
         end = _swap(values, pairs.view(np.uint32), end)
 
 
@@ -112,30 +125,33 @@ def _swap(values, draws, end):  # type: ignore[no-untyped-def]
     The upper half of the product of a draw and ``end`` is an index; draws that would favor some
     indices are skipped (Lemire 2019).
     """
-    low_half = np.uint64(0xFFFFFFFF)
+    low_half, one, n_left = unsigned(0xFFFFFFFF), unsigned(1), unsigned(end)
     for draw in draws:
-        product = np.uint64(draw) * np.uint64(end)
+        product = unsigned(draw) * n_left
         low = product & low_half
-        if low < np.uint64(end) and low < (low_half + np.uint64(1) - np.uint64(end)) % np.uint64(
-            end
-        ):
+        if low < n_left and low < (low_half + one - n_left) % n_left:
             continue
-        other = np.int64(product >> np.uint64(32))
-        end -= 1
-        values[end], values[other] = values[other], values[end]
-        if end == 1:
+        other = product >> unsigned(32)
+        n_left -= one
+        values[n_left], values[other] = values[other], values[n_left]
+        if n_left == one:
             break
-    return end
+    return np.int64(n_left)
 
 
 @compiled()
 def _keep(values, kept):  # type: ignore[no-untyped-def]
-    """Gather the values that are not 0; return their number."""
-    n_kept = 0
-    for value in values:  # without a branch, which would often be guessed wrongly
-        kept[n_kept] = value
-        n_kept += value != 0
-    return n_kept
+    """Gather the values that are not 0; return their number, or a larger one than fits."""
+    n_kept = unsigned(0)
+    for first in range(0, values.size, WORD):
+        bits = which_not_zero(values, first, values.size)
+        if n_kept + count_bits(bits) > unsigned(kept.size):
+            return kept.size + 1
+        for _ in range(count_bits(bits)):
+            kept[n_kept] = values[unsigned(first) + lowest_bit(bits)]
+            n_kept += unsigned(1)
+            bits &= bits - unsigned(1)
+    return np.int64(n_kept)
 
 
 @compiled()
@@ -144,45 +160,29 @@ def _take(taken, draws, first, n_places):  # type: ignore[no-untyped-def]
 
     Draws are used as in :func:`_swap`. Returns the next ``first``.
     """
-    low_half = np.uint64(0xFFFFFFFF)
+    low_half, one, n = unsigned(0xFFFFFFFF), unsigned(1), unsigned(first + 1)
     for draw in draws:
-        if first == n_places:
+        if n > unsigned(n_places):
             break
-        n = np.uint64(first + 1)
-        product = np.uint64(draw) * n
+        product = unsigned(draw) * n
         low = product & low_half
-        if low < n and low < (low_half + np.uint64(1) - n) % n:
+        if low < n and low < (low_half + one - n) % n:
             continue
-        place = product >> np.uint64(32)
-        word, bit = np.int64(place >> np.uint64(6)), np.uint64(1) << (place & np.uint64(63))
-        if taken[word] & bit:
-            place = np.uint64(first)
-            word, bit = np.int64(place >> np.uint64(6)), np.uint64(1) << (place & np.uint64(63))
-        taken[word] |= bit
-        first += 1
-    return first
+        place = product >> unsigned(32)
+        if taken[place // unsigned(WORD)] >> (place % unsigned(WORD)) & one:
+            place = n - one
+        taken[place // unsigned(WORD)] |= one << (place % unsigned(WORD))
+        n += one
+    return np.int64(n - one)
 
 
 @compiled()
 def _put(taken, values, out):  # type: ignore[no-untyped-def]
-    """Put the values into the places that are taken, and zeros into the others."""
+    """Put the values into the places that are taken."""
     next_value = 0
     for word in range(taken.size):
         bits = taken[word]
-        for place in range(64 * word, min(64 * word + 64, out.size)):
-            out[place] = np.float32(0.0)
-        while bits != 0:
-            lowest = bits & (~bits + np.uint64(1))
-            out[64 * word + _count_bits(lowest - np.uint64(1))] = values[next_value]
+        for _ in range(count_bits(bits)):
+            out[unsigned(WORD * word) + lowest_bit(bits)] = values[next_value]
             next_value += 1
-            bits ^= lowest
-
-
-@compiled()
-def _count_bits(bits):  # type: ignore[no-untyped-def]
-    """Count the bits that are 1, by sums of neighbors (Wilkes, Wheeler and Gill 1957)."""
-    bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
-    pairs = np.uint64(0x3333333333333333)
-    bits = (bits & pairs) + ((bits >> np.uint64(2)) & pairs)
-    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
+            bits &= bits - unsigned(1)

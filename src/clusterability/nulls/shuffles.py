@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from clusterability.graph import NeuronGraph
 from clusterability.graph.blocks import Block
 from clusterability.graph.sparse import SPARSE
-from clusterability.nulls.permutation import permute, permute_sparse
+from clusterability.nulls.permutation import nonzero_values, permute, scatter
 from clusterability.nulls.ties import block_generators, copies_by_kernel
 from clusterability.registries import NULLS as NULLS
 
@@ -47,8 +47,9 @@ def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
     before, after = (graph.with_flat_strengths(strengths).blocks for strengths in (source, flat))
     for old, new, generator in zip(before, after, block_generators(graph, rng), strict=True):
         values, out = (block.strengths.view(-1).numpy() for block in (old, new))
-        if old.kernel is None and old.support is None and _is_sparse(values):
-            permute_sparse(values, generator, out)
+        few = _few_nonzero(values) if old.kernel is None and old.support is None else None
+        if few is not None:
+            scatter(few, generator, out)
         elif old.support is None:
             permute(values, generator, out)
         else:
@@ -58,12 +59,12 @@ def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
     return graph.with_flat_strengths(flat)
 
 
-def _is_sparse(values: NDArray[np.float32]) -> bool:
-    """Whether it takes less time to draw places of the non-zero values than to permute all.
+def _few_nonzero(values: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Return the values that are not 0 if it takes less time to draw their places than to permute.
 
     Copies of a kernel are always permuted, since one may have zeros where another has none.
     """
-    return values.size < 2**32 and bool(np.count_nonzero(values) <= SPARSE * values.size)
+    return nonzero_values(values, int(SPARSE * values.size)) if values.size < 2**32 else None
 
 
 def shuffle_nonzero(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
