@@ -176,21 +176,23 @@ def offset_ncut(
 def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignore[no-untyped-def]
     """Return what :func:`_sum_to_clusters` does, from the blocks."""
     to_clusters = np.zeros((n_clusters, labels.size))
-    sums = np.empty((2, n_clusters + 1))
+    # Two sums a cluster, so that additions to one label need not wait for each other; the last
+    # place is for isolated neurons.
+    sums, places = np.empty((2, n_clusters + 1)), np.empty(labels.size, np.uint32)
+    for i in range(labels.size):
+        places[i] = labels[i] if labels[i] >= 0 else n_clusters
     for block in range(table.shape[0]):
         s_first, s_count, t_first, t_count, position = table[block]
-        others = labels[t_first : t_first + t_count]
+        others = places[t_first : t_first + t_count]
         for s in range(s_first, s_first + s_count):
             row = strengths[position : position + t_count]
             position += t_count
-            # Two sums a cluster, so that additions to one label need not wait for each other; the
-            # last place is for isolated neurons, whose label is -1.
             sums[:] = 0.0
             for t in range(0, t_count - 1, 2):
-                sums[0, others[t]] += row[t]
-                sums[1, others[t + 1]] += row[t + 1]
+                sums[0, unsigned(others[t])] += row[t]
+                sums[1, unsigned(others[t + 1])] += row[t + 1]
             if t_count % 2:
-                sums[0, others[t_count - 1]] += row[t_count - 1]
+                sums[0, unsigned(others[t_count - 1])] += row[t_count - 1]
             for c in range(n_clusters):
                 to_clusters[c, s] += sums[0, c] + sums[1, c]
             if labels[s] >= 0:
@@ -364,7 +366,15 @@ def _tell_neighbors(  # type: ignore[no-untyped-def]
 ):
     first, count, position, step = span(table, end, neuron)
     loss, gain = to_clusters[old, first : first + count], to_clusters[new, first : first + count]
-    for k in range(count):
-        strength = np.float64(strengths[position + k * step])
-        loss[k] -= strength
-        gain[k] += strength
+    if step == 1:
+        row = strengths[position : position + count]
+        for k in range(count):
+            loss[k] -= row[k]
+            gain[k] += row[k]
+    else:
+        place = unsigned(position)
+        for k in range(count):
+            strength = np.float64(strengths[place])
+            loss[k] -= strength
+            gain[k] += strength
+            place += unsigned(step)
