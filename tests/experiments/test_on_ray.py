@@ -18,7 +18,7 @@ import pytest
 from clusterability.errors import InputError
 from clusterability.experiments import on_ray
 from clusterability.experiments.reproducing import reproduce
-from clusterability.experiments.store import Store
+from clusterability.experiments.store import MEASURES_VERSION, Store
 from clusterability.experiments.tasks import Measure, Train
 from forked import Forked
 from reproduced import small_table, use_small
@@ -157,7 +157,7 @@ def test_files_that_a_node_needs_and_makes(tmp_path):
     assert sorted(files) == [f"runs/{spec.name}/pruned.safetensors", f"runs/{spec.name}/run.json"]
     answer = on_ray._do(task.to_dict(), {}, str(tmp_path / "other"), "token", files)
     (name,) = answer["files"]
-    assert name == f"runs/{spec.name}/pruned-{task.settings.digest}.json"
+    assert name == f"runs/{spec.name}/pruned-{task.settings.digest}-v{MEASURES_VERSION}.json"
     other = Store(tmp_path / "b")
     assert on_ray._take(answer, other) is False
     assert task.is_done(other)

@@ -15,6 +15,7 @@ from clusterability.experiments import imagenet, plan, reproducing, tables
 from clusterability.experiments.architectures import randomized, resnet18
 from clusterability.experiments.records import Condition, Figure, Line, Table
 from clusterability.experiments.reproducing import overview, reproduce
+from clusterability.experiments.store import MEASURES_VERSION
 from clusterability.training import TrainingSpec
 from forked import Forked
 from reproduced import small_figure, small_table, use_small
@@ -207,6 +208,20 @@ def test_a_damaged_measurement_is_named(tmp_path):
     path.write_text("{")
     with pytest.raises(InputError, match=r"cannot be read .* remove it to measure again"):
         reproduce(["table-x1"], out=tmp_path, n_runs=1, workers=1)
+
+
+@pytest.mark.slow
+def test_an_earlier_versions_measurement_is_made_anew_and_the_network_kept(tmp_path):
+    reproduce(["table-x1"], out=tmp_path, n_runs=1, workers=1)
+    (network,) = (tmp_path / "runs").glob("*/pruned.safetensors")
+    before = network.stat().st_mtime_ns
+    (path,) = (tmp_path / "runs").glob("*/pruned-*.json")
+    content = path.read_text()
+    path.rename(path.with_stem(path.stem.removesuffix(f"-v{MEASURES_VERSION}")))
+    reproduce(["table-x1"], out=tmp_path, n_runs=1, workers=1)
+    assert len(list((tmp_path / "runs").glob("*/pruned-*.json"))) == 2
+    assert json.loads(path.read_text())["ncut"] == json.loads(content)["ncut"]
+    assert network.stat().st_mtime_ns == before
 
 
 def test_every_line_of_the_paper_has_its_condition():

@@ -138,8 +138,9 @@ def test_all_orders_of_tied_copies_are_equally_likely():
     assert chi_square(draws, 4) > 1e-3
 
 
-def test_names_without_copies_change_no_number():
-    graph = GRAPHS["larger"]
+@pytest.mark.parametrize("density", [0.1, 0.9])
+def test_names_without_copies_change_no_number(density):
+    graph = flat(random_chain([20, 30, 10], density=density))
     named = replace(
         graph, blocks=tuple(replace(b, kernel=str(i)) for i, b in enumerate(graph.blocks))
     )

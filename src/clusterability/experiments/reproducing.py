@@ -37,7 +37,8 @@ from clusterability.training.record import read_beside
 from clusterability.workers import available_workers
 
 NUMBERS_VERSION = 2
-"""Grows when the same task gives other numbers, so that old and new ones are kept apart."""
+"""Grows when the same training or drawing gives other numbers, so that old and new ones are kept
+apart. Measurements have a version of their own."""
 
 ABOUT = "reproduction.json"
 

@@ -42,6 +42,11 @@ def parse_object(text: str) -> Fields:
     return found
 
 
+MEASURES_VERSION = 2
+"""Grows when the same network is measured as other numbers. Measurements of earlier versions are
+left where they are and made anew; the networks stay."""
+
+
 class BusyError(Exception):
     """Another process does this task at the moment."""
 
@@ -123,7 +128,7 @@ class Store:
 
     def measurement_path(self, spec: TrainingSpec, phase: str, settings: Settings) -> Path:
         """Return the path of a measurement."""
-        return self.runs / spec.name / f"{phase}-{settings.digest}.json"
+        return self.runs / spec.name / f"{phase}-{settings.digest}-v{MEASURES_VERSION}.json"
 
     def file_results(self, architecture: str, conventions: str) -> list[Clusterability]:
         """Return how networks from files were measured, the file that was named last first.

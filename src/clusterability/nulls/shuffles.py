@@ -13,6 +13,7 @@ tensor([6., 1., 1., 1., 1., 1., 1.])
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -45,9 +46,11 @@ def shuffle_layer(graph: NeuronGraph, rng: np.random.Generator) -> NeuronGraph:
     source = graph.flat_strengths()
     flat = torch.empty_like(source)
     before, after = (graph.with_flat_strengths(strengths).blocks for strengths in (source, flat))
+    n_copies = Counter(block.kernel for block in before)
     for old, new, generator in zip(before, after, block_generators(graph, rng), strict=True):
         values, out = (block.strengths.view(-1).numpy() for block in (old, new))
-        few = _few_nonzero(values) if old.kernel is None and old.support is None else None
+        is_copied = old.kernel is not None and n_copies[old.kernel] > 1
+        few = None if is_copied or old.support is not None else _few_nonzero(values)
         if few is not None:
             scatter(few, generator, out)
         elif old.support is None:
