@@ -16,6 +16,7 @@ from torch import Tensor
 from clusterability.graph import NeuronGraph
 from clusterability.graph.products import matmul, transposed_matmul
 from clusterability.graph.sparse import SparseGraph
+from clusterability.spectral.degrees import fast_total
 from clusterability.spectral.filtering import SparseFactor, sparse_factor
 
 SMALLEST_EIGENVALUE = 1e-6
@@ -233,7 +234,7 @@ class GeneralProblem:
 
 def _layer_totals(graph: NeuronGraph) -> Tensor:
     """Return the adjacency matrix of the layers, (..., n_layers, n_layers): summed strengths."""
-    sums = [block.strengths.sum((-2, -1), dtype=torch.float64) for block in graph.blocks]
+    sums = [fast_total(block.strengths) for block in graph.blocks]
     totals = sums[0].new_zeros(*sums[0].shape, len(graph.layers), len(graph.layers))
     for block, total in zip(graph.blocks, sums, strict=True):
         totals[..., block.source, block.target] += total
