@@ -267,6 +267,19 @@ def test_all_orders_are_equally_likely(chunk, cached, monkeypatch):
     assert chi_square([order(4, generator) for _ in range(2400)], 4) > 1e-3
 
 
+@pytest.mark.parametrize("cached", [3, 2**20])
+@pytest.mark.parametrize("bits", [np.random.MT19937, np.random.Philox])  # of 32 and 64 bits
+def test_any_generator_makes_all_orders_equally_likely(bits, cached, monkeypatch):
+    monkeypatch.setattr(module, "CACHED", cached)
+    generator = np.random.Generator(bits(3))
+    assert chi_square([order(4, generator) for _ in range(2400)], 4) > 1e-3
+
+
+def test_numbers_of_the_default_generator_are_those_that_are_drawn_as_integers():
+    drawn, expected = rng(4), rng(4).integers(0, 2**64, size=12, dtype=np.uint64)
+    assert np.array_equal(np.append(module._draw(drawn, 5), module._draw(drawn, 7)), expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_places", [5, 67])
 def test_all_places_and_orders_of_few_values_are_equally_likely(n_places):
