@@ -306,6 +306,15 @@ def test_a_sparse_block_keeps_its_values_whatever_their_number(n_kept):
     assert n_kept == 0 or nonzero_values(values, n_kept - 1) is None
 
 
+@pytest.mark.parametrize("density", [0.1, 0.9])
+def test_strengths_that_do_not_lie_side_by_side(density):
+    graph = flat(random_chain([20, 30, 10], density=density))
+    strengths = graph.flat_strengths()
+    apart = graph.with_flat_strengths(torch.stack([strengths, 9 + 0 * strengths], -1)[:, 0])
+    found, expected = (shuffle_layer(g, rng(6)).flat_strengths() for g in (apart, graph))
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.slow
 def test_n_cuts_of_sparse_and_dense_shuffles_have_one_distribution(monkeypatch):
     graph = flat(random_chain([60, 40, 40, 10], 3, density=0.15))

@@ -64,7 +64,7 @@ def nonzero_values(values: NDArray[np.float32], most: int) -> NDArray[np.float32
     array([3., 2.], dtype=float32)
     """
     kept = np.empty(most, np.float32)
-    n_kept = _keep(values, kept)
+    n_kept = _keep(np.ascontiguousarray(values), kept)
     return kept[:n_kept] if n_kept <= most else None
 
 
