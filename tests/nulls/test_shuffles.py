@@ -12,7 +12,7 @@ from clusterability.experiments import plain_pipeline
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.nulls import permutation as module
 from clusterability.nulls.isolated import without_isolated
-from clusterability.nulls.permutation import nonzero_values, permute, scatter
+from clusterability.nulls.permutation import permute
 from clusterability.nulls.shuffles import shuffle_layer, shuffle_nonzero
 from clusterability.nulls.ties import untie
 from clusterability.registries import NULLS
@@ -273,37 +273,6 @@ def test_any_generator_makes_all_orders_equally_likely(bits, cached, monkeypatch
     monkeypatch.setattr(module, "CACHED", cached)
     generator = np.random.Generator(bits(3))
     assert chi_square([order(4, generator) for _ in range(2400)], 4) > 1e-3
-
-
-def test_numbers_of_the_default_generator_are_those_that_are_drawn_as_integers():
-    drawn, expected = rng(4), rng(4).integers(0, 2**64, size=12, dtype=np.uint64)
-    assert np.array_equal(np.append(module._draw(drawn, 5), module._draw(drawn, 7)), expected)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n_places", [5, 67])
-def test_all_places_and_orders_of_few_values_are_equally_likely(n_places):
-    values, generator = np.zeros(n_places, np.float32), rng(8)
-    values[[0, 3]] = 1, 2
-    n_orders = n_places * (n_places - 1)
-    counts, out = np.zeros((n_places, n_places)), np.full(n_places, np.nan, np.float32)
-    for _ in range(4 * n_orders):
-        scatter(values[values != 0], generator, out)
-        assert np.count_nonzero(out) == 2
-        counts[np.flatnonzero(out == 1)[0], np.flatnonzero(out == 2)[0]] += 1
-    assert not counts.diagonal().any()
-    assert scipy.stats.chisquare(counts[~np.eye(n_places, dtype=bool)]).pvalue > 1e-3
-
-
-@pytest.mark.parametrize("n_kept", [0, 1, 64, 129, 130])
-def test_a_sparse_block_keeps_its_values_whatever_their_number(n_kept):
-    values, out = np.zeros(130, np.float32), np.empty(130, np.float32)
-    values[:n_kept] = np.arange(1, n_kept + 1)
-    kept = nonzero_values(values, n_kept)
-    assert np.array_equal(kept, values[:n_kept])
-    scatter(kept, rng(9), out)
-    assert np.array_equal(np.sort(out), np.sort(values))
-    assert n_kept == 0 or nonzero_values(values, n_kept - 1) is None
 
 
 @pytest.mark.parametrize("density", [0.1, 0.9])

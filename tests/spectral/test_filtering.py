@@ -56,7 +56,8 @@ DEPENDENT = {
     "none": lambda columns: columns,
     "of lengths far apart": lambda columns: columns * np.logspace(0, -9, WIDTH),
     "two equal": lambda columns: columns[:, [0, 0, *range(2, WIDTH)]],
-    "nearly": lambda columns: columns[:, :1] + 1e-9 * columns,
+    "nearly": lambda columns: columns[:, :1] + 1e-6 * columns,
+    "more nearly": lambda columns: columns[:, :1] + 1e-9 * columns,
     "rank three": lambda columns: columns[:, :3] @ columns[:3],
 }
 
