@@ -125,6 +125,21 @@ def test_copies_of_a_kernel_are_permuted_alike(null):
     assert torch.equal(alone[1].strengths, between)
 
 
+def test_copies_of_mostly_zeros_with_other_zeros_are_permuted_alike():
+    strengths = random_chain([30, 40], density=0.1).blocks[0].strengths.float()
+    copy = 2 * strengths
+    copy[:, :20] = 0  # as behind a batch norm whose weights there are 0
+    blocks = tuple(Block(0, i, s, None, "conv") for i, s in ((1, strengths), (2, copy)))
+    layers = (Layer("a", 30), Layer("b", 40), Layer("c", 40))
+    shuffled = shuffle_layer(flat(NeuronGraph(layers, blocks)), rng(2)).blocks
+    assert not torch.equal(shuffled[0].strengths, strengths)
+    before, after = (
+        sorted(zip(*(block.strengths.flatten().tolist() for block in each), strict=True))
+        for each in (blocks, shuffled)
+    )
+    assert before == after
+
+
 @pytest.mark.slow
 def test_all_orders_of_tied_copies_are_equally_likely():
     strengths = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
