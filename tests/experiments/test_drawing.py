@@ -11,7 +11,7 @@ from clusterability.experiments.drawing import DRAWINGS, Drawn, draw
 from clusterability.experiments.figures import FIGURES
 from clusterability.experiments.records import Figure
 from clusterability.experiments.reproducing import reproduce
-from clusterability.experiments.store import Store
+from clusterability.experiments.store import MEASUREMENTS, Store
 from clusterability.experiments.tasks import MeasureNew
 from reproduced import small_table
 
@@ -55,9 +55,10 @@ def test_all_kinds_are_tested():
 def test_a_point_is_a_network(store):
     (ax,) = drawn("scatter", store).axes
     points = np.concatenate([np.asarray(found.get_offsets()) for found in ax.collections])
-    names = [json.loads(p.read_text()) for p in store.runs.glob("*/*-????????.json")]
+    names = [json.loads(p.read_text()) for p in store.runs.glob(f"*/{MEASUREMENTS}")]
     names = [n for n in names if n["settings"]["null"] == "layer"]
     expected = {(round(n["ncut"], 9), round(n["z_score"], 9)) for n in names}
+    assert expected
     assert expected <= {tuple(np.round(point, 9)) for point in points}
     # And the published mean of each line.
     assert (8.88, (8.88 - 9.183) / 0.031) in {tuple(point) for point in points}

@@ -99,19 +99,24 @@ def test_the_file_that_was_named_last_is_shown(tmp_path):
         path.write_text(name)
         task = MeasureFile("VGG-16", str(path), "published")
         result = measure(toy.planted_mlp(), 2, 0, name=name, conventions="published")
-        (store.folder / f"{task.key}.json").write_text(result.to_json())
+        store.file_result_path(task.key).write_text(result.to_json())
         tasks.append(task)
     for task in (*tasks, tasks[0]):
         task.mark_as_chosen(store)
         first = store.file_results("VGG-16", "published")[0]
         assert first.network == Path(task.path).name[6]
     assert isinstance(tasks[0].settings, Settings)
+    earlier_version = store.folder / f"{tasks[0].key}.json"
+    store.file_result_path(tasks[0].key).rename(earlier_version)
+    store.file_result_path(tasks[1].key).unlink()
+    assert not store.file_results("VGG-16", "published")
+    assert not tasks[0].is_done(store)
 
 
 def test_links_to_nothing_among_the_records_hold_nothing(tmp_path):
     store = Store(tmp_path)
     (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "vgg-16-0.json").symlink_to(tmp_path / "gone.json")
+    store.file_result_path("files/vgg-16-0").symlink_to(tmp_path / "gone.json")
     assert store.file_results("VGG-16", "published") == []
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+from dataclasses import replace
 
 import matplotlib.figure
 import numpy as np
@@ -15,8 +16,9 @@ from clusterability.experiments.estimates import Estimates
 from clusterability.experiments.imagenet import MeasureFile
 from clusterability.experiments.reproducing import overview, reproduce
 from clusterability.experiments.running import Queue, run_locally
-from clusterability.experiments.store import Store, Where
-from clusterability.experiments.tasks import MeasureNew, Train
+from clusterability.experiments.store import MEASURES_VERSION, Store, Where
+from clusterability.experiments.tasks import Measure, MeasureNew, Train
+from clusterability.settings import Settings
 from clusterability.training import TrainingSpec
 from reproduced import use_small
 
@@ -96,6 +98,17 @@ def test_estimates_are_learned_from_records(tmp_path):
     (folder / "run.json").write_text(json.dumps(RECORD))
     spec = TrainingSpec("small-mlp", "digits", epochs=3, pruning_epochs=1)
     assert Estimates(Store(tmp_path)).of(Train(spec)) == pytest.approx(4 * 20.0 / 20)
+
+
+@pytest.mark.parametrize("version", ["", f"-v{MEASURES_VERSION}"])
+def test_estimates_are_learned_from_measurements_of_all_versions(tmp_path, version):
+    task = Measure(TrainingSpec("small-mlp", "digits"), "pruned", Settings(n_shuffles=4))
+    path = Store(tmp_path).measurement_path(task.spec, task.phase, replace(task.settings, seed=1))
+    path = path.with_stem(path.stem.removesuffix(f"-v{MEASURES_VERSION}") + version)
+    path.parent.mkdir(parents=True)
+    path.with_name("run.json").write_text(json.dumps(RECORD))
+    path.write_text('{"settings": {"n_shuffles": 9}, "seconds": {"total": 70.0}}')
+    assert Estimates(Store(tmp_path)).of(task) == pytest.approx(5 * 70.0 / 10)
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ def _inside(strengths, table, degrees, labels, n_clusters):  # type: ignore[no-u
             own, total = labels[s], 0.0
             for t in range(t_count):
                 if others[t] == own:
-                    total += row[t]
+                    total += float(row[t])
             inside[own] += 2.0 * total
     return volumes, inside
 

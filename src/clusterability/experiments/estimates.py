@@ -11,7 +11,7 @@ from typing import Any
 from clusterability.arguments import number, whole
 from clusterability.datasets import DATASETS
 from clusterability.errors import InputError
-from clusterability.experiments.store import Fields, Store, Task, parse_object
+from clusterability.experiments.store import MEASUREMENTS, Fields, Store, Task, parse_object
 from clusterability.experiments.tasks import Measure, MeasureNew, Train
 from clusterability.training import TrainingSpec
 from clusterability.training.record import read_beside
@@ -58,7 +58,7 @@ class Estimates:
         for kind in _kinds(fields):
             seconds = _seconds(record["machine"]["seconds"]) / n_epochs
             self._training.setdefault(kind, []).append(seconds)
-        for path in folder.glob("*pruned-????????.json"):
+        for path in folder.glob(MEASUREMENTS):
             measured = _read(path)
             n_graphs = whole("n_shuffles", measured["settings"]["n_shuffles"], 0) + 1
             seconds = _seconds(measured["seconds"]["total"]) / n_graphs

@@ -184,21 +184,18 @@ class MeasureFile:
     def needs(self) -> None:
         """Return None: nothing comes before."""
 
-    def _result_path(self, folder: Path) -> Path:
-        return folder / f"{self.key}.json"
-
     def is_done(self, store: Store) -> bool:
         """Return whether the measurement is there."""
-        return self._result_path(store.folder).exists()
+        return store.file_result_path(self.key).exists()
 
     def mark_as_chosen(self, store: Store) -> None:
         """Make the measurement, if it is there, the newest of this network's: tables show that."""
         with suppress(OSError):
-            os.utime(self._result_path(store.folder))
+            os.utime(store.file_result_path(self.key))
 
     def do(self, store: Store, where: Where) -> None:
         """Measure it."""
-        path = self._result_path(store.folder)
+        path = store.file_result_path(self.key)
         with claimed(path.parent, path.stem):
             if self.is_done(store):
                 return

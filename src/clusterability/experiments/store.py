@@ -47,6 +47,10 @@ MEASURES_VERSION = 2
 left where they are and made anew; the networks stay."""
 
 
+MEASUREMENTS = "*pruned-????????*.json"
+"""Names of measurements in a network's folder, those of earlier versions among them."""
+
+
 class BusyError(Exception):
     """Another process does this task at the moment."""
 
@@ -130,6 +134,10 @@ class Store:
         """Return the path of a measurement."""
         return self.runs / spec.name / f"{phase}-{settings.digest}-v{MEASURES_VERSION}.json"
 
+    def file_result_path(self, key: str) -> Path:
+        """Return the path of the measurement of a network from a file, a task of this key."""
+        return self.folder / f"{key}-v{MEASURES_VERSION}.json"
+
     def file_results(self, architecture: str, conventions: str) -> list[Clusterability]:
         """Return how networks from files were measured, the file that was named last first.
 
@@ -137,7 +145,7 @@ class Store:
             InputError: if a file is damaged.
         """
         paths = sorted(
-            (self.folder / "files").glob(f"{architecture.lower()}-*.json"),
+            (self.folder / "files").glob(f"{architecture.lower()}-*-v{MEASURES_VERSION}.json"),
             key=_modified,
             reverse=True,
         )

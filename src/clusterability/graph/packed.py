@@ -53,7 +53,7 @@ def pack(graph: NeuronGraph) -> PackedGraph:
         for side, layer in enumerate((block.source, block.target))
     )
     layers = [layer for layer, _ in pairs]
-    flat = graph.flat_strengths().detach().to("cpu", torch.float32)
+    flat = graph.flat_strengths().detach().to("cpu", torch.float32).contiguous()
     return PackedGraph(
         flat.numpy(),
         np.array(rows, np.int64).reshape(-1, 5),

@@ -50,7 +50,7 @@ def fast_total(strengths: Tensor) -> Tensor:
 def _total(strengths):  # type: ignore[no-untyped-def]
     total = 0.0
     for strength in strengths:
-        total += strength
+        total += float(strength)  # where nothing is compiled, the sum would become a float32
     return total
 
 

@@ -25,7 +25,7 @@ TOLERANCE = 1e-6
 1e-4 was enough, 15 of 100 n-cuts remained the same."""
 
 MOST_ROUNDS = 16
-"""Rounds after which the matrix is left to another solver. Graphs of pruned MLPs take 5 to 8."""
+"""Rounds after which the matrix is left to another solver. Graphs of pruned MLPs take 4 to 6."""
 
 FIRST_PRODUCTS = 3
 """Products before anything is known about the eigenvalues."""
