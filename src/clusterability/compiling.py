@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,8 +54,32 @@ def compiled(*, reorder: bool = False, inline: bool = False) -> Callable[[Callab
         from numba import njit
 
         try:
-            return njit(cache=True, **options)(function)
+            dispatcher = njit(cache=True, **options)(function)
         except RuntimeError:  # numba finds no folder that it can write its cache to
             return njit(cache=False, **options)(function)
+        _stamp(dispatcher)
+        return dispatcher
 
     return compile_later
+
+
+SHARED = ("compiling.py", "vectors.py", "graph/packed.py", "graph/sparse.py")
+"""Files of the package with functions that compiled functions of other files call."""
+
+
+@cache
+def _content_of_shared() -> str:
+    """Return a hash of these files."""
+    folder = Path(__file__).parent
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in SHARED)).hexdigest()
+
+
+def _stamp(dispatcher: Any) -> None:
+    """Let numba keep machine code only as long as the shared files are the same, too.
+
+    Numba looks at the file of the function alone, and takes machine code that was made from an
+    earlier version of what it calls. Where numba has changed inside, its own rule remains.
+    """
+    kept: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if hasattr(kept, "_source_stamp"):
+        kept._source_stamp = (kept._source_stamp, _content_of_shared())
