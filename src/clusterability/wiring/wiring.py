@@ -20,11 +20,13 @@ from clusterability.errors import InputError
 from clusterability.files.memory import check_fits
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.shown import quoted
-from clusterability.wiring.connections import Connection, Ready, made_ready
+from clusterability.wiring.connections import Connection
+from clusterability.wiring.joints import Ready, check_joints, made_ready
 from clusterability.wiring.kernels import KernelNorm, find_kernel_norm, l1
 from clusterability.wiring.parameters import find_parameter
 from clusterability.wiring.scales import ScaleValues
-from clusterability.wiring.weights import Weight, check_weight, weight_strengths
+from clusterability.wiring.steps import Taken
+from clusterability.wiring.weights import Weight, check_weight, strengths_within_groups
 
 
 def left_out_notes(parts: Sequence[str]) -> tuple[str, ...]:
@@ -136,9 +138,11 @@ class Wiring:
         blocks: list[Block] = []
         values = ScaleValues(parameters)
         for weight, in_a_row in self._ready:
-            strengths = weight_strengths(weight, parameters[weight.name], norm, n_leading)
+            parameter = parameters[weight.name]
+            strengths = strengths_within_groups(weight, parameter, norm, n_leading)
+            taken = Taken(weight, strengths, values)
             joints = dict.fromkeys(one.joint for one in in_a_row)
-            of_joint = {joint: joint.strengths(strengths, values) for joint in joints}
+            of_joint = {joint: joint.strengths(taken) for joint in joints}
             blocks += [one.block(*of_joint[one.joint]) for one in in_a_row]
         dtypes = {block.strengths.dtype for block in blocks}
         if len(dtypes) > 1:
@@ -161,8 +165,8 @@ class Wiring:
         for weight, in_a_row in self._ready:
             parameter = find_parameter(parameters, weight.name)
             check_weight(weight, parameter)
-            for joint in dict.fromkeys(one.joint for one in in_a_row):
-                joint.check(parameter, values)
+            joints = dict.fromkeys(one.joint for one in in_a_row)
+            check_joints(joints, weight, parameter, values)
 
     def check_strengths(self, graph: NeuronGraph) -> None:
         """Refuse a graph of :meth:`strengths` in which strengths overflow or a layer has none.
