@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,7 @@ from clusterability.wiring.weights import Weight
 from clusterability.wiring.wiring import Wiring, left_out_notes
 
 
-@dataclass(frozen=True, order=True)
-class _Place:
+class _Place(NamedTuple):
     """A segment of what a reader reads; readers are the operations in order, then the outputs."""
 
     reader: int

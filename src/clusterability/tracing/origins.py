@@ -179,27 +179,39 @@ class Product(Value):
 def side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
     """Return the terms of all values, broadcast to a shape."""
     shape = tuple(shape)
-    return [replace(term, labels=term.labels.expand(shape)) for v in values for term in v.terms]
+    return [
+        term
+        if term.labels.shape == shape
+        else Term(term.labels.expand(shape), term.origin, term.places)
+        for value in values
+        for term in value.terms
+    ]
 
 
 def mark_repeats(labels: Tensor) -> Tensor:
     """Return the same labels, with stride 0 along every axis where they repeat."""
-    shape = labels.shape
-    for axis in reversed(range(labels.ndim)):  # pixels first: what is left after them is small
-        if shape[axis] <= 1:
-            continue
-        first = labels.narrow(axis, 0, min(1, labels.shape[axis]))
-        if labels.stride(axis) == 0 or bool((labels == first).all()):
+    shape, strides = labels.shape, labels.stride()
+    differing = [axis for axis, size in enumerate(shape) if size > 1 and strides[axis]]
+    if not differing or 0 in shape:
+        return labels
+    (labels,) = without_repeats(labels)
+    for axis in reversed(differing):  # pixels first: what is left after them is small
+        first = labels.narrow(axis, 0, 1)
+        if bool((labels == first).all()):
             labels = first
     return labels.expand(shape)
 
 
 def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:
     """Return arrays of one shape cut to length 1 along every axis where all of them repeat."""
-    for axis in range(arrays[0].ndim):
-        if all(array.stride(axis) == 0 for array in arrays):
-            arrays = tuple(array.narrow(axis, 0, min(1, array.shape[axis])) for array in arrays)
-    return arrays
+    shape, strides = arrays[0].shape, [array.stride() for array in arrays]
+    repeating = [
+        all(steps) for steps in zip(*([n == 0 for n in own] for own in strides), strict=True)
+    ]
+    if not any(repeating):
+        return arrays
+    kept = [min(1, n) if repeats else n for n, repeats in zip(shape, repeating, strict=True)]
+    return tuple(array.as_strided(kept, own) for array, own in zip(arrays, strides, strict=True))
 
 
 def of_labels(origin: Origin, labels: Tensor) -> Origin:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import cache, partial
 from itertools import takewhile
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -354,29 +355,41 @@ def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value
         n_entries: the number of entries of the constant.
     """
     terms = []
+    entries = entries.expand(value.shape)
     for term in value.terms:
         # A scale of the input is no strength between neurons, and a number after a gate belongs to
         # the activation.
         if term.origin.operation == INPUT or (term.origin.gated and scale.is_number):
             terms.append(term)
             continue
-        labels, entry = without_repeats(term.labels, entries.expand(value.shape))
-        places, old, own = _by_entry(labels, entry, n_entries, len(term.origin.channels))
-        origin = of_labels(term.origin, old)
+        labels, entry = without_repeats(term.labels, entries)
+        new, origin, own = term.labels, term.origin, _entry_of_each(term, labels, entry)
+        if own is None:
+            places, old, own = _by_entry(labels, entry, n_entries)
+            new, origin = places.expand(value.shape), of_labels(origin, old)
         scales = (*origin.scales, (scale, own))
-        new = places.expand(value.shape)
         terms.append(Term(new, replace(origin, scales=scales), term.places))
     return Value(value.shape, tuple(terms))
 
 
-def _by_entry(
-    labels: Tensor, entry: Tensor, n_entries: int, n_labels: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _entry_of_each(term: Term, labels: Tensor, entry: Tensor) -> Tensor | None:
+    """Return the entry of each label if each stands at one place, in order; else None.
+
+    Args:
+        term: whose labels they are.
+        labels: without repeats.
+        entry: at each place.
+    """
+    numbers = labels.numpy()
+    held = numbers > 0
+    each, n_labels = numbers[held], len(term.origin.channels)
+    if len(each) != n_labels or not np.array_equal(each, np.arange(1, n_labels + 1)):
+        return None
+    return torch.from_numpy(entry.numpy()[held])
+
+
+def _by_entry(labels: Tensor, entry: Tensor, n_entries: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return labels that differ where a label or its entry does; the old label, and the entry."""
-    held = labels > 0
-    each = labels[held]
-    if len(each) == n_labels and torch.equal(each, torch.arange(1, n_labels + 1)):
-        return labels, each - 1, entry[held]  # each stands at one place: there is nothing to sort
     keys, places = torch.unique(labels * n_entries + entry, return_inverse=True)
     old, places = keys // n_entries - 1, places + 1
     n_zero = int((old < 0).sum())  # label 0 stays 0 for every entry
