@@ -2,15 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from clusterability.tracing.multiplying import multiplied, scaled
 from clusterability.tracing.origins import INPUT, Value, without_repeats
 from clusterability.tracing.provenance import (
     gated,
     joined,
     moved,
-    multiplied,
     network_input,
     produced,
-    scaled,
 )
 from clusterability.wiring.scales import Multiplier
 from term_contents import contents, outputs

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.tracing.multiplying import multiplied
 from clusterability.tracing.origins import (
     INPUT,
     MOST_ELEMENTS,
@@ -29,7 +30,7 @@ from clusterability.tracing.places import (
     share_of_copies,
     times_added,
 )
-from clusterability.tracing.provenance import moved, multiplied, network_input
+from clusterability.tracing.provenance import moved, network_input
 from clusterability.tracing.statistics import combined, expanded
 
 

@@ -40,6 +40,9 @@ _CONTEXTS = {"wrap_with_autocast", "wrap_with_set_grad_enabled"}
 
 _RESHAPED = {"aten.view", "aten._unsafe_view"}
 
+_HOLDING = (fx.Node, tuple, list, dict, slice)
+"""Arguments that may hold nodes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Walked:
@@ -243,16 +246,14 @@ class _Walker:
         name = operation_name(node)
         if name in _CONTEXTS:
             return self._inside(node)
+        bound = bound_arguments(node)
         call = Call(
             operation=name,
-            arguments={
-                key: fx.map_arg(arg, lambda n: self.known[n])
-                for key, arg in bound_arguments(node).items()
-            },
+            arguments=_filled(bound, lambda n: self.known[n]),
             shape=_shapes(node)[0],
             shapes=_shapes(node),
             module=module_path(node),
-            run=self._runner(node, name),
+            run=self._runner(node, name, bound),
             findings=self.findings,
         )
         if not isinstance(node.target, torch._ops.OpOverload):
@@ -285,7 +286,7 @@ class _Walker:
         sources = tuple(source for value in chosen for source in value.sources)
         return Chosen(sources, chosen[0].refusal)
 
-    def _runner(self, node: fx.Node, name: str) -> Callable[..., Any]:
+    def _runner(self, node: fx.Node, name: str, bound: dict[str, Any]) -> Callable[..., Any]:
         target: Any = torch.ops.aten.reshape.default if name in _RESHAPED else node.target
 
         def run(tensors: Sequence[Tensor], **changed: Any) -> Any:
@@ -295,14 +296,21 @@ class _Walker:
                 known = self.known[n]
                 return next(given) if isinstance(known, Value | Constant) else known
 
-            bound = {key: fx.map_arg(arg, replaced) for key, arg in bound_arguments(node).items()}
-            bound.update(changed)
+            filled = _filled(bound, replaced) | changed
             assert isinstance(node.target, torch._ops.OpOverload)
             flags = {a.name for a in node.target._schema.arguments if a.kwarg_only}
-            args = [arg for key, arg in bound.items() if key not in flags]
-            return target(*args, **{key: bound[key] for key in flags})
+            args = [arg for key, arg in filled.items() if key not in flags]
+            return target(*args, **{key: filled[key] for key in flags})
 
         return run
+
+
+def _filled(bound: Mapping[str, Any], known: Callable[[fx.Node], Any]) -> dict[str, Any]:
+    """Return arguments with what is known of each node in its place."""
+    return {
+        key: fx.map_arg(arg, known) if isinstance(arg, _HOLDING) else arg
+        for key, arg in bound.items()
+    }
 
 
 def bound_arguments(node: fx.Node) -> dict[str, Any]:
