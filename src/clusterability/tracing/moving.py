@@ -1,10 +1,11 @@
-"""Data movements run on labels: those of several inputs at once, and once along repeats."""
+"""Data movements run on labels: those of many terms at once, and once along repeats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,40 +45,39 @@ class Mover:
         Args:
             held: the terms, each with the place of its input.
         """
-        rounds: dict[object, dict[int, int]] = {}  # one term of each input, by its place
-        n_of_input = [0] * len(self._shapes)
-        for number, (place, term) in enumerate(held):
-            n_of_input[place] += 1
-            alike = term.labels.ndim, self._single(term.labels)
-            rounds.setdefault((n_of_input[place], alike), {})[place] = number
+        alike: dict[object, list[int]] = {}
+        for number, (_, term) in enumerate(held):
+            repeats = tuple(step == 0 for step in term.labels.stride())
+            alike.setdefault(repeats, []).append(number)
         found: dict[int, Tensor] = {}
-        for numbers in rounds.values():
-            moved = self._at_once({place: held[number][1] for place, number in numbers.items()})
-            found |= {numbers[place]: labels for place, labels in moved.items()}
+        for numbers in alike.values():
+            moved = self._at_once([held[number] for number in numbers])
+            found |= zip(numbers, moved, strict=True)
         return [found[number] for number in range(len(held))]
 
-    def _at_once(self, terms: Mapping[int, Term]) -> dict[int, Tensor]:
-        """Return what becomes of the labels of terms of different inputs, by the inputs' places."""
-        if len(terms) == 1:
-            return {place: self.one(place, term.labels) for place, term in terms.items()}
-        n_before = 0
-        single: _Axes = ()
-        given: dict[int, Tensor] = {}
+    def _at_once(self, held: Sequence[tuple[int, Term]]) -> list[Tensor]:
+        """Return what becomes of the labels of terms that repeat along the same axes.
+
+        The movement runs once, on numbers of the inputs' elements; labels are looked up by these.
+        """
+        if len(held) == 1:
+            return [self.one(place, term.labels) for place, term in held]
+        n_numbers, single = 1, self._single(held[0][1].labels)
         first: dict[int, int] = {}
-        for place, term in terms.items():  # each has numbers of its own for its labels
-            (labels,) = without_repeats(term.labels)
-            numbers = torch.where(labels > 0, labels + n_before, 0)
-            single = self._single(term.labels)
-            given[place] = _cut(numbers.expand(term.labels.shape), single)
-            first[place] = n_before
-            n_before += len(term.origin.channels)
+        given: dict[int, Tensor] = {}
+        for place, labels in {place: term.labels for place, term in held}.items():
+            (cut,) = without_repeats(labels)
+            first[place], n_numbers = n_numbers, n_numbers + cut.numel()
+            numbers = torch.arange(first[place], n_numbers).view(cut.shape)
+            given[place] = _cut(numbers.expand(labels.shape), single)
         whole = mark_repeats(self._run(single, given))
-        (moved,) = without_repeats(whole)
-        found = {}
-        for place, term in terms.items():
-            labels = moved - first[place]
-            is_own = (labels > 0) & (labels <= len(term.origin.channels))
-            found[place] = torch.where(is_own, labels, 0).expand(whole.shape)
+        moved = without_repeats(whole)[0].numpy()
+        found = []
+        for place, term in held:
+            own = without_repeats(term.labels)[0].numpy()
+            by_number = np.zeros(n_numbers, np.int64)
+            by_number[first[place] : first[place] + own.size] = own.ravel()
+            found.append(torch.from_numpy(by_number[moved]).expand(whole.shape))
         return found
 
     def _single(self, labels: Tensor) -> _Axes:

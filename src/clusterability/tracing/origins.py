@@ -194,12 +194,12 @@ def mark_repeats(labels: Tensor) -> Tensor:
     differing = [axis for axis, size in enumerate(shape) if size > 1 and strides[axis]]
     if not differing or 0 in shape:
         return labels
-    (labels,) = without_repeats(labels)
+    numbers = without_repeats(labels)[0].numpy()
     for axis in reversed(differing):  # pixels first: what is left after them is small
-        first = labels.narrow(axis, 0, 1)
-        if bool((labels == first).all()):
-            labels = first
-    return labels.expand(shape)
+        first = numbers[(slice(None),) * axis + (slice(1),)]
+        if (numbers == first).all():
+            numbers = first
+    return torch.from_numpy(numbers).expand(shape)
 
 
 def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:

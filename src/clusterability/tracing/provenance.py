@@ -90,7 +90,7 @@ def moved(
     held = [(i, term) for i, value in enumerate(values) for term in (value.terms if value else ())]
     for (place, term), found in zip(held, mover.labels(held), strict=True):
         labels = mark_repeats(found)
-        if bool(without_repeats(labels)[0].any()):
+        if without_repeats(labels)[0].numpy().any():
             if term.origin.by_matrix:
                 term = _without_mark(term, labels)
             places = _moved_places(term, partial(mover.one, place))

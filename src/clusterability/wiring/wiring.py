@@ -110,9 +110,9 @@ class Wiring:
                 zero throughout; if nothing reaches a layer; or if the kernel norm is unknown or
                 does not fit.
         """
-        norm = find_kernel_norm(kernel_norm)
-        self.check(parameters)
-        graph = self.strengths(parameters, norm)
+        norm, values = find_kernel_norm(kernel_norm), ScaleValues(parameters, checked=True)
+        self._check(parameters, values)
+        graph = self._strengths(parameters, norm, 0, values)
         self.check_strengths(graph)
         return NeuronGraph(graph.layers, graph.blocks)
 
@@ -135,8 +135,16 @@ class Wiring:
             n_leading: number of leading axes of every parameter, along which networks of this
                 wiring are stacked; the graph is then a batch.
         """
+        return self._strengths(parameters, norm, n_leading, ScaleValues(parameters))
+
+    def _strengths(
+        self,
+        parameters: Mapping[str, Tensor],
+        norm: KernelNorm,
+        n_leading: int,
+        values: ScaleValues,
+    ) -> NeuronGraph:
         blocks: list[Block] = []
-        values = ScaleValues(parameters)
         for weight, in_a_row in self._ready:
             parameter = parameters[weight.name]
             strengths = strengths_within_groups(weight, parameter, norm, n_leading)
@@ -158,10 +166,12 @@ class Wiring:
             InputError: if one is missing, misshapen, not floating point, NaN or infinite, or the
                 strengths do not fit into memory.
         """
+        self._check(parameters, ScaleValues(parameters, checked=True))
+
+    def _check(self, parameters: Mapping[str, Tensor], values: ScaleValues) -> None:
         sizes = [layer.n_neurons for layer in self.layers]
         n_strengths = sum(sizes[c.source] * sizes[c.target] for c in self.connections)
         check_fits(f"the graph of {sum(sizes):,} neurons", 4 * n_strengths)
-        values = ScaleValues(parameters, checked=True)
         for weight, in_a_row in self._ready:
             parameter = find_parameter(parameters, weight.name)
             check_weight(weight, parameter)
