@@ -22,6 +22,7 @@ from clusterability.tracing.homogeneity import homogeneity
 from clusterability.tracing.naming import split_name
 from clusterability.tracing.outputs import returned_channels
 from clusterability.tracing.walking import Walked, walk
+from clusterability.wiring.collecting import without_collections
 from clusterability.wiring.scaling import ScalingPlaces
 from clusterability.wiring.wiring import Wiring
 
@@ -81,8 +82,17 @@ def trace_module(
         except InputError as error:
             raise InputError(f"{error} ({note}; give example_inputs if that is wrong)") from None
         return replace(traced, notes=(note, *traced.notes))
+    program = decomposed(exported(module, example_inputs))
+    with without_collections():
+        return _wired(module, program, include)
+
+
+def _wired(
+    module: nn.Module, program: torch.export.ExportedProgram, include: Collection[str]
+) -> TracedModule:
+    """Return the wiring of a module's forward pass and its parameters."""
     notes = []
-    program, walked = walked_program(module, example_inputs)
+    walked = walk(program, Effective(module), _owners(module))
     assembly = Assembly(walked)
     wiring, more = assembly.wiring(include)
     hooked = [path or "the network" for path, m in module.named_modules() if has_unread_hooks(m)]

@@ -20,6 +20,7 @@ from clusterability.errors import InputError
 from clusterability.files.memory import check_fits
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.shown import quoted
+from clusterability.wiring.collecting import without_collections
 from clusterability.wiring.connections import Connection
 from clusterability.wiring.joints import Ready, check_joints, made_ready
 from clusterability.wiring.kernels import KernelNorm, find_kernel_norm, l1
@@ -111,10 +112,11 @@ class Wiring:
                 does not fit.
         """
         norm, values = find_kernel_norm(kernel_norm), ScaleValues(parameters, checked=True)
-        self._check(parameters, values)
-        graph = self._strengths(parameters, norm, 0, values)
-        self.check_strengths(graph)
-        return NeuronGraph(graph.layers, graph.blocks)
+        with without_collections():
+            self._check(parameters, values)
+            graph = self._strengths(parameters, norm, 0, values)
+            self.check_strengths(graph)
+            return NeuronGraph(graph.layers, graph.blocks)
 
     def strengths(
         self, parameters: Mapping[str, Tensor], norm: KernelNorm = l1, n_leading: int = 0
