@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -182,7 +183,8 @@ class Effective(Mapping[str, Tensor]):
             return found
         path, attribute = split_name(name)
         try:
-            parameter: Tensor = effective_parameter(self._module.get_submodule(path), attribute)
+            module = attrgetter(path)(self._module) if path else self._module
+            parameter: Tensor = effective_parameter(module, attribute)
         except AttributeError:
             raise KeyError(name) from None
         return parameter

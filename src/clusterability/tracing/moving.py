@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clusterability.tracing.origins import Term, mark_repeats, without_repeats
+from clusterability.tracing.origins import Term, expanded_labels, mark_repeats, without_repeats
 
 _Axes = tuple[int, ...]
 
@@ -40,7 +40,7 @@ class Mover:
         return self._run(single, {place: _cut(given, single)})
 
     def labels(self, held: Sequence[tuple[int, Term]]) -> list[Tensor]:
-        """Return what becomes of each term's labels.
+        """Return what becomes of each term's labels, with stride 0 where they repeat.
 
         Args:
             held: the terms, each with the place of its input.
@@ -61,7 +61,7 @@ class Mover:
         The movement runs once, on numbers of the inputs' elements; labels are looked up by these.
         """
         if len(held) == 1:
-            return [self.one(place, term.labels) for place, term in held]
+            return [mark_repeats(self.one(place, term.labels)) for place, term in held]
         n_numbers, single = 1, self._single(held[0][1].labels)
         first: dict[int, int] = {}
         given: dict[int, Tensor] = {}
@@ -77,7 +77,7 @@ class Mover:
             own = without_repeats(term.labels)[0].numpy()
             by_number = np.zeros(n_numbers, np.int64)
             by_number[first[place] : first[place] + own.size] = own.ravel()
-            found.append(torch.from_numpy(by_number[moved]).expand(whole.shape))
+            found.append(expanded_labels(by_number[moved], whole.shape))
         return found
 
     def _single(self, labels: Tensor) -> _Axes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from clusterability.tracing.numbering import Indices
 from clusterability.wiring.scales import Multiplier, Scale
 
 if TYPE_CHECKING:
@@ -190,27 +191,25 @@ def side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
 
 def mark_repeats(labels: Tensor) -> Tensor:
     """Return the same labels, with stride 0 along every axis where they repeat."""
-    shape, strides = labels.shape, labels.stride()
-    differing = [axis for axis, size in enumerate(shape) if size > 1 and strides[axis]]
-    if not differing or 0 in shape:
-        return labels
-    numbers = without_repeats(labels)[0].numpy()
-    for axis in reversed(differing):  # pixels first: what is left after them is small
-        first = numbers[(slice(None),) * axis + (slice(1),)]
-        if (numbers == first).all():
-            numbers = first
-    return torch.from_numpy(numbers).expand(shape)
+    return expanded_labels(without_repeats(labels)[0].numpy(), labels.shape)
+
+
+def expanded_labels(labels: Indices, shape: Sequence[int]) -> Tensor:
+    """Return labels broadcast to a shape, with stride 0 along every axis where they repeat."""
+    for axis in reversed(range(labels.ndim)):  # pixels first: what is left after them is small
+        if labels.shape[axis] > 1:
+            first = labels[(slice(None),) * axis + (slice(1),)]
+            labels = first if (labels == first).all() else labels
+    return torch.from_numpy(labels).expand(tuple(shape))
 
 
 def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:
     """Return arrays of one shape cut to length 1 along every axis where all of them repeat."""
-    shape, strides = arrays[0].shape, [array.stride() for array in arrays]
-    repeating = [
-        all(steps) for steps in zip(*([n == 0 for n in own] for own in strides), strict=True)
-    ]
-    if not any(repeating):
-        return arrays
-    kept = [min(1, n) if repeats else n for n, repeats in zip(shape, repeating, strict=True)]
+    kept = list(arrays[0].shape)
+    strides = [array.stride() for array in arrays]
+    for axis, n in enumerate(kept):
+        if all(own[axis] == 0 for own in strides):
+            kept[axis] = min(1, n)
     return tuple(array.as_strided(kept, own) for array, own in zip(arrays, strides, strict=True))
 
 

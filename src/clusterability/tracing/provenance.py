@@ -32,7 +32,6 @@ from clusterability.tracing.origins import (
     Term,
     Value,
     alike,
-    mark_repeats,
     of_elements,
     same_labels,
     side_by_side,
@@ -88,8 +87,7 @@ def moved(
     terms: list[Term] = []
     mover = Mover(move, shapes, along)
     held = [(i, term) for i, value in enumerate(values) for term in (value.terms if value else ())]
-    for (place, term), found in zip(held, mover.labels(held), strict=True):
-        labels = mark_repeats(found)
+    for (place, term), labels in zip(held, mover.labels(held), strict=True):
         if without_repeats(labels)[0].numpy().any():
             if term.origin.by_matrix:
                 term = _without_mark(term, labels)

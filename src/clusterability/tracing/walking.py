@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -298,7 +299,7 @@ class _Walker:
 
             filled = _filled(bound, replaced) | changed
             assert isinstance(node.target, torch._ops.OpOverload)
-            flags = {a.name for a in node.target._schema.arguments if a.kwarg_only}
+            flags = _by_name_only(node.target)
             args = [arg for key, arg in filled.items() if key not in flags]
             return target(*args, **{key: filled[key] for key in flags})
 
@@ -317,10 +318,20 @@ def bound_arguments(node: fx.Node) -> dict[str, Any]:
     """Return all arguments by name, in the schema's order, with defaults filled in."""
     if not isinstance(node.target, torch._ops.OpOverload):
         return {str(i): arg for i, arg in enumerate(node.args)} | dict(node.kwargs)
-    schema = node.target._schema.arguments
-    bound = {argument.name: argument.default_value for argument in schema}
+    bound = dict(_defaults(node.target))
     bound.update(zip(bound, node.args, strict=False))
     return bound | node.kwargs
+
+
+@cache
+def _defaults(operation: torch._ops.OpOverload) -> Mapping[str, Any]:
+    """Return the default of each argument by its name; torch makes a schema anew at each look."""
+    return {argument.name: argument.default_value for argument in operation._schema.arguments}
+
+
+@cache
+def _by_name_only(operation: torch._ops.OpOverload) -> frozenset[str]:
+    return frozenset(a.name for a in operation._schema.arguments if a.kwarg_only)
 
 
 def _outputs(known: object) -> tuple[Value, ...]:

@@ -185,6 +185,15 @@ class Ready:
         return Block(c.source, c.target, strengths, support, c.kernel, self.part)
 
 
+def row_maps(inputs: Entries, n_source: int) -> tuple[Map | None, Map]:
+    """Return what is done to a weight's rows first, if anything, and what at the end.
+
+    Rows are added up first, but taken out last: so all sources of a weight share its steps.
+    """
+    to_rows = add_into_rows(inputs, n_source)
+    return (to_rows, pick_columns(None)) if adds_rows(inputs, n_source) else (None, to_rows)
+
+
 def made_ready(connections: Sequence[Connection], sizes: Sequence[int]) -> list[Ready]:
     """Return connections made ready, with one joint for all those that have the same one.
 
@@ -192,7 +201,7 @@ def made_ready(connections: Sequence[Connection], sizes: Sequence[int]) -> list[
         connections: those of a wiring.
         sizes: number of neurons of each layer.
     """
-    steps, rows, support = Steps(), cache(add_into_rows), cache(support_finder)
+    steps, rows, support = Steps(), cache(row_maps), cache(support_finder)
 
     @cache
     def ready_route(weight: Weight, gather: Map | None, route: Route, n_target: int) -> ReadyRoute:
@@ -202,9 +211,7 @@ def made_ready(connections: Sequence[Connection], sizes: Sequence[int]) -> list[
     def joint(
         weight: Weight, inputs: Entries, routes: tuple[Route, ...], n_source: int, n_target: int
     ) -> Joint:
-        # Rows are added up at once, but taken out at the end: so all sources share the steps.
-        at_once, to_rows = adds_rows(inputs, n_source), rows(inputs, n_source)
-        gather, select = (to_rows, pick_columns(None)) if at_once else (None, to_rows)
+        gather, select = rows(inputs, n_source)
         ready = [ready_route(weight, gather, route, n_target) for route in routes]
         ends = tuple((route.channels, route.neurons) for route in routes)
         shape = weight.groups, inputs, n_source, n_target, ends
