@@ -23,6 +23,7 @@ from clusterability.tracing.origins import (
     Term,
     Value,
     mark_repeats,
+    without_repeats,
 )
 from clusterability.tracing.places import (
     of_rows,
@@ -118,8 +119,9 @@ def with_counts(value: Value, axes: Sequence[int]) -> Value:
     terms: list[Term] = []
     for term in value.terms:
         counts = times_added(term, axes)
-        present = sorted({*counts[torch.unique(term.labels)].tolist()} - {0.0, 1.0})
-        if not present:
+        (labels,) = without_repeats(term.labels)
+        present = {*counts[torch.unique(labels)].tolist()}
+        if present <= {0.0, 1.0}:
             terms.append(term)
             continue
         counts[counts == 0] = 1
