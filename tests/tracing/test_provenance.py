@@ -2,15 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from clusterability.tracing.multiplying import multiplied, scaled
 from clusterability.tracing.origins import INPUT, Value, without_repeats
 from clusterability.tracing.provenance import (
     gated,
     joined,
     moved,
-    multiplied,
     network_input,
     produced,
-    scaled,
 )
 from clusterability.wiring.scales import Multiplier
 from term_contents import contents, outputs
@@ -69,6 +68,23 @@ def test_a_movement_along_one_axis_is_the_same_for_short_labels(axis):
     short = moved([a, b], shapes, move, shape, along=axis)
     assert short.shape == plain.shape == tuple(shape)
     assert outputs(short) == outputs(plain)
+
+
+@pytest.mark.parametrize("along", [None, 1])
+def test_terms_that_repeat_alike_are_moved_at_once(along):
+    """A sum of two and another value are concatenated, and then cut in the middle of each."""
+    a, b, c = (produced(i, (2, 3, 4), 1) for i in range(3))
+    values, shapes, runs = [joined([a, b], (2, 3, 4)), c], [(2, 3, 4)] * 2, []
+
+    def move(*x):
+        runs.append(x)
+        return torch.cat(x, 1)[:, 1:5].flip(1)
+
+    out = moved(values, shapes, move, (2, 4, 4), along=along)
+    assert len(runs) == 1
+    channels = [[(2, 1)], [(2, 0)], [(0, 2), (1, 2)], [(0, 1), (1, 1)]]
+    assert outputs(out) == [sources for sources in channels for _ in range(4)] * 2
+    assert all(term.labels.stride()[::2] == (0, 0) for term in out.terms)
 
 
 def test_a_term_of_which_nothing_is_left_is_dropped():

@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from clusterability.errors import InputError
-from clusterability.wiring.parameters import find_parameter, widen
+from clusterability.wiring.parameters import all_finite, find_parameter, widen
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,12 @@ def test_what_holds_no_usable_numbers_is_refused(parameter, message):
 def test_a_missing_parameter_is_named_and_its_name_escaped():
     with pytest.raises(InputError, match=r"no parameter 'w\\x1b' among those given"):
         find_parameter({"v": torch.ones(2)}, "w\x1b")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_values_whose_sum_overflows_are_finite_and_others_are_not(dtype):
+    largest = torch.finfo(dtype).max
+    assert all_finite(torch.full((3,), largest, dtype=dtype))
+    for bad in (math.nan, math.inf, -math.inf):
+        assert not all_finite(torch.tensor([1.0, bad, 2.0], dtype=dtype))
+    assert not all_finite(torch.tensor([math.inf, -math.inf], dtype=dtype))

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from clusterability.errors import InputError
 from clusterability.graph import Layer
@@ -31,12 +32,12 @@ from clusterability.tracing.reading import Arrivals, Reading, read
 from clusterability.tracing.walking import Walked
 from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.index_maps import Entries
+from clusterability.wiring.scales import Scale
 from clusterability.wiring.weights import Weight
 from clusterability.wiring.wiring import Wiring, left_out_notes
 
 
-@dataclass(frozen=True, order=True)
-class _Place:
+class _Place(NamedTuple):
     """A segment of what a reader reads; readers are the operations in order, then the outputs."""
 
     reader: int
@@ -205,6 +206,7 @@ class _Ends:
         self._found: dict[_Place, tuple[Indices, Indices]] = {}
         self._inputs: dict[_Place, Entries] = {}
         self._reaching: dict[tuple[int, _Place], tuple[Route, ...]] = {}
+        self._of_scales: dict[tuple[Tensor, bytes], tuple[int, ...]] = {}
         self._arrivals = [defaultdict[int, list[Arrivals]](list) for _ in readings]
         for of_operation, reading in zip(self._arrivals, readings, strict=True):
             for arrivals in reading.arrivals:
@@ -247,20 +249,24 @@ class _Ends:
             places = position[arrivals.neurons]
             here = places >= 0
             if here.any():
-                routes.append(_route(arrivals, here, places[here], len(members), n_outputs))
+                origin, labels = arrivals.origin, arrivals.labels[here]
+                channels = _entries(origin.channels.numpy()[labels], n_outputs)
+                neurons = _entries(places[here], len(members))
+                scales = self._scales(origin.scales, labels)
+                routes.append(Route(channels, neurons, scales, origin.factor))
         return tuple(routes)
 
-
-def _route(
-    arrivals: Arrivals, here: NDArray[np.bool_], neurons: Indices, n_neurons: int, n_outputs: int
-) -> Route:
-    origin, labels = arrivals.origin, arrivals.labels[here]
-    return Route(
-        _entries(origin.channels.numpy()[labels], n_outputs),
-        _entries(neurons, n_neurons),
-        tuple((scale, tuple(entry.numpy()[labels].tolist())) for scale, entry in origin.scales),
-        origin.factor,
-    )
+    def _scales(
+        self, scales: Sequence[tuple[Scale, Tensor]], labels: Indices
+    ) -> tuple[tuple[Scale, tuple[int, ...]], ...]:
+        """Return scales with the entries for some labels, found once: many routes have the same."""
+        found, of_labels = [], labels.tobytes()
+        for scale, entries in scales:
+            key = entries, of_labels
+            if key not in self._of_scales:
+                self._of_scales[key] = tuple(entries.numpy()[labels].tolist())
+            found.append((scale, self._of_scales[key]))
+        return tuple(found)
 
 
 def _entries(indices: Indices, n: int) -> Entries:

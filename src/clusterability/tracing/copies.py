@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from clusterability.shown import listed
 from clusterability.wiring.connections import Connection
@@ -58,10 +57,14 @@ def relate(
     }
     found_parts = {block: (names[whole], columns) for block, (whole, columns) in parts.items()}
     related = [
-        replace(connection, kernel=names.get(block), part=found_parts.get(block))
+        Connection(
+            *(c.source, c.target, c.weight, c.inputs, c.routes),
+            names.get(block),
+            found_parts.get(block),
+        )
         if block in names or block in found_parts
-        else connection
-        for connection, block in zip(connections, blocks, strict=True)
+        else c
+        for c, block in zip(connections, blocks, strict=True)
     ]
     return related, list(others)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from clusterability.errors import InputError
+from clusterability.tracing.multiplying import multiplied
 from clusterability.tracing.origins import (
     INPUT,
     MOST_ELEMENTS,
@@ -22,6 +23,7 @@ from clusterability.tracing.origins import (
     Term,
     Value,
     mark_repeats,
+    without_repeats,
 )
 from clusterability.tracing.places import (
     of_rows,
@@ -29,7 +31,7 @@ from clusterability.tracing.places import (
     share_of_copies,
     times_added,
 )
-from clusterability.tracing.provenance import moved, multiplied, network_input
+from clusterability.tracing.provenance import moved, network_input
 from clusterability.tracing.statistics import combined, expanded
 
 
@@ -117,8 +119,9 @@ def with_counts(value: Value, axes: Sequence[int]) -> Value:
     terms: list[Term] = []
     for term in value.terms:
         counts = times_added(term, axes)
-        present = sorted({*counts[torch.unique(term.labels)].tolist()} - {0.0, 1.0})
-        if not present:
+        (labels,) = without_repeats(term.labels)
+        present = {*counts[torch.unique(labels)].tolist()}
+        if present <= {0.0, 1.0}:
             terms.append(term)
             continue
         counts[counts == 0] = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from clusterability.tracing.homogeneity import homogeneity
 from clusterability.tracing.naming import split_name
 from clusterability.tracing.outputs import returned_channels
 from clusterability.tracing.walking import Walked, walk
+from clusterability.wiring.collecting import without_collections
 from clusterability.wiring.scaling import ScalingPlaces
 from clusterability.wiring.wiring import Wiring
 
@@ -81,8 +83,17 @@ def trace_module(
         except InputError as error:
             raise InputError(f"{error} ({note}; give example_inputs if that is wrong)") from None
         return replace(traced, notes=(note, *traced.notes))
+    program = decomposed(exported(module, example_inputs))
+    with without_collections():
+        return _wired(module, program, include)
+
+
+def _wired(
+    module: nn.Module, program: torch.export.ExportedProgram, include: Collection[str]
+) -> TracedModule:
+    """Return the wiring of a module's forward pass and its parameters."""
     notes = []
-    program, walked = walked_program(module, example_inputs)
+    walked = walk(program, Effective(module), _owners(module))
     assembly = Assembly(walked)
     wiring, more = assembly.wiring(include)
     hooked = [path or "the network" for path, m in module.named_modules() if has_unread_hooks(m)]
@@ -172,7 +183,8 @@ class Effective(Mapping[str, Tensor]):
             return found
         path, attribute = split_name(name)
         try:
-            parameter: Tensor = effective_parameter(self._module.get_submodule(path), attribute)
+            module = attrgetter(path)(self._module) if path else self._module
+            parameter: Tensor = effective_parameter(module, attribute)
         except AttributeError:
             raise KeyError(name) from None
         return parameter

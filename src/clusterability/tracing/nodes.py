@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor, fx
@@ -27,6 +28,7 @@ def operation_name(node: fx.Node) -> str:
     return name_of(node.target)
 
 
+@cache
 def name_of(operation: object) -> str:
     """Return the name of an operation itself, which a node calls."""
     if isinstance(operation, torch._ops.OpOverload):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from clusterability.tracing.numbering import Indices
 from clusterability.wiring.scales import Multiplier, Scale
 
 if TYPE_CHECKING:
@@ -179,27 +180,37 @@ class Product(Value):
 def side_by_side(values: Sequence[Value], shape: Sequence[int]) -> list[Term]:
     """Return the terms of all values, broadcast to a shape."""
     shape = tuple(shape)
-    return [replace(term, labels=term.labels.expand(shape)) for v in values for term in v.terms]
+    return [
+        term
+        if term.labels.shape == shape
+        else Term(term.labels.expand(shape), term.origin, term.places)
+        for value in values
+        for term in value.terms
+    ]
 
 
 def mark_repeats(labels: Tensor) -> Tensor:
     """Return the same labels, with stride 0 along every axis where they repeat."""
-    shape = labels.shape
+    return expanded_labels(without_repeats(labels)[0].numpy(), labels.shape)
+
+
+def expanded_labels(labels: Indices, shape: Sequence[int]) -> Tensor:
+    """Return labels broadcast to a shape, with stride 0 along every axis where they repeat."""
     for axis in reversed(range(labels.ndim)):  # pixels first: what is left after them is small
-        if shape[axis] <= 1:
-            continue
-        first = labels.narrow(axis, 0, min(1, labels.shape[axis]))
-        if labels.stride(axis) == 0 or bool((labels == first).all()):
-            labels = first
-    return labels.expand(shape)
+        if labels.shape[axis] > 1:
+            first = labels[(slice(None),) * axis + (slice(1),)]
+            labels = first if (labels == first).all() else labels
+    return torch.from_numpy(labels).expand(tuple(shape))
 
 
 def without_repeats(*arrays: Tensor) -> tuple[Tensor, ...]:
     """Return arrays of one shape cut to length 1 along every axis where all of them repeat."""
-    for axis in range(arrays[0].ndim):
-        if all(array.stride(axis) == 0 for array in arrays):
-            arrays = tuple(array.narrow(axis, 0, min(1, array.shape[axis])) for array in arrays)
-    return arrays
+    kept = list(arrays[0].shape)
+    strides = [array.stride() for array in arrays]
+    for axis, n in enumerate(kept):
+        if all(own[axis] == 0 for own in strides):
+            kept[axis] = min(1, n)
+    return tuple(array.as_strided(kept, own) for array, own in zip(arrays, strides, strict=True))
 
 
 def of_labels(origin: Origin, labels: Tensor) -> Origin:

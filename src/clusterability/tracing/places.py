@@ -145,6 +145,8 @@ def _are_distinct(term: Term, axes: Sequence[int]) -> bool:
     if any(numbers.shape[axis] == 1 < term.labels.shape[axis] for axis in axes):
         return False
     held = numbers[numbers != 0]
+    if bool((held[1:] > held[:-1]).all()):  # as those of pixels are at first
+        return True
     return len(torch.unique(held)) == len(held)
 
 
@@ -174,7 +176,12 @@ def times_added(term: Term, axes: Sequence[int]) -> Tensor:
 
 def _mixed_bits(numbers: Tensor) -> Tensor:
     """Return numbers that have little in common where the given ones differ; 0 for 0."""
+    mixed = numbers.clone(memory_format=torch.contiguous_format)
     for shift, factor in _MIXING:
-        upper = (numbers >> shift) & ((1 << (64 - shift)) - 1)
-        numbers = (numbers ^ upper) * factor
-    return numbers ^ ((numbers >> 31) & ((1 << 33) - 1))
+        mixed.bitwise_xor_(_upper_bits(mixed, shift)).mul_(factor)
+    return mixed.bitwise_xor_(_upper_bits(mixed, 31))
+
+
+def _upper_bits(numbers: Tensor, shift: int) -> Tensor:
+    """Return the bits shifted down, with zeros above them: torch would repeat the sign."""
+    return (numbers >> shift).bitwise_and_((1 << (64 - shift)) - 1)

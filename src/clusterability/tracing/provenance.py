@@ -9,10 +9,9 @@ own. Labels repeat along most axes; stride 0 keeps them small.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from itertools import takewhile
 
 import torch
@@ -25,21 +24,21 @@ from clusterability.tracing.activations import (
     multiplied_once,
     without_factors,
 )
+from clusterability.tracing.moving import Mover
+from clusterability.tracing.multiplying import scaled
 from clusterability.tracing.origins import (
     INPUT,
     Origin,
     Term,
     Value,
     alike,
-    mark_repeats,
     of_elements,
-    of_labels,
     same_labels,
     side_by_side,
     without_repeats,
 )
 from clusterability.tracing.places import Places, new_places, together
-from clusterability.tracing.shifts import both_shifts, shifts_times
+from clusterability.tracing.shifts import both_shifts
 from clusterability.tracing.statistics import without_numbers
 from clusterability.tracing.zeros import masks_of
 from clusterability.wiring.scales import Scale, Total
@@ -73,7 +72,7 @@ def moved(
     shapes: Sequence[Sequence[int]],
     move: Callable[..., Tensor],
     shape: Sequence[int],
-    along: int | None = None,
+    along: int | range | None = None,
 ) -> Value:
     """Return the result of a data movement on one value, or on several as in a concatenation.
 
@@ -82,19 +81,18 @@ def moved(
         shapes: the shapes of all inputs.
         move: the movement; takes one integer tensor for each input and returns one.
         shape: the shape of the result.
-        along: the axis of the inputs that changes, if the movement leaves all others as they are.
+        along: the axis of the inputs that changes, or the axes, if the movement leaves all others
+            as they are.
     """
     terms: list[Term] = []
-    zeros = cache(partial(_zeros, shapes))  # a concatenation of many moves each term of each alone
-    for place, value in enumerate(values):
-        move_one = partial(_move_one, move, place, zeros, along)
-        for term in value.terms if value is not None else ():
-            labels = mark_repeats(move_one(term.labels))
-            if bool(without_repeats(labels)[0].any()):
-                if term.origin.by_matrix:
-                    term = _without_mark(term, labels)
-                places = _moved_places(term, move_one)
-                terms.append(Term(labels.expand(shape), term.origin, places))
+    mover = Mover(move, shapes, along)
+    held = [(i, term) for i, value in enumerate(values) for term in (value.terms if value else ())]
+    for (place, term), labels in zip(held, mover.labels(held), strict=True):
+        if without_repeats(labels)[0].numpy().any():
+            if term.origin.by_matrix:
+                term = _without_mark(term, labels)
+            places = _moved_places(term, partial(mover.one, place))
+            terms.append(Term(labels.expand(shape), term.origin, places))
     return Value(tuple(shape), tuple(terms))
 
 
@@ -104,38 +102,6 @@ def _without_mark(term: Term, labels: Tensor) -> Term:
     if len(torch.unique(term.origin.channels[present])) < len(present):
         return term
     return replace(term, origin=replace(term.origin, by_matrix=False))
-
-
-def _zeros(shapes: Sequence[Sequence[int]], single: Collection[int], ndim: int) -> list[Tensor]:
-    """Return zeros for inputs of these shapes, of length 1 along the axes in ``single``.
-
-    Inputs of fewer than ``ndim`` axes, as an index may be, are as long as they are.
-    """
-    nothing = torch.zeros((), dtype=torch.int64)
-    return [
-        nothing.expand(
-            [min(1, n) if i in single and len(shape) == ndim else n for i, n in enumerate(shape)]
-        )
-        for shape in shapes
-    ]
-
-
-def _move_one(
-    move: Callable[..., Tensor],
-    place: int,
-    zeros: Callable[[tuple[int, ...], int], list[Tensor]],
-    along: int | None,
-    given: Tensor,
-) -> Tensor:
-    """Return what a movement makes of the input at ``place`` alone."""
-    single: tuple[int, ...] = ()
-    if along is not None:
-        single = tuple(i for i in range(given.ndim) if i != along and given.stride(i) == 0)
-    inputs = list(zeros(single, given.ndim))
-    for axis in single:
-        given = given.narrow(axis, 0, min(1, given.shape[axis]))
-    inputs[place] = given
-    return move(*inputs)
 
 
 def _moved_places(term: Term, move: Callable[[Tensor], Tensor]) -> Places | None:
@@ -342,57 +308,3 @@ def _own_scales(number: Term, value: Value) -> Sequence[tuple[Scale, Tensor]]:
             n_common = sum(1 for _ in takewhile(lambda pair: pair[0][0] == pair[1], pairs))
             return own[n_common:]
     return own
-
-
-def scaled(value: Value, scale: Scale, entries: Tensor, n_entries: int) -> Value:
-    """Return the value with each element multiplied by an entry of a constant.
-
-    Args:
-        value: the value to scale.
-        scale: the constant.
-        entries: for each element, the index of its entry; broadcasts to the value's shape.
-        n_entries: the number of entries of the constant.
-    """
-    terms = []
-    for term in value.terms:
-        # A scale of the input is no strength between neurons, and a number after a gate belongs to
-        # the activation.
-        if term.origin.operation == INPUT or (term.origin.gated and scale.is_number):
-            terms.append(term)
-            continue
-        labels, entry = without_repeats(term.labels, entries.expand(value.shape))
-        places, old, own = _by_entry(labels, entry, n_entries, len(term.origin.channels))
-        origin = of_labels(term.origin, old)
-        scales = (*origin.scales, (scale, own))
-        new = places.expand(value.shape)
-        terms.append(Term(new, replace(origin, scales=scales), term.places))
-    return Value(value.shape, tuple(terms))
-
-
-def _by_entry(
-    labels: Tensor, entry: Tensor, n_entries: int, n_labels: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return labels that differ where a label or its entry does; the old label, and the entry."""
-    held = labels > 0
-    each = labels[held]
-    if len(each) == n_labels and torch.equal(each, torch.arange(1, n_labels + 1)):
-        return labels, each - 1, entry[held]  # each stands at one place: there is nothing to sort
-    keys, places = torch.unique(labels * n_entries + entry, return_inverse=True)
-    old, places = keys // n_entries - 1, places + 1
-    n_zero = int((old < 0).sum())  # label 0 stays 0 for every entry
-    return (places - n_zero).clamp_min(0), old[n_zero:], keys[n_zero:] % n_entries
-
-
-def multiplied(value: Value, factor: float) -> Value:
-    """Return the value times a plain number."""
-    terms = shifts_times(value, factor).terms
-    return Value(value.shape, tuple(_times(term, abs(factor)) for term in terms))
-
-
-def _times(term: Term, factor: float) -> Term:
-    origin = term.origin
-    if origin.gated:
-        return term
-    if origin.n_normed and math.isclose(factor**2, origin.n_normed, rel_tol=1e-5):
-        return replace(term, origin=replace(origin, n_normed=0))
-    return replace(term, origin=replace(origin, factor=origin.factor * factor))

@@ -178,12 +178,13 @@ def _reading(value: Value, columns: list[Indices], inputs: Indices) -> Reading:
         else:
             found.append((term.origin, keys))
     operations = sorted({origin.operation for origin, _ in found})
-    present = np.zeros((n_neurons, max(1, len(operations))), np.int64)
+    present = np.zeros((n_neurons, max(1, len(operations))), np.bool_)
     arrivals = []
     for origin, keys in found:
         n_labels = len(origin.channels) + 1
         keys = keys[keys % n_labels > 0]
         neurons, labels = keys // n_labels, keys % n_labels - 1
-        present[neurons, operations.index(origin.operation)] = 1
+        present[neurons, operations.index(origin.operation)] = True
         arrivals.append(Arrivals(origin, labels, neurons))
-    return Reading(inputs, numbered(present), tuple(arrivals))
+    together = np.packbits(present, axis=1).astype(np.int64)  # fewer columns, as different
+    return Reading(inputs, numbered(together), tuple(arrivals))

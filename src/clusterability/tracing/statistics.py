@@ -191,7 +191,9 @@ def expanded(value: Value) -> Value:
     """
     terms: list[Term] = []
     for term in value.terms:
-        if term.origin.statistic is None or term.origin.statistic.members is None:
+        if term.origin.statistic is None:
+            terms.append(term)
+        elif term.origin.statistic.members is None:
             terms.append(replace(term, origin=replace(term.origin, statistic=None)))
         else:
             terms += _members(term, term.origin.statistic)

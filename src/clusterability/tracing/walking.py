@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +40,9 @@ _LEADING_ON = {
 _CONTEXTS = {"wrap_with_autocast", "wrap_with_set_grad_enabled"}
 
 _RESHAPED = {"aten.view", "aten._unsafe_view"}
+
+_HOLDING = (fx.Node, tuple, list, dict, slice)
+"""Arguments that may hold nodes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,16 +247,14 @@ class _Walker:
         name = operation_name(node)
         if name in _CONTEXTS:
             return self._inside(node)
+        bound = bound_arguments(node)
         call = Call(
             operation=name,
-            arguments={
-                key: fx.map_arg(arg, lambda n: self.known[n])
-                for key, arg in bound_arguments(node).items()
-            },
+            arguments=_filled(bound, lambda n: self.known[n]),
             shape=_shapes(node)[0],
             shapes=_shapes(node),
             module=module_path(node),
-            run=self._runner(node, name),
+            run=self._runner(node, name, bound),
             findings=self.findings,
         )
         if not isinstance(node.target, torch._ops.OpOverload):
@@ -285,7 +287,7 @@ class _Walker:
         sources = tuple(source for value in chosen for source in value.sources)
         return Chosen(sources, chosen[0].refusal)
 
-    def _runner(self, node: fx.Node, name: str) -> Callable[..., Any]:
+    def _runner(self, node: fx.Node, name: str, bound: dict[str, Any]) -> Callable[..., Any]:
         target: Any = torch.ops.aten.reshape.default if name in _RESHAPED else node.target
 
         def run(tensors: Sequence[Tensor], **changed: Any) -> Any:
@@ -295,24 +297,41 @@ class _Walker:
                 known = self.known[n]
                 return next(given) if isinstance(known, Value | Constant) else known
 
-            bound = {key: fx.map_arg(arg, replaced) for key, arg in bound_arguments(node).items()}
-            bound.update(changed)
+            filled = _filled(bound, replaced) | changed
             assert isinstance(node.target, torch._ops.OpOverload)
-            flags = {a.name for a in node.target._schema.arguments if a.kwarg_only}
-            args = [arg for key, arg in bound.items() if key not in flags]
-            return target(*args, **{key: bound[key] for key in flags})
+            flags = _by_name_only(node.target)
+            args = [arg for key, arg in filled.items() if key not in flags]
+            return target(*args, **{key: filled[key] for key in flags})
 
         return run
+
+
+def _filled(bound: Mapping[str, Any], known: Callable[[fx.Node], Any]) -> dict[str, Any]:
+    """Return arguments with what is known of each node in its place."""
+    return {
+        key: fx.map_arg(arg, known) if isinstance(arg, _HOLDING) else arg
+        for key, arg in bound.items()
+    }
 
 
 def bound_arguments(node: fx.Node) -> dict[str, Any]:
     """Return all arguments by name, in the schema's order, with defaults filled in."""
     if not isinstance(node.target, torch._ops.OpOverload):
         return {str(i): arg for i, arg in enumerate(node.args)} | dict(node.kwargs)
-    schema = node.target._schema.arguments
-    bound = {argument.name: argument.default_value for argument in schema}
+    bound = dict(_defaults(node.target))
     bound.update(zip(bound, node.args, strict=False))
     return bound | node.kwargs
+
+
+@cache
+def _defaults(operation: torch._ops.OpOverload) -> Mapping[str, Any]:
+    """Return the default of each argument by its name; torch makes a schema anew at each look."""
+    return {argument.name: argument.default_value for argument in operation._schema.arguments}
+
+
+@cache
+def _by_name_only(operation: torch._ops.OpOverload) -> frozenset[str]:
+    return frozenset(a.name for a in operation._schema.arguments if a.kwarg_only)
 
 
 def _outputs(known: object) -> tuple[Value, ...]:

@@ -62,6 +62,11 @@ def add_into_columns(entries: Entries, n_columns: int) -> Map:
     return partial(_add_into, Index(entries), -1, n_columns)
 
 
+def adds_rows(entries: Entries, n_rows: int) -> bool:
+    """Whether :func:`add_into_rows` adds several rows up, not only takes them out."""
+    return entries is not None and len(entries) - entries.count(-1) > n_rows
+
+
 def add_into_rows(entries: Entries, n_rows: int) -> Map:
     """Return the map (..., len(entries), m) -> (..., n_rows, m) that adds rows of one index up.
 
@@ -71,20 +76,20 @@ def add_into_rows(entries: Entries, n_rows: int) -> Map:
     """
     if entries is None:
         return _keep
-    index, rows = _indices(entries), torch.arange(n_rows)
+    index, rows = np.fromiter(entries, np.int64, len(entries)), np.arange(n_rows)
     repeats = len(entries) // n_rows
-    if len(entries) == n_rows * repeats:
-        if torch.equal(index, rows.repeat_interleave(repeats)):
+    if len(entries) == n_rows * repeats and index.min() >= 0:
+        if np.array_equal(index, rows.repeat(repeats)):
             return partial(_split_and_sum, (n_rows, repeats), -2)
-        if torch.equal(index, rows.repeat(repeats)):
+        if np.array_equal(index, np.tile(rows, repeats)):
             return partial(_split_and_sum, (repeats, n_rows), -3)
-    places = (index >= 0).nonzero().squeeze(1)
+    places = np.flatnonzero(index >= 0)
     first, last = int(places[0]), int(places[-1]) + 1
     if last - first == len(places):
         select: Map = partial(_slice_rows, slice(first, last))
     else:
         select = partial(_pick, Index(tuple(places.tolist())), -2)
-    if torch.equal(index[places], rows):
+    if np.array_equal(index[places], rows):
         return select
     add: Map = partial(_add_into, Index(tuple(index[places].tolist())), -2, n_rows)
     return lambda matrix: add(select(matrix))

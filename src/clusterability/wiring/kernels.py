@@ -23,7 +23,8 @@ KernelNorm = Callable[[Tensor], Tensor]
 def l1(kernels: Tensor) -> Tensor:
     """Sum of the absolute values of each slice: (n_out, n_in, *kernel) -> (n_out, n_in)."""
     # vector_norm goes over so few numbers several times slower; its subgradient is 0 at 0 too.
-    return kernels.flatten(2).abs().sum(2)
+    magnitudes = kernels.flatten(2).abs()
+    return magnitudes.squeeze(2) if magnitudes.shape[2] == 1 else magnitudes.sum(2)
 
 
 def l2(kernels: Tensor) -> Tensor:

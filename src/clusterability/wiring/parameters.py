@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -17,6 +18,17 @@ _FLOATS = (torch.float16, torch.bfloat16, *_KEPT)
 def widen(parameter: Tensor) -> Tensor:
     """Return the parameter in float32 or float64: half precision in float32."""
     return parameter if parameter.dtype in _KEPT else parameter.to(torch.float32)
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether no value is NaN or infinite.
+
+    >>> all_finite(torch.tensor([3e38, 3e38])), all_finite(torch.tensor([1.0, torch.nan]))
+    (True, False)
+    """
+    # NaN and infinity come through every sum, which is far sooner there than torch.isfinite is; but
+    # a sum of finite values may overflow.
+    return math.isfinite(float(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def find_parameter(

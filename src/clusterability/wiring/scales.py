@@ -17,7 +17,7 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.shown import quoted
 from clusterability.wiring.index_maps import Index
-from clusterability.wiring.parameters import find_parameter
+from clusterability.wiring.parameters import all_finite, find_parameter
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class BatchNorm:
         for name in self.parameter_names:
             find_parameter(parameters, name)
         values = self.values(parameters, like)
-        if not bool(torch.isfinite(values.detach()).all()):
+        if not all_finite(values.detach()):
             raise InputError(
                 f"batch norm {quoted(self.name)} has NaN or infinite scales: its running_var must "
                 "not be negative, and its weight must be finite"
@@ -139,7 +139,7 @@ class Multiplier:
         """
         find_parameter(parameters, self.name, integers=True)
         values = self.values(parameters, like)
-        if not bool(torch.isfinite(values.detach()).all()):
+        if not all_finite(values.detach()):
             kind = "divides" if self.divides else "multiplies"
             raise InputError(f"{quoted(self.name)}, which {kind}, gives NaN or infinite scales")
         return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +12,7 @@ from torch import Tensor
 from clusterability.errors import InputError
 from clusterability.shown import quoted
 from clusterability.wiring.kernels import KernelNorm
-from clusterability.wiring.parameters import widen
+from clusterability.wiring.parameters import all_finite, widen
 
 Layout = Literal["out-in", "in-out"]
 
@@ -62,6 +61,17 @@ def weight_strengths(
     Raises:
         InputError: if the kernel norm does not fit.
     """
+    strengths = strengths_within_groups(weight, parameter, kernel_norm, n_leading)
+    return strengths if weight.groups == 1 else spread_groups(weight.groups, strengths)
+
+
+def strengths_within_groups(
+    weight: Weight, parameter: Tensor, kernel_norm: KernelNorm, n_leading: int = 0
+) -> Tensor:
+    """Return :func:`weight_strengths` without those across groups.
+
+    They are (..., n_inputs of one group, n_outputs), of each output those from its own group.
+    """
     parameter = widen(parameter)
     if parameter.ndim == n_leading + 2:
         strengths = parameter.abs()
@@ -74,17 +84,24 @@ def weight_strengths(
     except InputError as error:
         raise InputError(f"{quoted(weight.name)}: {error}") from None
     norms = torch.unflatten(norms, 0, parameter.shape[: n_leading + 1])
+    if not weight.transposed:
+        return norms.mT
     if weight.groups == 1:
-        return norms if weight.transposed else norms.mT
-    return _block_diagonal(norms, weight)
+        return norms
+    parts = torch.unflatten(norms, -2, (weight.groups, -1))  # (..., group, inputs, outputs)
+    return parts.movedim(-3, -2).flatten(-2)
 
 
-def _block_diagonal(norms: Tensor, weight: Weight) -> Tensor:
-    """Each group's norms at its place in (..., n_inputs, n_outputs)."""
-    parts = torch.unflatten(norms, -2, (weight.groups, -1))  # (..., group, of a group, other side)
-    parts = parts if weight.transposed else parts.mT  # (..., group, inputs, outputs)
-    placed = torch.diag_embed(parts.movedim(-3, -1), dim1=-4, dim2=-2)
-    return placed.flatten(-4, -3).flatten(-2, -1)
+def spread_groups(groups: int, strengths: Tensor) -> Tensor:
+    """Return strengths within groups, each group's at its place in (..., n_inputs, n_outputs)."""
+    parts = torch.unflatten(strengths, -1, (groups, -1)).mT  # (..., inputs, outputs, group)
+    return torch.diag_embed(parts, dim1=-4, dim2=-2).flatten(-4, -3).flatten(-2, -1)
+
+
+def support_of_groups(groups: int, n_inputs: int, n_outputs: int, device: torch.device) -> Tensor:
+    """Return (n_inputs, n_outputs) bool, True where both are of one group."""
+    within = torch.ones(n_inputs // groups, n_outputs, dtype=torch.bool, device=device)
+    return spread_groups(groups, within)
 
 
 def support_of(
@@ -93,9 +110,7 @@ def support_of(
     """Where the operation has connections, (n_inputs, n_outputs) bool; None for everywhere."""
     if weight.groups == 1:
         return None
-    inputs = torch.arange(n_inputs, device=device) // (n_inputs // weight.groups)
-    outputs = torch.arange(n_outputs, device=device) // (n_outputs // weight.groups)
-    return inputs[:, None] == outputs
+    return support_of_groups(weight.groups, n_inputs, n_outputs, device)
 
 
 def check_weight(weight: Weight, parameter: Tensor) -> None:
@@ -114,8 +129,7 @@ def check_weight(weight: Weight, parameter: Tensor) -> None:
             f"{name} has {n_channels} channels, which {weight.groups} groups do not divide"
         )
     values = parameter.detach()
-    # NaN comes through both; torch.isfinite takes a hundred times as long on a CPU.
-    if not math.isfinite(float(values.amin())) or not math.isfinite(float(values.amax())):
+    if not all_finite(values):
         n_bad = int((~torch.isfinite(values)).sum())
         raise InputError(
             f"{name} holds {n_bad} NaN or infinite weights of {values.numel()}; "

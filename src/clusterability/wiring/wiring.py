@@ -20,11 +20,14 @@ from clusterability.errors import InputError
 from clusterability.files.memory import check_fits
 from clusterability.graph import Block, Layer, NeuronGraph
 from clusterability.shown import quoted
-from clusterability.wiring.connections import Connection, Ready, made_ready
+from clusterability.wiring.collecting import without_collections
+from clusterability.wiring.connections import Connection
+from clusterability.wiring.joints import Ready, check_joints, made_ready
 from clusterability.wiring.kernels import KernelNorm, find_kernel_norm, l1
 from clusterability.wiring.parameters import find_parameter
 from clusterability.wiring.scales import ScaleValues
-from clusterability.wiring.weights import Weight, check_weight, weight_strengths
+from clusterability.wiring.steps import Taken
+from clusterability.wiring.weights import Weight, check_weight, strengths_within_groups
 
 
 def left_out_notes(parts: Sequence[str]) -> tuple[str, ...]:
@@ -108,11 +111,12 @@ class Wiring:
                 zero throughout; if nothing reaches a layer; or if the kernel norm is unknown or
                 does not fit.
         """
-        norm = find_kernel_norm(kernel_norm)
-        self.check(parameters)
-        graph = self.strengths(parameters, norm)
-        self.check_strengths(graph)
-        return NeuronGraph(graph.layers, graph.blocks)
+        norm, values = find_kernel_norm(kernel_norm), ScaleValues(parameters, checked=True)
+        with without_collections():
+            self._check(parameters, values)
+            graph = self._strengths(parameters, norm, 0, values)
+            self.check_strengths(graph)
+            return NeuronGraph(graph.layers, graph.blocks)
 
     def strengths(
         self, parameters: Mapping[str, Tensor], norm: KernelNorm = l1, n_leading: int = 0
@@ -133,12 +137,22 @@ class Wiring:
             n_leading: number of leading axes of every parameter, along which networks of this
                 wiring are stacked; the graph is then a batch.
         """
+        return self._strengths(parameters, norm, n_leading, ScaleValues(parameters))
+
+    def _strengths(
+        self,
+        parameters: Mapping[str, Tensor],
+        norm: KernelNorm,
+        n_leading: int,
+        values: ScaleValues,
+    ) -> NeuronGraph:
         blocks: list[Block] = []
-        values = ScaleValues(parameters)
         for weight, in_a_row in self._ready:
-            strengths = weight_strengths(weight, parameters[weight.name], norm, n_leading)
+            parameter = parameters[weight.name]
+            strengths = strengths_within_groups(weight, parameter, norm, n_leading)
+            taken = Taken(weight, strengths, values)
             joints = dict.fromkeys(one.joint for one in in_a_row)
-            of_joint = {joint: joint.strengths(strengths, values) for joint in joints}
+            of_joint = {joint: joint.strengths(taken) for joint in joints}
             blocks += [one.block(*of_joint[one.joint]) for one in in_a_row]
         dtypes = {block.strengths.dtype for block in blocks}
         if len(dtypes) > 1:
@@ -154,15 +168,17 @@ class Wiring:
             InputError: if one is missing, misshapen, not floating point, NaN or infinite, or the
                 strengths do not fit into memory.
         """
+        self._check(parameters, ScaleValues(parameters, checked=True))
+
+    def _check(self, parameters: Mapping[str, Tensor], values: ScaleValues) -> None:
         sizes = [layer.n_neurons for layer in self.layers]
         n_strengths = sum(sizes[c.source] * sizes[c.target] for c in self.connections)
         check_fits(f"the graph of {sum(sizes):,} neurons", 4 * n_strengths)
-        values = ScaleValues(parameters, checked=True)
         for weight, in_a_row in self._ready:
             parameter = find_parameter(parameters, weight.name)
             check_weight(weight, parameter)
-            for joint in dict.fromkeys(one.joint for one in in_a_row):
-                joint.check(parameter, values)
+            joints = dict.fromkeys(one.joint for one in in_a_row)
+            check_joints(joints, weight, parameter, values)
 
     def check_strengths(self, graph: NeuronGraph) -> None:
         """Refuse a graph of :meth:`strengths` in which strengths overflow or a layer has none.

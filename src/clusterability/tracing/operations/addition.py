@@ -8,11 +8,12 @@ from dataclasses import replace
 import torch
 
 from clusterability.tracing.functions import LIMIT
+from clusterability.tracing.multiplying import multiplied
 from clusterability.tracing.operations.elementwise import product_of, quotient_of
 from clusterability.tracing.operations.factors import aligned, by_constant, exact, is_mask
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Product, Term, Value, alike, side_by_side
-from clusterability.tracing.provenance import joined, multiplied
+from clusterability.tracing.provenance import joined
 from clusterability.tracing.shifts import as_shift, shifts_times
 from clusterability.tracing.zeros import cleared
 

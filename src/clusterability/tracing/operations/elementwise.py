@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from clusterability.tracing.functions import LIMIT, flat_ends, range_of
+from clusterability.tracing.multiplying import multiplied
 from clusterability.tracing.operations.bounds import bounded, settled_by
 from clusterability.tracing.operations.factors import (
     by_constant,
@@ -18,7 +19,7 @@ from clusterability.tracing.operations.factors import (
 )
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Product, Value
-from clusterability.tracing.provenance import chosen, gated, joined, moved, multiplied
+from clusterability.tracing.provenance import chosen, gated, joined, moved
 from clusterability.tracing.shifts import (
     has_shifts,
     settled,

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from clusterability.tracing.multiplying import multiplied, scaled
 from clusterability.tracing.operations.registry import Constant
 from clusterability.tracing.origins import INPUT, Term, Value
 from clusterability.tracing.places import are_copies
-from clusterability.tracing.provenance import joined, multiplied, scaled
+from clusterability.tracing.provenance import joined
 from clusterability.tracing.shifts import has_shifts, shifts_times
 from clusterability.wiring.scales import Multiplier
 

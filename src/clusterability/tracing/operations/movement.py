@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import takewhile
 
 import torch
 from torch import Tensor
 
+from clusterability.tracing.multiplying import multiplied
 from clusterability.tracing.operations.cuts import cut, has_averages, rearranged
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import Term, Value
 from clusterability.tracing.places import Places
-from clusterability.tracing.provenance import joined, moved, multiplied
+from clusterability.tracing.provenance import joined, moved
 
 _INDICES = ("index", "indices")
+
+_RESHAPING = ("aten.view", "aten.reshape", "aten._unsafe_view")
 
 MOST_ADDED = 64
 """Most elements that may be added at one place; each makes a term of its own."""
@@ -46,7 +50,22 @@ def movement(call: Call) -> Value:
         return _moved(call, None, in_place=True, fill_value=0)
     if "dtype" in call.arguments and call.operation == "aten.view":
         raise call.refusal("it reads the bits of its input as another type; write to(dtype)")
+    if call.operation in _RESHAPING and not has_averages(call.value("self")):
+        return _reshaped(call)
     return _moved(call, None)
+
+
+def _reshaped(call: Call) -> Value:
+    """Return a tensor in another shape; its last axes may be those of the new shape too."""
+    value, shape = call.value("self"), call.shape
+    pairs = zip(reversed(value.shape), reversed(shape), strict=False)
+    n_same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    first, new = len(value.shape) - n_same, shape[: len(shape) - n_same]
+
+    def move(labels: Tensor) -> Tensor:
+        return labels.reshape(*new, *labels.shape[first:])
+
+    return moved([value], [value.shape], move, shape, range(first))
 
 
 @rule(

@@ -7,10 +7,11 @@ from dataclasses import replace
 import torch
 
 from clusterability.shown import quoted
+from clusterability.tracing.multiplying import scaled
 from clusterability.tracing.operations.factors import by_constant
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.origins import INPUT, Value
-from clusterability.tracing.provenance import joined, scaled
+from clusterability.tracing.provenance import joined
 from clusterability.tracing.shifts import without_shifts
 from clusterability.tracing.zeros import cleared
 from clusterability.wiring.scales import BatchNorm

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from clusterability.tracing.mixing import fills, is_stacked
+from clusterability.tracing.multiplying import multiplied
 from clusterability.tracing.operations.factors import aligned, is_mask
 from clusterability.tracing.operations.registry import Call, Constant, numbers
 from clusterability.tracing.operations.stacks import is_of_single, is_stack, taken, weighed
 from clusterability.tracing.origins import INPUT, Product, Value
-from clusterability.tracing.provenance import joined, moved, multiplied
+from clusterability.tracing.provenance import joined, moved
 
 
 def reduced_axes(call: Call) -> list[int]:

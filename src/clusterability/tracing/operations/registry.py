@@ -234,17 +234,11 @@ class Call:
         arguments = (id(x) if isinstance(x, Value | Constant) else repr(x) for x in given)
         functions = self.findings.functions
         number = functions.setdefault((self.operation, *arguments), len(functions) + 1)
-        terms = (
-            replace(
-                term,
-                origin=replace(
-                    term.origin,
-                    function=number,
-                    n_cleared=n_cleared_by(self.operation, term.origin),
-                ),
-            )
-            for term in value.terms
-        )
+        terms = []
+        for term in value.terms:
+            n_cleared = n_cleared_by(self.operation, term.origin)
+            origin = replace(term.origin, function=number, n_cleared=n_cleared)
+            terms.append(Term(term.labels, origin, term.places))
         return Value(value.shape, tuple(terms))
 
     def note(self, text: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from clusterability.tracing.multiplying import multiplied
 from clusterability.tracing.operations.addition import shifted
 from clusterability.tracing.operations.contractions import by_vector, of_batches
 from clusterability.tracing.operations.registry import Call, Constant, rule
 from clusterability.tracing.operations.stacks import weighed
 from clusterability.tracing.origins import Value
-from clusterability.tracing.provenance import joined, multiplied
+from clusterability.tracing.provenance import joined
 
 
 @rule("aten.linear")
