@@ -3,8 +3,9 @@
     python benchmarks/floor.py [NETWORK] [--json PATH]
 
 Times each step of one shuffle in one thread, counts its floating-point operations, and divides
-these by the measured rate of a large matrix product: the floor that no version runs below. The
-network's smaller side must be one that LAPACK solves (up to 1,000 neurons).
+these by the measured rate of a large matrix product: the floor that no version runs below. Those of
+the eigenvectors are LAPACK's, of whole blocks, also where the network is pruned and its zeros are
+passed over. The network's smaller side must be one that LAPACK solves (up to 1,000 neurons).
 """
 
 import argparse

@@ -11,7 +11,7 @@ import pytest
 from numba import njit
 
 from clusterability.clustering.kmeans import draw_starts, kmeans
-from clusterability.spectral.filtering import SparseFactor, largest_eigenvectors
+from clusterability.spectral.filtering import largest_eigenvectors
 from clusterability.vectors import (
     WIDTH,
     WORD,
@@ -26,6 +26,7 @@ from clusterability.vectors import (
     total,
     where_lower,
 )
+from factors import factor_of
 
 
 @njit
@@ -83,16 +84,8 @@ def labels_and_eigenvectors():
     starts = draw_starts(rng, 1, 3)
     dense = rng.random((30, 24)).astype(np.float32) * (rng.random((30, 24)) < 0.3)
     dense /= np.float32(np.linalg.norm(dense, 2))
-    rows, columns = (
-        (
-            np.append(0, np.cumsum(np.count_nonzero(matrix, axis=1))),
-            (WIDTH * matrix.nonzero()[1]).astype(np.uint32),
-            matrix[matrix.nonzero()],
-        )
-        for matrix in (dense, dense.T)
-    )
     zeros, start = np.zeros(24, np.float32), rng.standard_normal((24, WIDTH), dtype=np.float32)
-    vectors = largest_eigenvectors(SparseFactor(rows, columns), zeros, start, 4)
+    vectors = largest_eigenvectors(factor_of(dense), zeros, start, 4)
     largest = np.linalg.svd(dense)[2][:4]
     return kmeans(points, starts), kmeans(points, starts, weights), np.abs(largest @ vectors)
 

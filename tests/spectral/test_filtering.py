@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from clusterability.spectral.filtering import SparseFactor, _orthonormal, largest_eigenvectors
+from clusterability.spectral.filtering import _orthonormal, largest_eigenvectors
 from clusterability.vectors import WIDTH
+from factors import factor_of
 
 
 def sparse_matrix(shape, seed=0):
@@ -11,15 +12,7 @@ def sparse_matrix(shape, seed=0):
     matrix = rng.random(shape, dtype=np.float32) * (rng.random(shape) < 0.3)
     matrix[2], matrix[:, 1] = 0, 0
     matrix /= np.float32(np.linalg.norm(matrix, 2))
-    rows, columns = (
-        (
-            np.append(0, np.cumsum(np.count_nonzero(side, axis=1))),
-            (WIDTH * side.nonzero()[1]).astype(np.uint32),
-            side[side.nonzero()],
-        )
-        for side in (matrix, matrix.T)
-    )
-    return matrix, SparseFactor(rows, columns)
+    return matrix, factor_of(matrix)
 
 
 LAYOUTS = {

@@ -8,7 +8,7 @@ from torch import nn
 from clusterability.errors import InputError
 from clusterability.registries import KERNEL_NORMS
 from clusterability.wiring.kernels import l1
-from clusterability.wiring.weights import Weight, check_weight, support_of, weight_strengths
+from clusterability.wiring.weights import Weight, check_weight, support_of_groups, weight_strengths
 
 
 def drawn(*shape):
@@ -100,15 +100,14 @@ def test_strengths_lie_where_an_input_reaches_an_output(module):
     weight = Weight("w", groups=groups, transposed=transposed)
     found = weight_strengths(weight, module.weight.detach(), l1)
     assert torch.equal(found > 0, effect > 0)
-    support = support_of(weight, *found.shape, found.device)
-    assert support is None if groups == 1 else torch.equal(support, effect > 0)
+    support = support_of_groups(groups, *found.shape, found.device)
+    assert torch.equal(support, effect > 0)
 
 
 def test_support_is_that_of_the_groups_even_where_weights_are_zero():
-    weight = Weight("w", groups=2)
     found = strengths(torch.zeros(4, 1, 1), groups=2)
     assert found.tolist() == [[0] * 4] * 2
-    assert support_of(weight, *found.shape, found.device).tolist() == [
+    assert support_of_groups(2, *found.shape, found.device).tolist() == [
         [True, True, False, False],
         [False, False, True, True],
     ]

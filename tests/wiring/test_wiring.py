@@ -6,7 +6,7 @@ from clusterability.graph import Layer
 from clusterability.wiring.connections import Connection, Route
 from clusterability.wiring.kernels import l1
 from clusterability.wiring.scales import BatchNorm, Multiplier
-from clusterability.wiring.weights import Weight, support_of, weight_strengths
+from clusterability.wiring.weights import Weight, support_of_groups, weight_strengths
 from clusterability.wiring.wiring import Wiring
 from naive_blocks import drawn, flattened, naive_block, naive_dense, strengths, two_layers
 
@@ -101,7 +101,8 @@ def test_a_chain_of_depthwise_and_transposed_convolutions():
     for block, weight in zip(wiring.graph(parameters).blocks, (depthwise, transposed), strict=True):
         expected = weight_strengths(weight, parameters[weight.name], l1)
         torch.testing.assert_close(block.strengths, expected)
-        assert torch.equal(block.support, support_of(weight, *expected.shape, expected.device))
+        support = support_of_groups(weight.groups, *expected.shape, expected.device)
+        assert torch.equal(block.support, support)
 
 
 def test_batch_norms_scale_the_target_side():

@@ -93,7 +93,7 @@ def _wired(
 ) -> TracedModule:
     """Return the wiring of a module's forward pass and its parameters."""
     notes = []
-    walked = walk(program, Effective(module), _owners(module))
+    walked = _walked(module, program)
     assembly = Assembly(walked)
     wiring, more = assembly.wiring(include)
     hooked = [path or "the network" for path, m in module.named_modules() if has_unread_hooks(m)]
@@ -139,7 +139,11 @@ def walked_program(
     """
     inputs = inferred_inputs(module)[0] if example_inputs is None else example_inputs
     program = decomposed(exported(module, inputs))
-    return program, walk(program, Effective(module), _owners(module))
+    return program, _walked(module, program)
+
+
+def _walked(module: nn.Module, program: torch.export.ExportedProgram) -> Walked:
+    return walk(program, Effective(module), _owners(module))
 
 
 def _n_outputs(program: torch.export.ExportedProgram) -> int | None:

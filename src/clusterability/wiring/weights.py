@@ -104,15 +104,6 @@ def support_of_groups(groups: int, n_inputs: int, n_outputs: int, device: torch.
     return spread_groups(groups, within)
 
 
-def support_of(
-    weight: Weight, n_inputs: int, n_outputs: int, device: torch.device
-) -> Tensor | None:
-    """Where the operation has connections, (n_inputs, n_outputs) bool; None for everywhere."""
-    if weight.groups == 1:
-        return None
-    return support_of_groups(weight.groups, n_inputs, n_outputs, device)
-
-
 def check_weight(weight: Weight, parameter: Tensor) -> None:
     """Refuse a parameter that is no such weight.
 
