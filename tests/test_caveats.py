@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from clusterability import measure
-from clusterability.caveats import caveats, layer_eigenvalues
+from clusterability.caveats import block_totals, caveats, layer_eigenvalues
 from clusterability.graph import NeuronGraph
 from graphs import AWKWARD, naive_adjacency, random_chain, side_by_side
 from results import planted, small_result
@@ -116,7 +116,7 @@ def test_eigenvalues_of_the_layers_are_those_of_the_summed_graph(name):
     summed = summed[summed.sum(1) > 0][:, summed.sum(1) > 0]
     laplacian = np.eye(len(summed)) - summed / summed.sum(1)[:, None]
     expected = np.sort(np.linalg.eigvals(laplacian).real)
-    found = layer_eigenvalues(graph)
+    found = layer_eigenvalues(graph, block_totals(graph))
     assert found == pytest.approx(expected, abs=1e-5)
     alive = adjacency.sum(1) > 0
     kept = adjacency[alive][:, alive]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clusterability.clustering.cut import volumes_and_cuts
+from clusterability.clustering.sums import cluster_sums
 from clusterability.graph import NeuronGraph
+from clusterability.graph.packed import pack
 from clusterability.graph.paths import clusters_with_path
 from clusterability.result import Clusterability
 from clusterability.shown import quoted
+from clusterability.spectral.degrees import fast_degrees, fast_total
 
 SAME_NCUT = 1e-6
 """If all shuffles' n-cuts lie within this range, they count as the same."""
@@ -33,17 +35,19 @@ def caveats(result: Clusterability, rescalable: bool | None = None) -> list[str]
         rescalable: whether the network keeps its function when hidden neurons are scaled; None if
             that is not known.
     """
+    assert result.graph is not None
+    totals = block_totals(result.graph)
     return [
         *_isolated(result),
         *_canonical(result, rescalable),
-        *_zero_blocks(result),
+        *_zero_blocks(result, totals),
         *_separate_parts(result),
         *_degenerate(result),
         *_unreached(result),
         *_few_eigenvalues(result),
         *_same_shuffles(result),
         *_whole_layers(result),
-        *_another_gap(result),
+        *_another_gap(result, totals),
         *_vanished_clusters(result),
     ]
 
@@ -62,14 +66,14 @@ def _isolated(result: Clusterability) -> Iterator[str]:
         yield text
 
 
-def _zero_blocks(result: Clusterability) -> Iterator[str]:
-    """Warn of layers between which all strengths are zero."""
+def _zero_blocks(result: Clusterability, totals: Sequence[float]) -> Iterator[str]:
+    """Warn of layers between which all strengths are zero, given the sum of each block's."""
     assert result.graph is not None
     graph = result.graph
     pairs = [
         f"{quoted(graph.layers[block.source].name)} and {quoted(graph.layers[block.target].name)}"
-        for block in graph.blocks
-        if block.strengths.numel() and not bool(block.strengths.detach().any())
+        for block, total in zip(graph.blocks, totals, strict=True)
+        if block.strengths.numel() and total == 0
     ]
     if pairs:
         others = f", and {len(pairs) - 1} more such pairs" if len(pairs) > 1 else ""
@@ -172,7 +176,7 @@ def _whole_layers(result: Clusterability) -> Iterator[str]:
         )
 
 
-def _another_gap(result: Clusterability) -> Iterator[str]:
+def _another_gap(result: Clusterability, totals: Sequence[float]) -> Iterator[str]:
     """Warn of a large eigengap far from k that the order of the layers does not explain."""
     assert result.graph is not None
     k = result.settings.n_clusters
@@ -180,7 +184,7 @@ def _another_gap(result: Clusterability) -> Iterator[str]:
     gaps = np.diff(eigenvalues)
     if len(gaps) < k:
         return
-    of_layers = layer_eigenvalues(result.graph)
+    of_layers = layer_eigenvalues(result.graph, totals)
     known = np.zeros(len(gaps), bool)
     known[: result.n_components] = True
     n_of_layers = min(len(of_layers), len(gaps))
@@ -196,21 +200,25 @@ def _another_gap(result: Clusterability) -> Iterator[str]:
         )
 
 
-def layer_eigenvalues(graph: NeuronGraph) -> NDArray[np.float64]:
+def block_totals(graph: NeuronGraph) -> list[float]:
+    """Return the sum of the strengths of each block."""
+    return [float(fast_total(block.strengths)) for block in graph.blocks]
+
+
+def layer_eigenvalues(graph: NeuronGraph, totals: Sequence[float]) -> NDArray[np.float64]:
     """Return the eigenvalues of L_norm of the graph of layers, one vertex a layer, ascending.
 
-    An edge's weight is the sum of the strengths between two layers. The i-th eigenvalue is never
-    below the i-th of the neurons' graph (Courant and Fischer: a layer's indicator is a vector over
-    the neurons). In a random network the smallest of both nearly agree: these eigenvalues and the
-    gap after them come from the order of the layers alone.
+    An edge's weight is the sum of the strengths between two layers; ``totals`` has that of each
+    block. The i-th eigenvalue is never below the i-th of the neurons' graph (Courant and Fischer: a
+    layer's indicator is a vector over the neurons). In a random network the smallest of both nearly
+    agree: these eigenvalues and the gap after them come from the order of the layers alone.
 
     >>> graph = NeuronGraph.chain([torch.ones(2, 3), torch.ones(3, 2)])
-    >>> layer_eigenvalues(graph).round(6).tolist()
+    >>> layer_eigenvalues(graph, block_totals(graph)).round(6).tolist()
     [0.0, 1.0, 2.0]
     """
     adjacency = np.zeros((len(graph.layers), len(graph.layers)))
-    for block in graph.blocks:
-        total = float(block.strengths.detach().sum(dtype=torch.float64))
+    for block, total in zip(graph.blocks, totals, strict=True):
         adjacency[block.source, block.target] += total
         adjacency[block.target, block.source] += total
     degrees = adjacency.sum(1)
@@ -227,9 +235,10 @@ def _vanished_clusters(result: Clusterability) -> Iterator[str]:
     offset = result.settings.volume_offset
     if not offset:
         return
-    n_clusters = len(result.clusters)
-    volumes, cuts = volumes_and_cuts(result.graph, torch.from_numpy(result.labels), n_clusters)
-    terms = (cuts / volumes).clamp(0, 1).tolist()
+    n_clusters, labels = len(result.clusters), result.labels.astype(np.int32)
+    degrees = fast_degrees(result.graph, torch.float64).numpy()
+    volumes, inside = cluster_sums(pack(result.graph), degrees, labels, n_clusters)
+    terms = np.clip(1 - inside / volumes, 0, 1).tolist()
     n_vanished = sum(
         cluster.cut < term / 2 for cluster, term in zip(result.clusters, terms, strict=True)
     )

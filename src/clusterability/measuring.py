@@ -30,6 +30,7 @@ from clusterability.settings import GIVEN, Settings
 from clusterability.sources import Traced, trace
 from clusterability.sources.network import AnyNetwork
 from clusterability.spectral.bound import Spectrum, spectrum
+from clusterability.spectral.degrees import fast_degrees
 from clusterability.summary import effective_clusters, number_by_volume, summarize
 from clusterability.workers import parallel_map, single_threaded_libraries
 
@@ -226,7 +227,10 @@ def _of_seeds(
 
 
 def _whole(prepared: Prepared, found: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return labels of all neurons from those of a graph that may lack the isolated ones."""
+    """Return labels of all neurons, -1 where isolated.
+
+    With drop-first the working graph, whose labels are given, lacks the isolated neurons.
+    """
     labels = np.full(prepared.graph.n_neurons, -1, np.int64)
     labels[prepared.alive] = found[found >= 0]
     return labels
@@ -262,7 +266,8 @@ def _prepare_canonical(traced: Traced, settings: Settings) -> Prepared | None:
 def _canonical(rescaled: Prepared | None, found: Evaluation | None) -> Canonical | None:
     if rescaled is None or found is None:
         return None
-    refined, effective = found.refined, effective_clusters(rescaled.observed, found.labels)
+    degrees = fast_degrees(rescaled.observed, torch.float64).numpy()
+    refined, effective = found.refined, effective_clusters(degrees, found.labels)
     return Canonical(refined.ncut, refined.refined_ncut, effective)
 
 
@@ -355,20 +360,22 @@ def _clusterings(
 ) -> tuple[Clustering, Clustering]:
     """Return the plain and the refined clustering, numbered by volume in the plain one."""
     observed, *shuffles = evaluations
-    # With drop-first, the working graph lacks the isolated neurons; they keep the label -1.
-    numbers = number_by_volume(prepared.observed, observed.labels)
+    graph = prepared.graph
+    packed, degrees = pack(graph), fast_degrees(graph, torch.float64).numpy()
+    found = _whole(prepared, observed.labels)
+    numbers = number_by_volume(degrees, found)
     pairs = [
-        (observed.labels, observed.refined.ncut, [s.refined.ncut for s in shuffles]),
+        (found, observed.refined.ncut, [s.refined.ncut for s in shuffles]),
         (
-            observed.refined.labels,
+            _whole(prepared, observed.refined.labels),
             observed.refined.refined_ncut,
             [s.refined.refined_ncut for s in shuffles],
         ),
     ]
     clusterings = []
-    for found, ncut, null in pairs:
-        labels = _whole(prepared, np.where(found >= 0, numbers[found], -1))
-        clusterings.append(summarize(prepared.graph, labels, ncut, null, volume_offset))
+    for labels, ncut, null in pairs:
+        numbered = np.where(labels >= 0, numbers[labels], -1)
+        clusterings.append(summarize(graph, packed, degrees, numbered, ncut, null, volume_offset))
     return clusterings[0], clusterings[1]
 
 

@@ -19,6 +19,7 @@ from clusterability.graph.ends import only_layers
 from clusterability.nulls.isolated import without_isolated
 from clusterability.nulls.ties import check_copies, untie
 from clusterability.settings import Settings
+from clusterability.spectral.degrees import fast_degrees
 
 LARGEST = 2.0**100
 """Largest strength whose products with roots of degrees stay within the range of float32."""
@@ -69,7 +70,7 @@ def prepare(
     if settings.scaling == "raw":
         graph = only_layers(graph, settings.layers)
     flat, scale = _flatten(graph, reached_by_left_out)
-    alive = (flat.degrees(torch.float64) > 0).numpy()
+    alive = (fast_degrees(flat, torch.float64) > 0).numpy()
     _check_size(int(alive.sum()), settings.n_clusters, "with non-zero weights")
     working = _shuffled_part(flat, alive, settings)
     if settings.scaling == "raw":
@@ -78,7 +79,7 @@ def prepare(
     if working.n_neurons < flat.n_neurons:
         like = flat if settings.ties == "tied" else untie(flat)
         scaled = only_layers(canonical(flat, ties(like)), settings.layers)
-    alive = (scaled.degrees(torch.float64) > 0).numpy()
+    alive = (fast_degrees(scaled, torch.float64) > 0).numpy()
     n_alive, where = int(alive.sum()), "on a path of non-zero weights from inputs to outputs"
     _check_size(n_alive, settings.n_clusters, where)
     return Prepared(scaled, working, observed, alive, scale)

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clusterability.clustering.refinement import _inside, offset_ncut, refine, refine_from
+from clusterability.clustering import sums
+from clusterability.clustering.refinement import offset_ncut, refine, refine_from
 from clusterability.graph import NeuronGraph
 from clusterability.graph.packed import pack
 from clusterability.graph.sparse import without_zeros
@@ -260,7 +261,7 @@ def test_clusters_keep_the_numbers_of_the_first_start():
 def test_uncompiled_loops_add_up_in_float64_too():
     large = 2.0**24  # beyond it, float32 has no odd numbers
     packed = pack(NeuronGraph.chain([torch.tensor([[large, 1.0, 1.0, 1.0]])]))
-    add_up = getattr(_inside, "py_func", _inside)
+    add_up = getattr(sums._inside, "py_func", sums._inside)
     labels, degrees = np.zeros(5, np.int32), np.array([large + 3, large, 1, 1, 1])
     _, inside = add_up(packed.strengths, packed.table, degrees, labels, 1)
     assert inside.tolist() == [2 * (large + 3)]

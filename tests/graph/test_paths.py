@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from clusterability import NeuronGraph, toy
+from clusterability.graph.blocks import Block, Layer
 from clusterability.graph.paths import clusters_with_path
 
 
@@ -25,6 +26,34 @@ def test_against_networkx(seed):
         part = directed.subgraph([i for i, c in enumerate(labels.tolist()) if c == cluster])
         expected.append(
             any(nx.has_path(part, a, b) for a in part if a < 6 for b in part if b >= 18)
+        )
+    assert clusters_with_path(graph, labels, k).tolist() == expected
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_skips_loops_and_an_empty_layer_against_networkx(seed):
+    """Blocks skip layers and lie within them; one layer has no neurons."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes, k = (5, 6, 0, 6, 4), 3
+    pairs = ((0, 1), (1, 1), (1, 3), (0, 3), (3, 4))
+
+    def draw(source, target):
+        drawn = (torch.rand(sizes[source], sizes[target], generator=generator) < 0.3).float()
+        return drawn.triu(1) if source == target else drawn
+
+    layers = tuple(Layer(str(i), size) for i, size in enumerate(sizes))
+    graph = NeuronGraph(layers, tuple(Block(s, t, draw(s, t)) for s, t in pairs))
+    labels = torch.randint(-1, k, (sum(sizes),), generator=generator)
+    directed = nx.DiGraph()
+    directed.add_nodes_from(range(sum(sizes)))
+    for block in graph.blocks:
+        first = torch.tensor([graph.offsets[block.source], graph.offsets[block.target]])
+        directed.add_edges_from((block.strengths.nonzero() + first).tolist())
+    expected = []
+    for cluster in range(k):
+        part = directed.subgraph([i for i, c in enumerate(labels.tolist()) if c == cluster])
+        expected.append(
+            any(nx.has_path(part, a, b) for a in part if a < 5 for b in part if b >= 17)
         )
     assert clusters_with_path(graph, labels, k).tolist() == expected
 

@@ -73,9 +73,10 @@ def count_components(packed: PackedGraph) -> int:
 def _count_components(strengths, table, touching, touching_offsets, offsets):  # type: ignore[no-untyped-def]
     n = offsets[-1]
     seen, queue, components = np.zeros(n, np.bool_), np.empty(n, np.int64), 0
-    layer_of = np.empty(n, np.int64)
+    layer_of, n_left = np.empty(n, np.int64), np.empty(offsets.size - 1, np.int64)
     for layer in range(offsets.size - 1):
         layer_of[offsets[layer] : offsets[layer + 1]] = layer
+        n_left[layer] = offsets[layer + 1] - offsets[layer]
     # The search ends when every neuron is found, usually long before every strength is read.
     n_found = 0
     for start in range(n):
@@ -85,6 +86,7 @@ def _count_components(strengths, table, touching, touching_offsets, offsets):  #
             continue
         seen[start] = True
         n_found += 1
+        n_left[layer_of[start]] -= 1
         queue[0], head, tail = start, 0, 1
         while head < tail and n_found < n:
             neuron = queue[head]
@@ -92,10 +94,13 @@ def _count_components(strengths, table, touching, touching_offsets, offsets):  #
             layer = layer_of[neuron]
             for end in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
                 first, count, position, step = span(table, end, neuron)
+                if count == 0 or n_left[layer_of[first]] == 0:
+                    continue
                 for k in range(count):
-                    if strengths[position + k * step] > 0 and not seen[first + k]:
+                    if not seen[first + k] and strengths[position + k * step] > 0:
                         seen[first + k] = True
                         n_found += 1
+                        n_left[layer_of[first]] -= 1
                         queue[tail] = first + k
                         tail += 1
         components += tail > 1
