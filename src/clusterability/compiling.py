@@ -31,23 +31,23 @@ def can_compile(*tensors: Tensor | None) -> bool:
     )
 
 
-def compiled(*, reorder: bool = False, inline: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator: numba compiles the function at its first call, to run without the lock.
 
     The compiled function does not hold the interpreter's lock, so that threads run it in parallel.
     Its machine code is kept on disk if a folder can be written; in a container, the package may be
     read-only and the home folder missing.
 
+    Numba counts the references to arrays. A function that is called in an inner loop, or that numba
+    puts into it (``inline="always"``), counts those of each array that it is given, which takes
+    longer than a dozen additions: what an inner loop does stands in the loop itself.
+
     Args:
         reorder: let numba change the order of additions, so that sums use vector registers.
-        inline: put the function into those that call it. A call of many arguments, arrays among
-            them, takes longer than what a short function computes.
     """
     options: dict[str, Any] = {"nogil": True}
     if reorder:
         options["fastmath"] = {"contract", "reassoc", "nsz"}
-    if inline:
-        options["inline"] = "always"
 
     def compile_later(function: Callable[..., Any]) -> Any:
         # Who asks whether loops can be compiled need not wait for numba.

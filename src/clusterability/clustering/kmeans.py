@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterability.clustering.kmeans_loops import STEP, TILE, best_of_starts
+from clusterability.vectors import WIDTH
 
 Points = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -54,9 +55,10 @@ def kmeans(
     n, m = points.shape
     scale = float(np.abs(points).max(initial=0.0)) or 1.0
     n_coordinates = max(STEP, -(-m // STEP) * STEP)
-    rows = np.zeros((-(-n // TILE) * TILE, n_coordinates), np.float32)
+    width = -(-n_coordinates // WIDTH) * WIDTH
+    rows = np.zeros((-(-n // TILE) * TILE, width), np.float32)
     rows[:n, :m] = points / scale
-    by_tile = rows.reshape(-1, TILE, n_coordinates).transpose(0, 2, 1)
+    by_tile = rows.reshape(-1, TILE, width)[..., :n_coordinates].transpose(0, 2, 1)
     tiles = np.ascontiguousarray(by_tile).reshape(len(by_tile), -1)
     relative = _scale_weights(np.ones(n) if weights is None else weights, len(rows))
     labels: Labels = best_of_starts(rows, tiles, relative, weights is not None, n, starts)

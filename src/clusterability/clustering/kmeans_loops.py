@@ -49,8 +49,10 @@ def best_of_starts(rows, tiles, weights, is_weighted, n, starts):  # type: ignor
     """Return the labels, (n,), of the start that ends with the lowest inertia.
 
     Args:
-        rows: (n_padded, m) float32, n_padded a multiple of TILE and m of STEP; zeros after row n.
-        tiles: (n_padded / TILE, m TILE), the same, one coordinate of a tile after the other.
+        rows: (n_padded, w) float32, n_padded a multiple of TILE and w of WIDTH; zeros after row n
+            and in the columns behind the coordinates.
+        tiles: (n_padded / TILE, m TILE), the same, one coordinate of a tile after the other; m is a
+            multiple of STEP.
         weights: (n_padded,) float32, zeros after n.
         is_weighted: false where all weights are 1.
         n: number of points.
@@ -74,8 +76,8 @@ def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
 
     Squared distances are multiplied by the weights, and the first point is drawn by weight.
     """
-    n_clusters, n_tries = uniforms.shape
-    centers = np.zeros((n_clusters, rows.shape[1]), np.float32)
+    (n_clusters, n_tries), n_coordinates = uniforms.shape, tiles.shape[1] // TILE
+    centers = np.zeros((n_clusters, n_coordinates), np.float32)
     # Distances to the nearest center so far stand in the current row, those with a candidate in the
     # others.
     current = n_tries
@@ -85,7 +87,7 @@ def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
     for p in range(n):
         sums[current, p // TILE] += weights[p]
     chosen = _draw(weights, sums[current], uniforms[0, 0] * sums[current].sum(), n)
-    candidates, drawn = np.empty(n_tries, np.int64), np.empty((n_tries, rows.shape[1]), np.float32)
+    candidates, drawn = np.empty(n_tries, np.int64), np.empty((n_tries, n_coordinates), np.float32)
     _copy(rows, chosen, centers, 0)
     _copy(rows, chosen, drawn, 0)
     _lower_distances(tiles, weights, drawn[:1], distances, current, sums)
@@ -110,8 +112,9 @@ def _seed(rows, tiles, weights, n, uniforms):  # type: ignore[no-untyped-def]
 
 @compiled()
 def _copy(rows, row, others, other):  # type: ignore[no-untyped-def]
-    """Copy a row. Assigned as a whole it would take seconds longer to compile."""
-    for j in range(rows.shape[1]):
+    """Copy a row, as far as the other is long. Assigned as a whole it would take seconds longer to
+    compile."""
+    for j in range(others.shape[1]):
         others[other, j] = rows[row, j]
 
 
@@ -181,20 +184,23 @@ def _lloyd(rows, tiles, weights, is_weighted, n, centers, scores):  # type: igno
     """
     n_clusters, n_coordinates = centers.shape
     labels, nearest = np.full(rows.shape[0], np.int32(-1)), np.empty(rows.shape[0], np.int32)
-    sums, sizes = np.zeros((n_clusters, n_coordinates)), np.zeros(n_clusters, np.int64)
+    sums, sizes = np.zeros((n_clusters, rows.shape[1])), np.zeros(n_clusters, np.int64)
     # The last center is infinitely far away: centers are taken in pairs, and it completes a pair.
     padded = np.zeros((n_clusters + 1, n_coordinates), np.float32)
     half_norms = np.full(n_clusters + 1, np.float32(np.inf))
     changed = np.ones(n_clusters, np.bool_)  # clusters whose points are others than before
     for _ in range(MAX_ITERATIONS):
         for c in range(n_clusters):
-            _copy(centers, c, padded, c)
-            half_norms[c] = np.float32(0.5) * _squared_norm(centers, c)
+            norm = np.float32(0.0)
+            for j in range(n_coordinates):
+                padded[c, j] = centers[c, j]
+                norm += centers[c, j] * centers[c, j]
+            half_norms[c] = np.float32(0.5) * norm
         _assign(tiles, padded, half_norms, _in_pairs(changed), scores, nearest)
         changed[:] = False
         _relabel(rows, n, nearest, labels, sums, sizes, changed)
-        if sizes.min() == 0 and _fill_empty(rows, weights, n, labels, centers, sums, sizes):
-            changed[:] = True
+        if sizes.min() == 0:
+            _fill_empty(rows, weights, n, nearest, labels, centers, sums, sizes, changed)
         if not changed.any():
             break
         if is_weighted:
@@ -202,14 +208,6 @@ def _lloyd(rows, tiles, weights, is_weighted, n, centers, scores):  # type: igno
         else:
             _divide(sums, sizes.astype(np.float64), changed, centers)
     return labels
-
-
-@compiled(inline=True)
-def _squared_norm(rows, row):  # type: ignore[no-untyped-def]
-    norm = np.float32(0.0)
-    for j in range(rows.shape[1]):
-        norm += rows[row, j] * rows[row, j]
-    return norm
 
 
 @compiled()
@@ -267,24 +265,33 @@ def _product(x0, x1, x2, x3, centers, c):  # type: ignore[no-untyped-def]
 def _relabel(rows, n, nearest, labels, sums, sizes, changed):  # type: ignore[no-untyped-def]
     """Move points to their nearest centers' clusters, and mark the clusters that this changes."""
     for group in range(0, rows.shape[0], _GROUP):
-        if not _differ(labels, nearest, group):
+        difference = np.int32(0)
+        for p in range(group, group + _GROUP):
+            difference |= labels[p] ^ nearest[p]
+        if difference != 0:
+            last = min(n, group + _GROUP)
+            _move(rows, group, last, nearest, labels, sums, sizes, changed)
+
+
+@compiled()
+def _move(rows, first, end, nearest, labels, sums, sizes, changed):  # type: ignore[no-untyped-def]
+    """Do so for points from ``first`` to before ``end``; a label of -1 means no cluster."""
+    flat, flat_sums, width = rows.reshape(-1), sums.reshape(-1), rows.shape[1]
+    for p in range(first, end):
+        old, new = np.int64(labels[p]), np.int64(nearest[p])
+        if old == new:
             continue
-        for p in range(group, min(n, group + _GROUP)):
-            old, new = np.int64(labels[p]), np.int64(nearest[p])
-            if old != new:
-                _move(rows, p, sums, sizes, old, new)
-                labels[p] = new
-                changed[new] = True
-                if old >= 0:
-                    changed[old] = True
-
-
-@compiled(inline=True)
-def _differ(labels, others, group):  # type: ignore[no-untyped-def]
-    difference = np.int32(0)
-    for p in range(group, group + _GROUP):
-        difference |= labels[p] ^ others[p]
-    return difference != 0
+        for j in range(0, width, WIDTH):
+            row = in_float64(load(flat, p * width + j))
+            store(flat_sums, new * width + j, load(flat_sums, new * width + j) + row)
+            if old >= 0:
+                store(flat_sums, old * width + j, load(flat_sums, old * width + j) - row)
+        labels[p] = new
+        sizes[unsigned(new)] += 1
+        changed[unsigned(new)] = True
+        if old >= 0:
+            sizes[unsigned(old)] -= 1
+            changed[unsigned(old)] = True
 
 
 @compiled()
@@ -304,31 +311,26 @@ def _weighted_sums(rows, weights, n, labels, n_clusters):  # type: ignore[no-unt
     exceed the sum of a cluster of light points.
     """
     sums, masses = np.zeros((n_clusters, rows.shape[1])), np.zeros(n_clusters)
+    flat, flat_sums, width = rows.reshape(-1), sums.reshape(-1), rows.shape[1]
     for p in range(n):
-        c, weight = unsigned(labels[p]), np.float64(weights[p])
-        masses[c] += weight
-        for j in range(rows.shape[1]):
-            sums[c, j] += weight * rows[p, j]
+        c, weight = np.int64(labels[p]), np.float64(weights[p])
+        masses[unsigned(c)] += weight
+        for j in range(0, width, WIDTH):
+            row = in_float64(load(flat, p * width + j))
+            # The product of two float32 is exact in float64.
+            more = load(flat_sums, c * width + j) + row * spread(weight)
+            store(flat_sums, c * width + j, more)
     return sums, masses
 
 
-@compiled(inline=True)
-def _move(rows, point, sums, sizes, old, new):  # type: ignore[no-untyped-def]
-    """Move a point from the cluster ``old``, -1 for none, to ``new``. A view of its row would cost
-    more than the sums."""
-    sizes[new] += 1
-    for j in range(rows.shape[1]):
-        sums[new, j] += rows[point, j]
-    if old >= 0:
-        sizes[old] -= 1
-        for j in range(rows.shape[1]):
-            sums[old, j] -= rows[point, j]
-
-
 @compiled()
-def _fill_empty(rows, weights, n, labels, centers, sums, sizes):  # type: ignore[no-untyped-def]
-    """Give each empty cluster the point that adds most to the inertia, if off its center."""
-    filled = False
+def _fill_empty(  # type: ignore[no-untyped-def]
+    rows, weights, n, nearest, labels, centers, sums, sizes, changed
+):
+    """Give each empty cluster the point that adds most to the inertia, if off its center.
+
+    All clusters then count as changed.
+    """
     for empty in range(sizes.size):
         if sizes[empty] > 0:
             continue
@@ -340,18 +342,17 @@ def _fill_empty(rows, weights, n, labels, centers, sums, sizes):  # type: ignore
                 if distance > SAME_PLACE and share > most:
                     most, where = share, p
         if where < n:
-            _move(rows, where, sums, sizes, np.int64(labels[where]), empty)
-            labels[where] = empty
+            nearest[where] = empty
+            _move(rows, where, where + 1, nearest, labels, sums, sizes, changed)
             _copy(rows, where, centers, empty)
-            filled = True
-    return filled
+            changed[:] = True
 
 
 @compiled()
 def _squared_distance(rows, row, others, other):  # type: ignore[no-untyped-def]
     """Return the squared distance of two rows, added up in float64."""
     distance = 0.0
-    for j in range(rows.shape[1]):
+    for j in range(others.shape[1]):
         difference = np.float64(rows[row, j] - others[other, j])
         distance += difference * difference
     return distance
@@ -364,7 +365,7 @@ def _inertia(rows, weights, n, labels, centers):  # type: ignore[no-untyped-def]
     for p in range(n):
         row, center = rows[p], centers[labels[p]]
         distance = np.float32(0.0)
-        for j in range(row.size):
+        for j in range(center.size):
             distance += (row[j] - center[j]) * (row[j] - center[j])
         total += float(distance * weights[p])
     return total

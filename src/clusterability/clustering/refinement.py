@@ -169,23 +169,20 @@ def _search(  # type: ignore[no-untyped-def]
     inside,
     sizes,
 ):
-    shares = _shares(volumes, inside)
+    shares, state = _shares(volumes, inside), (labels, to_clusters, volumes, inside)
     for _ in range(MAX_SWEEPS):
         moved = False
         for layer in range(offsets.size - 1):
-            for neuron in range(offsets[layer], offsets[layer + 1]):
-                old = labels[neuron]
-                if old < 0 or sizes[old] == 1:
-                    continue
-                degree = degrees[neuron]
-                new = _best_move(neuron, old, degree, to_clusters, volumes, inside, shares)
-                if new == old:
-                    continue
-                moved = True
-                _account(neuron, old, new, degree, to_clusters, volumes, inside, shares, sizes)
-                labels[neuron] = new
-                for end in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
-                    _tell_neighbors(strengths, table, end, neuron, old, new, to_clusters)
+            neuron, end = offsets[layer], offsets[layer + 1]
+            while True:
+                neuron, new = _next_move(neuron, end, degrees, *state, shares, sizes)
+                if neuron == end:
+                    break
+                moved, old = True, labels[neuron]
+                _account(neuron, new, degrees, *state, shares, sizes)
+                for touched in touching[touching_offsets[layer] : touching_offsets[layer + 1]]:
+                    _tell_neighbors(strengths, table, touched, neuron, old, new, to_clusters)
+                neuron += 1
         if not moved:
             return
 
@@ -194,24 +191,20 @@ def _search(  # type: ignore[no-untyped-def]
 def _search_without_zeros(  # type: ignore[no-untyped-def]
     first, neighbors, strengths, degrees, labels, to_clusters, volumes, inside, sizes
 ):
-    shares = _shares(volumes, inside)
+    shares, state = _shares(volumes, inside), (labels, to_clusters, volumes, inside)
     for _ in range(MAX_SWEEPS):
-        moved = False
-        for neuron in range(labels.size):
-            old = labels[neuron]
-            if old < 0 or sizes[old] == 1:
-                continue
-            degree = degrees[neuron]
-            new = _best_move(neuron, old, degree, to_clusters, volumes, inside, shares)
-            if new == old:
-                continue
-            moved = True
-            _account(neuron, old, new, degree, to_clusters, volumes, inside, shares, sizes)
-            labels[neuron] = new
+        moved, neuron = False, 0
+        while True:
+            neuron, new = _next_move(neuron, labels.size, degrees, *state, shares, sizes)
+            if neuron == labels.size:
+                break
+            moved, old = True, labels[neuron]
+            _account(neuron, new, degrees, *state, shares, sizes)
             loss, gain = to_clusters[old], to_clusters[new]
             for p in range(unsigned(first[neuron]), unsigned(first[neuron + 1])):
                 loss[unsigned(neighbors[p])] -= strengths[p]
                 gain[unsigned(neighbors[p])] += strengths[p]
+            neuron += 1
         if not moved:
             return
 
@@ -226,26 +219,39 @@ def _shares(volumes, inside):  # type: ignore[no-untyped-def]
     return shares
 
 
-@compiled(inline=True)
-def _best_move(neuron, old, degree, to_clusters, volumes, inside, shares):  # type: ignore[no-untyped-def]
-    """Return the cluster to which a move lowers the n-cut most, or ``old``."""
-    if volumes[old] <= degree:  # beside this neuron the rest of its cluster is rounding
-        return old
-    without = (inside[old] - 2.0 * to_clusters[old, neuron]) / (volumes[old] - degree)
-    best, highest = old, shares[old] - without + SMALLEST_GAIN
-    for c in range(volumes.size):
-        if c != old and volumes[c] > 0:
-            joined = (inside[c] + 2.0 * to_clusters[c, neuron]) / (volumes[c] + degree)
-            gain = joined - shares[c]
-            if gain > highest:
-                best, highest = c, gain
-    return best
+@compiled()
+def _next_move(  # type: ignore[no-untyped-def]
+    neuron, end, degrees, labels, to_clusters, volumes, inside, shares, sizes
+):
+    """Return the first neuron from this one on whose move lowers the n-cut, and its best cluster.
+
+    Where there is none before ``end``, it is ``end``.
+    """
+    for i in range(unsigned(neuron), unsigned(end)):
+        old, degree = labels[i], degrees[i]
+        # Where the rest of its cluster is rounding beside it, a neuron stays.
+        if old < 0 or sizes[unsigned(old)] == 1 or volumes[unsigned(old)] <= degree:
+            continue
+        own = unsigned(old)
+        without = (inside[own] - 2.0 * to_clusters[own, i]) / (volumes[own] - degree)
+        best, highest = own, shares[own] - without + SMALLEST_GAIN
+        for c in range(unsigned(volumes.size)):
+            if c != own and volumes[c] > 0:
+                joined = (inside[c] + 2.0 * to_clusters[c, i]) / (volumes[c] + degree)
+                gain = joined - shares[c]
+                if gain > highest:
+                    best, highest = unsigned(c), gain
+        if best != own:
+            return np.int64(i), np.int64(best)
+    return np.int64(end), np.int64(0)
 
 
 @compiled()
 def _account(  # type: ignore[no-untyped-def]
-    neuron, old, new, degree, to_clusters, volumes, inside, shares, sizes
+    neuron, new, degrees, labels, to_clusters, volumes, inside, shares, sizes
 ):
+    """Move a neuron to another cluster; the sums of its neighbors remain to be changed."""
+    old, degree = labels[neuron], degrees[neuron]
     inside[old] -= 2.0 * to_clusters[old, neuron]
     inside[new] += 2.0 * to_clusters[new, neuron]
     volumes[old] -= degree
@@ -253,6 +259,7 @@ def _account(  # type: ignore[no-untyped-def]
     shares[old], shares[new] = inside[old] / volumes[old], inside[new] / volumes[new]
     sizes[old] -= 1
     sizes[new] += 1
+    labels[neuron] = new
 
 
 @compiled()

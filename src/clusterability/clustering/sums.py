@@ -23,6 +23,15 @@ def sum_to_clusters(
     return sums
 
 
+def volumes_and_inside(
+    to_clusters: NDArray[np.float64], degrees: NDArray[np.float64], labels: NDArray[np.int32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what :func:`cluster_sums` does, from what :func:`sum_to_clusters` returned."""
+    sums: tuple[NDArray[np.float64], NDArray[np.float64]]
+    sums = _volumes_and_inside(to_clusters, degrees, labels)
+    return sums
+
+
 def cluster_sums(
     packed: PackedGraph | SparseGraph,
     degrees: NDArray[np.float64],
@@ -83,8 +92,7 @@ def _strengths_to_clusters_without_zeros(  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def volumes_and_inside(to_clusters, degrees, labels):  # type: ignore[no-untyped-def]
-    """Return each cluster's volume, and twice the strength inside it."""
+def _volumes_and_inside(to_clusters, degrees, labels):  # type: ignore[no-untyped-def]
     volumes, inside = np.zeros(to_clusters.shape[0]), np.zeros(to_clusters.shape[0])
     for i in range(labels.size):
         if labels[i] >= 0:
