@@ -234,17 +234,25 @@ def _assign(tiles, centers, half_norms, chosen, scores, nearest):  # type: ignor
         of_tile = t * scores.shape[1]
         for a in range(0, chosen.size, 2):
             c, d = chosen[a], chosen[a + 1]
-            for p in range(0, TILE, WIDTH):
+            for p in range(0, TILE, 2 * WIDTH):
                 x = t * TILE * n_coordinates + p
                 c_score, d_score = load_spread(half_norms, c), load_spread(half_norms, d)
+                c_next, d_next = c_score, d_score
                 for j in range(0, n_coordinates, STEP):
+                    of_c, of_d, y = c * n_coordinates + j, d * n_coordinates + j, x + WIDTH
                     x0, x1 = load(points, x + j * TILE), load(points, x + (j + 1) * TILE)
                     x2, x3 = load(points, x + (j + 2) * TILE), load(points, x + (j + 3) * TILE)
-                    of_c, of_d = c * n_coordinates + j, d * n_coordinates + j
+                    y0, y1 = load(points, y + j * TILE), load(points, y + (j + 1) * TILE)
+                    y2, y3 = load(points, y + (j + 2) * TILE), load(points, y + (j + 3) * TILE)
                     c_score = c_score - _product(x0, x1, x2, x3, flat_centers, of_c)
                     d_score = d_score - _product(x0, x1, x2, x3, flat_centers, of_d)
-                store(flat_scores, (of_tile + c) * TILE + p, c_score)
-                store(flat_scores, (of_tile + d) * TILE + p, d_score)
+                    c_next = c_next - _product(y0, y1, y2, y3, flat_centers, of_c)
+                    d_next = d_next - _product(y0, y1, y2, y3, flat_centers, of_d)
+                to_c, to_d = (of_tile + c) * TILE + p, (of_tile + d) * TILE + p
+                store(flat_scores, to_c, c_score)
+                store(flat_scores, to_c + WIDTH, c_next)
+                store(flat_scores, to_d, d_score)
+                store(flat_scores, to_d + WIDTH, d_next)
         for p in range(0, TILE, WIDTH):
             lowest, where = spread(np.float32(np.inf)), spread(np.int32(0))
             for c in range(centers.shape[0] - 1):
