@@ -51,9 +51,9 @@ def cluster_sums(
 def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignore[no-untyped-def]
     """Return what :func:`sum_to_clusters` does, from the blocks."""
     to_clusters = np.zeros((n_clusters, labels.size))
-    # Two sums a cluster, so that additions to one label need not wait for each other; the last
+    # Four sums a cluster, so that additions to one label need not wait for each other; the last
     # place is for isolated neurons.
-    sums, places = np.empty((2, n_clusters + 1)), np.empty(labels.size, np.uint32)
+    sums, places = np.empty((4, n_clusters + 1)), np.empty(labels.size, np.uint32)
     for i in range(labels.size):
         places[i] = labels[i] if labels[i] >= 0 else n_clusters
     for block in range(table.shape[0]):
@@ -63,13 +63,16 @@ def _strengths_to_clusters(strengths, table, labels, n_clusters):  # type: ignor
             row = strengths[position : position + t_count]
             position += t_count
             sums[:] = 0.0
-            for t in range(0, t_count - 1, 2):
+            whole = t_count - t_count % 4
+            for t in range(0, whole, 4):
                 sums[0, unsigned(others[t])] += row[t]
                 sums[1, unsigned(others[t + 1])] += row[t + 1]
-            if t_count % 2:
-                sums[0, unsigned(others[t_count - 1])] += row[t_count - 1]
+                sums[2, unsigned(others[t + 2])] += row[t + 2]
+                sums[3, unsigned(others[t + 3])] += row[t + 3]
+            for t in range(whole, t_count):
+                sums[0, unsigned(others[t])] += row[t]
             for c in range(n_clusters):
-                to_clusters[c, s] += sums[0, c] + sums[1, c]
+                to_clusters[c, s] += (sums[0, c] + sums[1, c]) + (sums[2, c] + sums[3, c])
             if labels[s] >= 0:
                 into = to_clusters[labels[s], t_first : t_first + t_count]
                 for t in range(t_count):
