@@ -19,6 +19,7 @@ def test_rows_are_those_of_the_adjacency_matrix(name):
     rows = scipy.sparse.csr_array((found.strengths, found.neighbors, found.first), shape=(n, n))
     np.testing.assert_allclose(rows.toarray(), naive_adjacency(graph), rtol=1e-6)
     assert (found.strengths > 0).all()
+    np.testing.assert_allclose(found.degrees(), naive_adjacency(graph).sum(1), rtol=1e-6)
 
 
 def test_a_graph_of_many_strengths_is_left_as_it_is():

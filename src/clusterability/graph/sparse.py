@@ -33,6 +33,12 @@ class SparseGraph:
     neighbors: NDArray[np.int32]
     strengths: NDArray[np.float32]
 
+    def degrees(self) -> NDArray[np.float64]:
+        """Return the sum of each neuron's strengths, (n_neurons,)."""
+        degrees = np.empty(self.first.size - 1)
+        _add_rows(self.first, self.strengths, degrees)
+        return degrees
+
 
 def without_zeros(graph: NeuronGraph, largest_share: float = SPARSE) -> SparseGraph | None:
     """Return one graph on the CPU by its non-zero strengths; None if they are a larger share.
@@ -50,6 +56,15 @@ def without_zeros(graph: NeuronGraph, largest_share: float = SPARSE) -> SparseGr
     neighbors, strengths = np.empty(first[-1], np.int32), np.empty(first[-1], np.float32)
     _fill(packed.strengths, packed.table, first[:-1].copy(), neighbors, strengths)
     return SparseGraph(first, neighbors, strengths)
+
+
+@compiled(reorder=True)
+def _add_rows(first, strengths, degrees):  # type: ignore[no-untyped-def]
+    for i in range(degrees.size):
+        total = 0.0
+        for p in range(unsigned(first[i]), unsigned(first[i + 1])):
+            total += float(strengths[p])
+        degrees[i] = total
 
 
 @compiled()

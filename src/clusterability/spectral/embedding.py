@@ -83,8 +83,12 @@ def spectral_embedding(
     >>> spectral_embedding(toy.path(), 1, [np.random.default_rng(0)]).eigenvalues
     tensor([0.5000], dtype=torch.float64)
     """
-    is_followed = any(block.strengths.requires_grad for block in graph.blocks)
-    degrees = graph.degrees(torch.float64) if is_followed else fast_degrees(graph, torch.float64)
+    if sparse is not None:
+        degrees = torch.from_numpy(sparse.degrees())
+    elif any(block.strengths.requires_grad for block in graph.blocks):
+        degrees = graph.degrees(torch.float64)
+    else:
+        degrees = fast_degrees(graph, torch.float64)
     _check_axes(degrees, len(rngs))
     problem = eigenproblem(graph, degrees, sparse)
     n_wanted = min(n_dimensions, problem.size - 1)
