@@ -17,7 +17,10 @@ NAMES = """mnist fashion-mnist cifar-10 digits mnist-7x7 mnist-halves-same mnist
 mnist-stack-same mnist-stack-diff fashion-halves-same fashion-halves-diff fashion-stack-same
 fashion-stack-diff random random-memorization polynomials lines lines-mnist lines-mnist-sep
 random-published memorization-published polynomials-published
-mnist-halves-same-published mnist-stack-same-published"""
+lines-published lines-mnist-published lines-mnist-sep-published
+mnist-halves-same-published mnist-stack-same-published mnist-halves-diff-published
+mnist-stack-diff-published fashion-halves-same-published fashion-halves-diff-published
+fashion-stack-same-published fashion-stack-diff-published"""
 
 
 def test_the_names():
@@ -125,7 +128,7 @@ def test_an_unknown_name_gives_the_nearest(name, hint):
 
 
 def test_an_unknown_name_like_none(tmp_path):
-    with pytest.raises(InputError, match=r"expected a path to an \.npz file or one of .*-diff$"):
+    with pytest.raises(InputError, match=r"expected a path to an \.npz file or one of .*-published$"):
         load_dataset("zzz")
     with pytest.raises(InputError, match="is a folder"):
         load_dataset(tmp_path)

@@ -33,6 +33,23 @@ def test_lines_equal_their_naive_twin():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_published_lines_are_drawn_one_by_one():
+    """Seed 42 makes them, the training images first, whatever the seed is."""
+    rng, data = np.random.RandomState(42), load_dataset("lines-published", seed=3)
+    for split in (data.train, data.test):
+        for image, label in zip(split.x, split.y, strict=True):
+            n_lines, columns = rng.randint(1, 11), []
+            while len(columns) < n_lines:
+                column = rng.randint(0, 28)
+                if column not in columns:
+                    columns.append(column)
+            expected = np.zeros((28, 28))
+            expected[:, columns] = 255
+            assert label == n_lines - 1
+            assert (image[0] == expected).all()
+
+
 def test_lines_number_and_places_are_uniform():
     split = load_dataset("lines").train
     columns = split.x[:, 0, 0] == 255

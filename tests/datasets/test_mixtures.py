@@ -3,7 +3,12 @@ import pytest
 
 from clusterability.datasets import load_dataset
 from clusterability.datasets.dataset import Dataset, Split
-from clusterability.datasets.mixtures import make_overlapping, make_separate
+from clusterability.datasets.mixtures import (
+    make_overlapping,
+    make_published_overlapping,
+    make_published_separate,
+    make_separate,
+)
 from data_folders import FILES, small_base
 
 
@@ -45,6 +50,24 @@ def test_separate_has_half_the_classes_of_each(bases):
     assert sorted(pairs([train])) == sorted(kept)
     assert pairs([train]) != kept
     assert len(test.y) == 40
+
+
+def test_published_mixtures_have_the_published_order(bases):
+    """One permutation of the training images, then one of the test images, both from seed 42."""
+    for make, classes in (
+        (make_published_overlapping, (range(10), range(10))),
+        (make_published_separate, (range(5), range(5, 10))),
+    ):
+        rng = np.random.RandomState(42)
+        for part, split in enumerate(make(7, bases)):
+            joined = [
+                pair
+                for base, kept in zip(bases, classes, strict=True)
+                for pair in pairs([(base.train, base.test)[part]])
+                if pair[1] in kept
+            ]
+            expected = [joined[i] for i in rng.permutation(len(joined))]
+            assert pairs([split]) == expected
 
 
 def test_the_seed_makes_the_order(bases):

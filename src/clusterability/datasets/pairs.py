@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from clusterability.datasets.dataset import Dataset, Parts, Split
 from clusterability.datasets.resizing import resize
-from clusterability.datasets.streams import TEST, TRAIN, stream
+from clusterability.datasets.streams import TEST, TRAIN, published_stream, stream
 
-Kind = Literal["same", "diff", "same-published"]
-"""``same-published`` draws the partners as the published runs did, see :func:`same_pairs`."""
+Kind = Literal["same", "diff", "same-published", "diff-published"]
+"""Of one class or of any; published: the very pairs of the published runs, whatever the seed."""
+
+Draw = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]
+"""The indices of the first images, of the second ones, and the labels; each (n,)."""
 
 
 def halves(kind: Kind) -> Callable[[int, Sequence[Dataset]], Parts]:
@@ -44,50 +47,57 @@ def _make(
     prepare: Callable[[NDArray[Any]], NDArray[Any]],
     join: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
 ) -> Parts:
-    splits = []
+    splits, published = [], published_stream()
     for part, split in ((TRAIN, base.train), (TEST, base.test)):
         assert split is not None
-        rng = stream(seed, f"{base.name}-pairs-{kind}", part)
-        if kind == "diff":
-            first, second, y = random_pairs(split.y, rng)
+        if kind.endswith("-published"):
+            draw = published_same_pairs if kind == "same-published" else published_random_pairs
+            first, second, y = draw(split.y, published)
         else:
-            first, second, y = same_pairs(split.y, rng, of_first=kind == "same-published")
+            rng = stream(seed, f"{base.name}-pairs-{kind}", part)
+            first, second, y = (same_pairs if kind == "same" else random_pairs)(split.y, rng)
         images = prepare(split.x)
         splits.append(Split(join(images[first], images[second]), y))
     return splits[0], splits[1]
 
 
-def same_pairs(
-    y: NDArray[np.int64], rng: np.random.Generator, of_first: bool = False
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
-    """Pair every sample with a random one of its class.
-
-    Args:
-        y: classes, (n,).
-        rng: draws the partners.
-        of_first: draw them among the first samples of a class, as many as the smallest class has,
-            as the published runs did.
-
-    Returns the indices of the first samples, of the second ones, and the classes; each (n,).
-    """
-    by_class = np.argsort(y, kind="stable")
-    counts = np.bincount(y)
-    starts = np.cumsum(counts) - counts
-    n_partners = np.minimum(counts, counts[counts > 0].min()) if of_first else counts
-    second = by_class[starts[y] + rng.integers(0, n_partners[y])]
-    return np.arange(len(y)), second, y.copy()
+def same_pairs(y: NDArray[np.int64], rng: np.random.Generator) -> Draw:
+    """Pair every sample, of classes (n,), with a random one of its class."""
+    by_class, starts, counts = _classes(y)
+    return np.arange(len(y)), by_class[starts[y] + rng.integers(0, counts[y])], y.copy()
 
 
-def random_pairs(
-    y: NDArray[np.int64], rng: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
-    """Draw as many random pairs as there are samples.
+def random_pairs(y: NDArray[np.int64], rng: np.random.Generator) -> Draw:
+    """Draw as many random pairs as there are samples, of classes (n,).
 
-    Returns the indices of the first samples, of the second ones, and the labels: the sums of the
-    two classes modulo 10; each (n,).
+    Labels are the sums of the two classes modulo 10.
     """
     first, second = rng.integers(0, len(y), (2, len(y)))
     return first, second, (y[first] + y[second]) % 10
+
+
+def published_same_pairs(y: NDArray[np.int64], rng: np.random.RandomState) -> Draw:
+    """Pair every sample as the published runs did: with one of the first of its class.
+
+    Partners are drawn among as many of each class as the smallest has.
+    """
+    by_class, starts, counts = _classes(y)
+    partners = rng.randint(0, counts[counts > 0].min(), len(y))
+    return np.arange(len(y)), by_class[starts[y] + partners], y.copy()
+
+
+def published_random_pairs(y: NDArray[np.int64], rng: np.random.RandomState) -> Draw:
+    """Draw random pairs as the published runs did: the two of a pair one after the other."""
+    first, second = rng.randint(0, len(y), (len(y), 2)).T
+    return first, second, (y[first] + y[second]) % 10
+
+
+def _classes(
+    y: NDArray[np.int64],
+) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the samples ordered by class, where each class begins, and how many it has."""
+    counts = np.bincount(y)
+    return np.argsort(y, kind="stable"), np.cumsum(counts) - counts, counts
 
 
 def half_width(images: NDArray[Any]) -> NDArray[np.uint8]:
