@@ -2,18 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
 
 from clusterability.sources import neuron_graph
-from small_modules import Forward
-
-
-def powers(n_in, n_out):
-    """A layer without a bias, whose neuron ``i`` reads all inputs with the weight 10 ** i."""
-    layer = nn.Linear(n_in, n_out, bias=False)
-    with torch.no_grad():
-        layer.weight.copy_(10.0 ** torch.arange(n_out)[:, None].expand(n_out, n_in))
-    return layer
+from small_modules import Forward, powers
 
 
 @pytest.mark.parametrize(
