@@ -54,6 +54,8 @@ def overlapping(h):
         lambda h: torch.cat([h, h[:, :1]], 1).mean(1, keepdim=True),
         lambda h: torch.cat([h[:, :1], h, h], 1)[:, :6].view(1, 2, 3).sum(2),
         lambda h: torch.cat([h[:, :1], h, h[:, :1]], 1).sum(1, keepdim=True),
+        lambda h: torch.cat([h[:, 1:], h, h], 1).view(1, 2, 4).sum(2),
+        lambda h: h[:, [0, 0, 1, 0, 1, 1]].view(1, 2, 3).sum(2),
         lambda h: rolled(h).sum(1, keepdim=True),
         lambda h: rolled(h).mean(1, keepdim=True),
         lambda h: rolled(h).cumsum(1),

@@ -200,7 +200,9 @@ def _times(labels: Tensor, numbers: Tensor, axes: Sequence[int], n_labels: int) 
     found, which = torch.unique(_mixed_bits(numbers[held]) + pairs[held], return_inverse=True)
     of_found = torch.zeros(len(found), dtype=torch.int64)
     of_found[which] = pairs[held]
-    alike = _alike_rows(torch.unique(of_found), n_rows, n_labels)
+    elements = torch.zeros_like(of_found)
+    elements[which] = _mixed_bits(numbers[held]) + labels[held]
+    alike = _alike_rows(of_found, elements, torch.bincount(which), n_rows, n_labels)
     keys = alike[rows] * n_labels + labels
     known, added = torch.unique(keys[held], return_inverse=True)
     places = torch.searchsorted(known, alike[of_found // n_labels] * n_labels + of_found % n_labels)
@@ -210,17 +212,34 @@ def _times(labels: Tensor, numbers: Tensor, axes: Sequence[int], n_labels: int) 
     return torch.where(is_known, times[at].double(), 1.0)
 
 
-def _alike_rows(pairs: Tensor, n_rows: int, n_labels: int) -> Tensor:
+def _alike_rows(
+    pairs: Tensor, elements: Tensor, times: Tensor, n_rows: int, n_labels: int
+) -> Tensor:
     """Return for each row a number that it shares with all rows of the same labels.
 
+    Rows that hold an element at different times are no pixels, and share it where all times agree.
+
     Args:
-        pairs: distinct ``row * n_labels + label``.
+        pairs: ``row * n_labels + label`` of each element of each row.
+        elements: a number of each, the same for the same element in all rows.
+        times: how often each is there.
         n_rows: the number of rows.
         n_labels: the number of labels.
     """
+    rows, distinct = pairs // n_labels, torch.unique(pairs)
     sums = torch.zeros(n_rows, dtype=torch.int64)
-    sums.index_add_(0, pairs // n_labels, _mixed_bits(pairs % n_labels))
-    numbers: Tensor = torch.unique(sums, return_inverse=True)[1]
+    sums.index_add_(0, distinct // n_labels, _mixed_bits(distinct % n_labels))
+    alike = torch.unique(sums, return_inverse=True)[1]
+    _, which = torch.unique(elements + 3 * _mixed_bits(alike[rows] + 1), return_inverse=True)
+    ends = torch.zeros(2, len(pairs), dtype=torch.int64)
+    for end, how in zip(ends, ("amin", "amax"), strict=True):
+        end.scatter_reduce_(0, which, times, how, include_self=False)
+    differing = torch.isin(alike, alike[rows[(ends[0] != ends[1])[which]]])
+    by_times = torch.zeros(n_rows, dtype=torch.int64)
+    by_times.index_add_(0, rows, _mixed_bits(pairs % n_labels) * times)
+    numbers: Tensor = torch.unique(
+        torch.where(differing, by_times, _mixed_bits(alike + 1)), return_inverse=True
+    )[1]
     return numbers
 
 
