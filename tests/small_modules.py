@@ -38,6 +38,14 @@ def linear(n_in: int, n_out: int, value: float = 1.0) -> nn.Linear:
     return layer
 
 
+def powers(n_in, n_out):
+    """A layer without a bias, whose neuron ``i`` reads all inputs with the weight 10 ** i."""
+    layer = nn.Linear(n_in, n_out, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(10.0 ** torch.arange(n_out)[:, None].expand(n_out, n_in))
+    return layer
+
+
 def conv(n_in: int, n_out: int, value: float = 1.0, **how: Any) -> nn.Conv2d:
     """1 x 1 without a bias, all weights the same."""
     layer = nn.Conv2d(n_in, n_out, 1, bias=False, **how)

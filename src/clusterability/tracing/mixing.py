@@ -7,6 +7,7 @@ every element along these axes reaches every element of the result, which is a s
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +24,7 @@ from clusterability.tracing.origins import (
     Term,
     Value,
     mark_repeats,
-    without_repeats,
+    same_origin,
 )
 from clusterability.tracing.places import (
     of_rows,
@@ -63,13 +64,44 @@ def mixed(value: Value, axes: Sequence[int], shape: Sequence[int], *, how: str =
 
 def is_stacked(value: Value, axes: Sequence[int]) -> bool:
     """Whether terms fill some places along the axes only, as those of a stack of values do."""
+    mates = [term for group in together_added(value, axes) for term in group]
     return any(
         term.origin.operation != INPUT
         and _is_filled(term.labels, axes)
         and not bool(((term.labels > 0) == (_filling(term.labels, axes) > 0)).all())
         for term in value.terms
-        if any(term.labels.stride(axis) for axis in axes)
+        if any(term.labels.stride(axis) for axis in axes) and term not in mates
     )
+
+
+def together_added(value: Value, axes: Sequence[int]) -> list[list[Term]]:
+    """Return the terms of one origin, more than one, that hold several neurons along the axes.
+
+    What adds up along the axes must add them up together, as those of ``cat([h, h])``.
+    """
+    found: list[list[Term]] = []
+    n_terms = Counter(term.origin.operation for term in value.terms)
+    for term in value.terms:
+        if term.origin.operation == INPUT or n_terms[term.origin.operation] < 2:
+            continue
+        group = next((group for group in found if _of_one_origin(group[0], term)), None)
+        if group is None:
+            found.append([term])
+        else:
+            group.append(term)
+    return [
+        group
+        for group in found
+        if len(group) > 1 and not all(_is_filled(term.labels, axes) for term in group)
+    ]
+
+
+def _of_one_origin(first: Term, second: Term) -> bool:
+    a, b = first.origin, second.origin
+    if a.statistic is not None or b.statistic is not None or a.shifts or b.shifts:
+        return False
+    same = ((o.gated, o.n_normed, o.by_matrix, o.enlarged, o.function, o.n_cleared) for o in (a, b))
+    return next(same) == next(same) and same_origin(a, b)
 
 
 def with_shares(value: Value, axes: Sequence[int]) -> Value:
@@ -116,21 +148,35 @@ def with_counts(value: Value, axes: Sequence[int]) -> Value:
 
     Pixels are no copies, and are not counted.
     """
-    terms: list[Term] = []
-    for term in value.terms:
-        counts = times_added(term, axes)
-        (labels,) = without_repeats(term.labels)
-        present = {*counts[torch.unique(labels)].tolist()}
-        if present <= {0.0, 1.0}:
-            terms.append(term)
-            continue
-        counts[counts == 0] = 1
-        of_labels = counts[term.labels]
-        terms += _parts(term, of_labels, float)
-    return Value(value.shape, tuple(terms))
+    mates = together_added(value, axes)
+    alone = [[term] for term in value.terms if not any(term in group for group in mates)]
+    counted: dict[Term, list[Term]] = {}
+    for group in (*mates, *alone):
+        times = times_added(group, axes)
+        for term, once, own in zip(group, _each_once(group, axes), times, strict=True):
+            is_plain = once is term and bool((own == 1).all())
+            counted[term] = [term] if is_plain else _parts(once, own.expand(once.labels.shape))
+    return Value(value.shape, tuple(part for term in value.terms for part in counted[term]))
 
 
-def _parts(term: Term, numbers: Tensor, factor: Callable[[Any], float]) -> list[Term]:
+def _each_once(terms: Sequence[Term], axes: Sequence[int]) -> Sequence[Term]:
+    """Return terms of one origin, each without what terms before it hold in the same sums."""
+    if len(terms) == 1:
+        return terms
+    shape = terms[0].labels.shape
+    kept = [1 if i in axes else n for i, n in enumerate(shape)]
+    rows = torch.arange(math.prod(kept)).view(kept)
+    n_labels = len(terms[0].origin.channels) + 1
+    found, before = [], torch.zeros(0, dtype=torch.int64)
+    for term in terms:
+        pairs = rows * n_labels + term.labels
+        labels = torch.where(torch.isin(pairs, before), 0, term.labels)
+        before = torch.cat([before, torch.unique(pairs)])
+        found.append(replace(term, labels=mark_repeats(labels)))
+    return found
+
+
+def _parts(term: Term, numbers: Tensor, factor: Callable[[Any], float] = float) -> list[Term]:
     """Return the parts of a term with one number each, times a factor of it."""
     found: list[Term] = []
     for number in sorted({*numbers[(term.labels > 0).expand(numbers.shape)].tolist()}):
@@ -187,7 +233,11 @@ def windowed(
 
 def apart(value: Value, axes: Sequence[int]) -> tuple[Value, Value]:
     """Return the part of a value whose terms are stacked along the axes, and the rest of it."""
-    pairs = [(term, is_stacked(Value(value.shape, (term,)), axes)) for term in value.terms]
+    mates = [term for group in together_added(value, axes) for term in group]
+    pairs = [
+        (term, term not in mates and is_stacked(Value(value.shape, (term,)), axes))
+        for term in value.terms
+    ]
     stack = tuple(term for term, is_own in pairs if is_own)
     rest = tuple(term for term, is_own in pairs if not is_own)
     return Value(value.shape, stack), Value(value.shape, rest)
@@ -259,24 +309,39 @@ def _spread(
     inputs = [term.labels for term in value.terms if term.origin.operation == INPUT]
     if inputs:
         terms += _mixed_inputs(inputs, shape, columns, operations)
+    mates = together_added(value, axes)
+    first = {group[0]: group for group in mates}
+    others = [term for group in mates for term in group[1:]]
     for term in value.terms:
-        if term.origin.operation == INPUT:
+        if term.origin.operation == INPUT or term in others:
             continue
-        labels = term.labels
-        if _is_filled(labels, axes):
-            places = of_whole_axes(term.places, axes, labels.shape, shape)
-            terms.append(Term(_filling(labels, axes).expand(shape), term.origin, places))
+        if term not in first and _is_filled(term.labels, axes):
+            places = of_whole_axes(term.places, axes, value.shape, shape)
+            terms.append(Term(_filling(term.labels, axes).expand(shape), term.origin, places))
             continue
-        for axis in range(labels.ndim):
-            if axis not in axes and labels.stride(axis) == 0:
-                labels = labels.narrow(axis, 0, min(1, labels.shape[axis]))
-        of_elements = columns(labels)
-        if of_elements.numel() > MOST_ELEMENTS:
-            raise InputError(f"it joins neurons in {of_elements.numel()} combinations")
-        found = combined(term, of_elements, operations, how, is_window)
-        places = of_rows(term.places, columns, value.shape)
+        group = first.get(term, [term])
+        of_elements = _elements([part.labels for part in group], axes, columns)
+        found = combined(term, of_elements, len(group), operations, how, is_window)
+        places = of_rows([part.places for part in group], columns, value.shape)
         terms.append(Term(found.labels.expand(shape), found.origin, places))
     return Value(shape, tuple(terms))
+
+
+def _elements(
+    labels: Sequence[Tensor], axes: Sequence[int], columns: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return the (..., n) labels, of all terms together, that reach each element.
+
+    Raises:
+        InputError: if they are too many.
+    """
+    for axis in range(labels[0].ndim):
+        if axis not in axes and all(part.stride(axis) == 0 for part in labels):
+            labels = [part.narrow(axis, 0, min(1, part.shape[axis])) for part in labels]
+    found = torch.cat([columns(part) for part in labels], -1)
+    if found.numel() > MOST_ELEMENTS:
+        raise InputError(f"it joins neurons in {found.numel()} combinations")
+    return found
 
 
 def _mixed_inputs(

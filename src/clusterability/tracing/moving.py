@@ -77,7 +77,8 @@ class Mover:
             own = without_repeats(term.labels)[0].numpy()
             by_number = np.zeros(n_numbers, np.int64)
             by_number[first[place] : first[place] + own.size] = own.ravel()
-            found.append(expanded_labels(by_number[moved], whole.shape))
+            # Indexed by no axes, an array gives a number.
+            found.append(expanded_labels(np.asarray(by_number[moved]), whole.shape))
         return found
 
     def _single(self, labels: Tensor) -> _Axes:

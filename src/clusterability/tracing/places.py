@@ -63,18 +63,25 @@ def together(first: Places | None, second: Places | None) -> Places | None:
 
 
 def of_rows(
-    places: Places | None, columns: Callable[[Tensor], Tensor], shape: Sequence[int]
+    places: Sequence[Places | None], columns: Callable[[Tensor], Tensor], shape: Sequence[int]
 ) -> Places | None:
     """Return those of what is computed from several elements each.
 
     Args:
-        places: of the elements.
+        places: of the elements of each term that goes into it.
         columns: maps a tensor of their shape to the (..., n) elements of each result.
         shape: of the elements.
     """
-    if places is None:
+    known = [each for each in places if each is not None]
+    if len(known) < len(places):
         return None
-    return Places(lambda numbers: _mixed_bits(columns(numbers.expand(shape))).sum(-1), places)
+
+    def how(*numbers: Tensor) -> Tensor:
+        return torch.stack(
+            [_mixed_bits(columns(each.expand(shape))).sum(-1) for each in numbers]
+        ).sum(0)
+
+    return Places(how, *known)
 
 
 def of_whole_axes(
@@ -150,28 +157,90 @@ def _are_distinct(term: Term, axes: Sequence[int]) -> bool:
     return len(torch.unique(held)) == len(held)
 
 
-def times_added(term: Term, axes: Sequence[int]) -> Tensor:
-    """Return for each label how often a sum over axes adds an element of it; pixels are one each.
+def times_added(terms: Sequence[Term], axes: Sequence[int]) -> list[Tensor]:
+    """Return for each element how often a sum over axes adds it; pixels of a channel once.
 
-    Where that differs from element to element of one label, it is their mean.
+    Where sums take the same labels together, as for pixels, it is the mean over these sums.
+
+    Args:
+        terms: of one origin, which are added up together.
+        axes: over which they are.
+
+    Returns:
+        For each term numbers that broadcast to its labels.
     """
-    n_labels = len(term.origin.channels) + 1
-    if term.places is None or _are_distinct(term, axes):
-        return torch.ones(n_labels, dtype=torch.float64)
-    labels, numbers = term.labels, term.places.numbers().expand(term.labels.shape)
-    for axis in range(labels.ndim):
-        if axis not in axes and labels.stride(axis) == 0:
-            labels, numbers = (x.narrow(axis, 0, min(1, x.shape[axis])) for x in (labels, numbers))
+    both = [
+        (term.labels, term.places.numbers().expand(term.labels.shape))
+        for term in terms
+        if term.places is not None
+    ]
+    is_plain = len(terms) == 1 and _are_distinct(terms[0], axes)
+    if is_plain or len(both) < len(terms):
+        return [torch.ones([1] * term.labels.ndim, dtype=torch.float64) for term in terms]
+    for axis in range(terms[0].labels.ndim):
+        if axis not in axes and all(labels.stride(axis) == 0 for labels, _ in both):
+            both = [(_first(labels, axis), _first(numbers, axis)) for labels, numbers in both]
+    labels, numbers = (torch.cat(parts, axes[0]) for parts in zip(*both, strict=True))
+    sizes = [part.shape[axes[0]] for part, _ in both]
+    n_labels = len(terms[0].origin.channels) + 1
+    return list(torch.split(_times(labels, numbers, axes, n_labels), sizes, axes[0]))
+
+
+def _first(numbers: Tensor, axis: int) -> Tensor:
+    return numbers.narrow(axis, 0, min(1, numbers.shape[axis]))
+
+
+def _times(labels: Tensor, numbers: Tensor, axes: Sequence[int], n_labels: int) -> Tensor:
+    """Return :func:`times_added` for the labels and the places of all terms."""
     kept = [1 if i in axes else n for i, n in enumerate(labels.shape)]
-    rows = torch.arange(math.prod(kept)).view(kept).expand(labels.shape)
+    n_rows = math.prod(kept)
+    rows = torch.arange(n_rows).view(kept).expand(labels.shape)
     held = (labels > 0) & (numbers != 0)
-    labels, rows, numbers = labels[held], rows[held], numbers[held]
-    keys = _mixed_bits(numbers) + rows * n_labels + labels
-    found, which = torch.unique(keys, return_inverse=True)
+    pairs = rows * n_labels + labels
+    found, which = torch.unique(_mixed_bits(numbers[held]) + pairs[held], return_inverse=True)
     of_found = torch.zeros(len(found), dtype=torch.int64)
-    of_found[which] = labels
-    distinct = torch.bincount(of_found, minlength=n_labels).double()
-    return torch.bincount(labels, minlength=n_labels) / distinct.clamp_min(1)
+    of_found[which] = pairs[held]
+    elements = torch.zeros_like(of_found)
+    elements[which] = _mixed_bits(numbers[held]) + labels[held]
+    alike = _alike_rows(of_found, elements, torch.bincount(which), n_rows, n_labels)
+    keys = alike[rows] * n_labels + labels
+    known, added = torch.unique(keys[held], return_inverse=True)
+    places = torch.searchsorted(known, alike[of_found // n_labels] * n_labels + of_found % n_labels)
+    times = torch.bincount(added, minlength=1) / torch.bincount(places, minlength=1).clamp_min(1)
+    at = torch.searchsorted(known, keys).clamp_max(max(0, len(known) - 1))
+    is_known = known[at] == keys if len(known) else torch.zeros_like(held)
+    return torch.where(is_known, times[at].double(), 1.0)
+
+
+def _alike_rows(
+    pairs: Tensor, elements: Tensor, times: Tensor, n_rows: int, n_labels: int
+) -> Tensor:
+    """Return for each row a number that it shares with all rows of the same labels.
+
+    Rows that hold an element at different times are no pixels, and share it where all times agree.
+
+    Args:
+        pairs: ``row * n_labels + label`` of each element of each row.
+        elements: a number of each, the same for the same element in all rows.
+        times: how often each is there.
+        n_rows: the number of rows.
+        n_labels: the number of labels.
+    """
+    rows, distinct = pairs // n_labels, torch.unique(pairs)
+    sums = torch.zeros(n_rows, dtype=torch.int64)
+    sums.index_add_(0, distinct // n_labels, _mixed_bits(distinct % n_labels))
+    alike = torch.unique(sums, return_inverse=True)[1]
+    _, which = torch.unique(elements + 3 * _mixed_bits(alike[rows] + 1), return_inverse=True)
+    ends = torch.zeros(2, len(pairs), dtype=torch.int64)
+    for end, how in zip(ends, ("amin", "amax"), strict=True):
+        end.scatter_reduce_(0, which, times, how, include_self=False)
+    differing = torch.isin(alike, alike[rows[(ends[0] != ends[1])[which]]])
+    by_times = torch.zeros(n_rows, dtype=torch.int64)
+    by_times.index_add_(0, rows, _mixed_bits(pairs % n_labels) * times)
+    numbers: Tensor = torch.unique(
+        torch.where(differing, by_times, _mixed_bits(alike + 1)), return_inverse=True
+    )[1]
+    return numbers
 
 
 def _mixed_bits(numbers: Tensor) -> Tensor:

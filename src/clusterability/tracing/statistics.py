@@ -208,7 +208,8 @@ def _members(term: Term, statistic: Statistic) -> list[Term]:
     if outer.gated and not inner.gated:  # as of any other value, numbers before a gate are gone
         plain = tuple(pair for pair in inner.scales if not pair[0].is_number)
         inner, is_mean, share = replace(inner, factor=1.0, scales=plain), False, 1.0
-    distinct, counts = _distinct(statistic.members[outer.channels])
+    members = statistic.members[outer.channels]
+    distinct, counts = _by_counts(members) if is_mean else _distinct(members)
     if len(distinct) > MOST_TERMS:
         raise InputError(f"it joins {len(distinct)} different neurons")
     (labels,) = without_repeats(term.labels)
@@ -237,14 +238,48 @@ def _distinct(members: Tensor) -> tuple[list[Tensor], list[int]]:
     return [members[:, first[i]] for i in order], [int(counts[i]) for i in order]
 
 
+def _by_counts(members: Tensor) -> tuple[list[Tensor], list[int]]:
+    """Return columns that have each member of a statistic once, and how often it occurs there.
+
+    They are :func:`_distinct` where nothing else recurs, as copies do that several means share.
+    """
+    distinct, counts = _distinct(members)
+    ordered = torch.stack(distinct, 1).sort(1).values if distinct else members
+    if not bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)).any()):
+        return distinct, counts
+    ordered = members.sort(1).values
+    is_first = ordered > 0
+    is_first[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+    rows, columns = torch.where(is_first)
+    runs = is_first.flatten().cumsum(0)[ordered.flatten() > 0] - 1
+    times = torch.bincount(runs, minlength=len(rows))
+    found, of_found = [], []
+    for count in torch.unique(times).tolist():
+        own = times == count
+        at = torch.zeros(ordered.shape, dtype=torch.int64)
+        at[rows[own], columns[own]] = 1
+        rank = at.cumsum(1)[rows[own], columns[own]] - 1
+        table = members.new_zeros(len(members), int(rank.max()) + 1)
+        table[rows[own], rank] = ordered[rows[own], columns[own]]
+        found += list(table.T)
+        of_found += [count] * table.shape[1]
+    return found, of_found
+
+
 def combined(
-    term: Term, columns: Tensor, operations: frozenset[int], how: str, is_window: bool
+    term: Term,
+    columns: Tensor,
+    n_terms: int,
+    operations: frozenset[int],
+    how: str,
+    is_window: bool,
 ) -> Term:
     """Return the term of statistics of a term without scales since its own statistic, if any.
 
     Args:
         term: the term that they are computed from.
         columns: (..., n_elements) for each of them the labels that it is computed from.
+        n_terms: number of terms of this origin that give as many of these elements each.
         operations: all operations that they are computed from.
         how: as in :class:`Statistic`.
         is_window: as there.
@@ -254,7 +289,7 @@ def combined(
     members, labels = rows[first], torch.from_numpy(numbers + 1)
     if bool((members[:1] == 0).all()):  # a statistic of no neuron comes first
         members, labels = members[1:], labels - 1
-    share = 1 / members.shape[1] if how == "mean" else 1.0
+    share = n_terms / members.shape[1] if how == "mean" else 1.0
     inner, before = term.origin, term.origin.statistic
     if before is not None and before.members is not None:
         assert before.origin is not None

@@ -63,7 +63,7 @@ def _reshaped(call: Call) -> Value:
     first, new = len(value.shape) - n_same, shape[: len(shape) - n_same]
 
     def move(labels: Tensor) -> Tensor:
-        return labels.reshape(*new, *labels.shape[first:])
+        return labels.reshape((*new, *labels.shape[first:]))
 
     return moved([value], [value.shape], move, shape, range(first))
 

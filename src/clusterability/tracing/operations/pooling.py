@@ -19,6 +19,7 @@ from clusterability.tracing.mixing import (
     mixed,
     reduced,
     resampled,
+    together_added,
     windowed,
     with_counts,
     with_shares,
@@ -29,7 +30,7 @@ from clusterability.tracing.operations.bounds import larger_or_smaller
 from clusterability.tracing.operations.products import product_with_matrix, reduced_axes
 from clusterability.tracing.operations.registry import Call, numbers, rule
 from clusterability.tracing.origins import Product, Value
-from clusterability.tracing.places import are_copies
+from clusterability.tracing.places import are_copies, times_added
 from clusterability.tracing.provenance import chosen, gated, joined, moved
 from clusterability.tracing.shifts import has_shifts, settled
 from clusterability.tracing.statistics import expanded
@@ -158,16 +159,29 @@ def cumulative(call: Call) -> Value:
     n = value.shape[axis]
     windows = [PoolingWindow(n, 1, n - 1), *[PoolingWindow(1, 1)] * (len(value.shape) - 1 - axis)]
     try:
-        if is_stacked(value, [axis]) or any(are_copies(term, axis) for term in value.terms):
+        is_filled = fills(value, [axis])
+        if _recurs(value, axis, is_filled):
             if n > MOST_STACKED:
                 raise InputError(f"it sums {n} values one after another")
             return _marked(_running(call, value, axis))
-        if fills(value, [axis]):
+        if is_filled:
             return mixed(value, [axis], call.shape)
         # It joins neurons, as a weight would, and is no statistic of them.
         return _marked(expanded(windowed(value, windows, call.shape, how="sum")))
     except InputError as error:
         raise call.refusal(str(error)) from None
+
+
+def _recurs(value: Value, axis: int, is_filled: bool) -> bool:
+    """Whether values are stacked along an axis, or an element comes again there, not as a pixel."""
+    if is_stacked(value, [axis]) or any(are_copies(term, axis) for term in value.terms):
+        return True
+    if is_filled:
+        return False
+    mates = together_added(value, [axis])
+    return bool(mates) or any(
+        bool((times > 1).any()) for term in value.terms for times in times_added([term], [axis])
+    )
 
 
 def _marked(value: Value) -> Value:
