@@ -128,7 +128,9 @@ def test_an_unknown_name_gives_the_nearest(name, hint):
 
 
 def test_an_unknown_name_like_none(tmp_path):
-    with pytest.raises(InputError, match=r"expected a path to an \.npz file or one of .*-published$"):
+    with pytest.raises(
+        InputError, match=r"expected a path to an \.npz file or one of .*-published$"
+    ):
         load_dataset("zzz")
     with pytest.raises(InputError, match="is a folder"):
         load_dataset(tmp_path)
