@@ -111,3 +111,13 @@ def test_its_other_forms_say_so_too():
 def test_other_numbers_are_refused(shared):
     with pytest.raises(InputError, match=r"shared_scale is .* a number for each of 6 neurons"):
         replace(chain(), shared_scale=shared)
+
+
+def test_a_shuffle_without_a_path_has_no_cut():
+    """Of two paths through 10 hidden neurons, a shuffle may leave none."""
+    strengths = torch.zeros(10, 10)
+    strengths[0, 0] = strengths[1, 1] = 1.0
+    graph = NeuronGraph.chain([strengths, strengths])
+    result = measure(graph, 2, 20, scaling="canonical", workers=1, device="cpu")
+    assert result.ncut == pytest.approx(0)
+    assert 0.0 in result.plain.null.values

@@ -228,3 +228,8 @@ def test_the_batch_is_as_good_on_points_without_clusters():
         check_fixed_point(points[i], together[i])
         alone = inertia(points[i], kmeans(points[i], draws[i]))
         assert inertia(points[i], together[i]) == pytest.approx(alone, rel=0.01)
+
+
+@pytest.mark.parametrize("weights", [None, np.empty(0)])
+def test_no_points_have_no_labels(weights):
+    assert kmeans(np.empty((0, 3)), starts(2, 3), weights).shape == (0,)

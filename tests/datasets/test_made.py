@@ -33,7 +33,6 @@ def test_lines_equal_their_naive_twin():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_published_lines_are_drawn_one_by_one():
     """Seed 42 makes them, the training images first, whatever the seed is."""
     rng, data = np.random.RandomState(42), load_dataset("lines-published", seed=3)
@@ -50,6 +49,7 @@ def test_published_lines_are_drawn_one_by_one():
             assert (image[0] == expected).all()
 
 
+@pytest.mark.slow
 def test_lines_number_and_places_are_uniform():
     split = load_dataset("lines").train
     columns = split.x[:, 0, 0] == 255

@@ -45,12 +45,25 @@ def test_the_start_is_read_alone_and_panels_find_the_same(n_panels):
     np.testing.assert_allclose(np.abs(along), np.eye(6), atol=1e-4)
 
 
+def turned_alike(rest):
+    """Columns of length 1, of which each has ``rest`` without those before it.
+
+    The others turn them all the same way, so that all of them together are dependent.
+    """
+    places = np.arange(WIDTH)
+    shares = -np.sqrt((1 - rest**2) / np.maximum(places, 1))
+    factor = np.triu(np.tile(shares, (WIDTH, 1)), 1) + np.diag(np.where(places > 0, rest, 1.0))
+    return lambda columns: np.linalg.qr(columns)[0] @ factor
+
+
 DEPENDENT = {
     "none": lambda columns: columns,
     "of lengths far apart": lambda columns: columns * np.logspace(0, -9, WIDTH),
     "two equal": lambda columns: columns[:, [0, 0, *range(2, WIDTH)]],
     "nearly": lambda columns: columns[:, :1] + 1e-6 * columns,
     "more nearly": lambda columns: columns[:, :1] + 1e-9 * columns,
+    "turned alike": turned_alike(0.2),
+    "turned more alike": turned_alike(0.011),
     "rank three": lambda columns: columns[:, :3] @ columns[:3],
 }
 

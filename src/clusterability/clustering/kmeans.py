@@ -44,7 +44,7 @@ def kmeans(
     """Cluster points from every start and return the labels of the lowest inertia.
 
     Args:
-        points: (n, m), finite.
+        points: (n, m), finite; possibly none.
         starts: (n_init, n_clusters, n_candidates) uniform in [0, 1), from :func:`draw_starts`.
         weights: (n,) not negative: weight of each point in inertia, centers and seeding. Only their
             ratios matter. By default all points count alike.
@@ -53,6 +53,8 @@ def kmeans(
         Labels (n,). Every cluster has a point if there are as many points.
     """
     n, m = points.shape
+    if n == 0:  # of a shuffle in canonical scaling, no neuron may lie on a path
+        return np.empty(0, np.int32)
     scale = float(np.abs(points).max(initial=0.0)) or 1.0
     n_coordinates = max(STEP, -(-m // STEP) * STEP)
     width = -(-n_coordinates // WIDTH) * WIDTH

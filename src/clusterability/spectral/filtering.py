@@ -43,9 +43,10 @@ FAR_ABOVE = 1.3
 """Vectors that are right are set aside if their eigenvalue exceeds the last one wanted by this
 factor: the others then have a polynomial of higher degree."""
 
-WELL_CONDITIONED = 1e-2
-"""Columns of length 1 of which each keeps this share without those before it are orthonormal, but
-for some 1e-10, after one division."""
+WELL_CONDITIONED = 1e3
+"""Columns are orthonormal, but for some 1e-10, after one division by a factor whose inverse has at
+most this norm. The factor's diagonal alone would not tell: each column may keep a fifth of its
+length without those before it, and all of them together be dependent."""
 
 Rows = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float32]]
 
@@ -165,7 +166,7 @@ def _basis(block: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np
 
 
 def _orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return orthonormal columns of the same span, for columns of length 1.
+    """Return orthonormal columns of the same span, for columns of length 1 at most.
 
     They are divided by the Cholesky factor of their products, and a second time for what the first
     has left where they are far from orthogonal (Yamamoto, Nakatsukasa, Yanagisawa and Fukaya 2015).
@@ -175,13 +176,13 @@ def _orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     basis = columns
     try:
         for _ in range(2):
-            factor = np.linalg.cholesky(basis.T @ basis)
-            basis = basis @ np.linalg.inv(factor).T
-            if factor.diagonal().min() > WELL_CONDITIONED:
-                break
+            inverse = np.linalg.inv(np.linalg.cholesky(basis.T @ basis))
+            basis = basis @ inverse.T
+            if np.linalg.norm(inverse) <= WELL_CONDITIONED:
+                return basis
     except np.linalg.LinAlgError:
-        return np.linalg.qr(columns)[0]
-    return basis
+        pass  # the products are not positive definite in float64
+    return np.linalg.qr(columns)[0]
 
 
 def _n_products(error: float, edge: float, last: float, first: float) -> int:
