@@ -118,7 +118,9 @@ def test_squares_that_overflow(is_chain):
     if is_chain:
         expected = model(x)
         scales.normalize_()
-        torch.testing.assert_close(model(x), expected)
+        # An output where large terms cancel is rounded as these are.
+        atol = 1e-6 * float(expected.detach().abs().max())
+        torch.testing.assert_close(model(x), expected, rtol=1.3e-6, atol=atol)
         return
     with pytest.raises(InputError, match="norms overflow"):
         scales.normalize_()

@@ -166,7 +166,7 @@ def _samples(n_train: int, n_test: int) -> str:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(n) for n in shape)
+    return "x".join(str(n) for n in shape)
 
 
 def _fact_lines(title: str, facts: Sequence[tuple[str, str]]) -> str:
