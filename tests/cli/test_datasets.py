@@ -31,8 +31,8 @@ def test_table(monkeypatch, tmp_path, capsys):
     assert "  here  " in rows["mnist"]
     assert "  to download  " in rows["fashion-mnist"]
     assert "  needs fashion-mnist  " in rows["fashion-stack-same"]
-    assert "  made from mnist  " in rows["lines-mnist"]
-    assert "  made from the seed  " in rows["polynomials"]
+    assert "  from mnist  " in rows["lines-mnist"]
+    assert "  from the seed  " in rows["polynomials"]
     assert "  shipped  " in rows["digits"]
     assert " - " in rows["random-memorization"]
     assert max(map(len, lines)) <= 100

@@ -103,7 +103,7 @@ def _summary(entry: DatasetEntry, data_dir: str | None) -> tuple[str, ...]:
         entry.name,
         f"{entry.n_train:,}",
         n_test,
-        _shape(entry.shape),
+        _shape(entry.shape).replace(" ", ""),
         f"{entry.n_outputs:,}",
         _state(entry, data_dir),
         entry.license,
@@ -117,10 +117,10 @@ def _state(entry: DatasetEntry, data_dir: str | None) -> str:
     if entry.shipped is not None:
         return "shipped"
     if not entry.files and not entry.bases:
-        return "made from the seed"
+        return "from the seed"
     if entry.files:
         return "here" if is_here else "to download"
-    return f"{'made from' if is_here else 'needs'} {entry.bases[-1]}"
+    return f"{'from' if is_here else 'needs'} {entry.bases[-1]}"
 
 
 HEADER = ("name", "train", "test", "sample", "outputs", "files", "license")
@@ -166,7 +166,7 @@ def _samples(n_train: int, n_test: int) -> str:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(str(n) for n in shape)
+    return " x ".join(str(n) for n in shape)
 
 
 def _fact_lines(title: str, facts: Sequence[tuple[str, str]]) -> str:
