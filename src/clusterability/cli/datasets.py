@@ -103,7 +103,7 @@ def _summary(entry: DatasetEntry, data_dir: str | None) -> tuple[str, ...]:
         entry.name,
         f"{entry.n_train:,}",
         n_test,
-        _shape(entry.shape).replace(" ", ""),
+        _shape(entry.shape, "x"),
         f"{entry.n_outputs:,}",
         _state(entry, data_dir),
         entry.license,
@@ -117,7 +117,7 @@ def _state(entry: DatasetEntry, data_dir: str | None) -> str:
     if entry.shipped is not None:
         return "shipped"
     if not entry.files and not entry.bases:
-        return "from the seed"
+        return entry.source.removeprefix("made ")
     if entry.files:
         return "here" if is_here else "to download"
     return f"{'from' if is_here else 'needs'} {entry.bases[-1]}"
@@ -165,8 +165,8 @@ def _samples(n_train: int, n_test: int) -> str:
     return f"{n_train:,} to train on, {rest}"
 
 
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(n) for n in shape)
+def _shape(shape: tuple[int, ...], times: str = " x ") -> str:
+    return times.join(str(n) for n in shape)
 
 
 def _fact_lines(title: str, facts: Sequence[tuple[str, str]]) -> str:

@@ -283,7 +283,7 @@ def _relabel(rows, n, nearest, labels, sums, sizes, changed):  # type: ignore[no
 
 @compiled()
 def _move(rows, first, end, nearest, labels, sums, sizes, changed):  # type: ignore[no-untyped-def]
-    """Do so for points from ``first`` to before ``end``; a label of -1 means no cluster."""
+    """Move the points from ``first`` to before ``end``; one of label -1 comes from no cluster."""
     flat, flat_sums, width = rows.reshape(-1), sums.reshape(-1), rows.shape[1]
     for p in range(first, end):
         old, new = np.int64(labels[p]), np.int64(nearest[p])

@@ -15,33 +15,36 @@ from clusterability.datasets.dataset import Dataset, Parts, Split
 from clusterability.datasets.resizing import resize
 from clusterability.datasets.streams import TEST, TRAIN, published_stream, stream
 
-Kind = Literal["same", "diff", "same-published", "diff-published"]
-"""Of one class or of any; published: the very pairs of the published runs, whatever the seed."""
+Kind = Literal["same", "diff"]
+"""Of one class, or of any."""
 
 Draw = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]
 """The indices of the first images, of the second ones, and the labels; each (n,)."""
 
 
-def halves(kind: Kind) -> Callable[[int, Sequence[Dataset]], Parts]:
-    """Return the maker of a HALVES set: two images of half the width, side by side."""
+def halves(kind: Kind, published: bool = False) -> Callable[[int, Sequence[Dataset]], Parts]:
+    """Return the maker of a HALVES set: two images of half the width, side by side.
+
+    If published, the pairs are those of the published runs, whatever the seed.
+    """
 
     def make(seed: int, bases: Sequence[Dataset]) -> Parts:
-        return _make(seed, bases[0], kind, half_width, side_by_side)
+        return _make(None if published else seed, bases[0], kind, half_width, side_by_side)
 
     return make
 
 
-def stack(kind: Kind) -> Callable[[int, Sequence[Dataset]], Parts]:
-    """Return the maker of a STACK set: two images, each in its own channel."""
+def stack(kind: Kind, published: bool = False) -> Callable[[int, Sequence[Dataset]], Parts]:
+    """Return the maker of a STACK set: two images, each in its own channel; as :func:`halves`."""
 
     def make(seed: int, bases: Sequence[Dataset]) -> Parts:
-        return _make(seed, bases[0], kind, np.asarray, in_channels)
+        return _make(None if published else seed, bases[0], kind, np.asarray, in_channels)
 
     return make
 
 
 def _make(
-    seed: int,
+    seed: int | None,
     base: Dataset,
     kind: Kind,
     prepare: Callable[[NDArray[Any]], NDArray[Any]],
@@ -50,8 +53,8 @@ def _make(
     splits, published = [], published_stream()
     for part, split in ((TRAIN, base.train), (TEST, base.test)):
         assert split is not None
-        if kind.endswith("-published"):
-            draw = published_same_pairs if kind == "same-published" else published_random_pairs
+        if seed is None:
+            draw = published_same_pairs if kind == "same" else published_random_pairs
             first, second, y = draw(split.y, published)
         else:
             rng = stream(seed, f"{base.name}-pairs-{kind}", part)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 from clusterability.datasets import digits, lines, mixtures, noise, pairs, polynomials, resizing
-from clusterability.datasets.entry import DatasetEntry
+from clusterability.datasets.entry import DatasetEntry, Make
 from clusterability.datasets.published import CIFAR, FASHION, MNIST
+from clusterability.datasets.streams import PUBLISHED_SEED
 from clusterability.registry import Registry
 
 NOT_STATED = "not stated"
@@ -70,34 +72,6 @@ MADE = (
         make=polynomials.make_polynomials,
         regression=True,
     ),
-    DatasetEntry(
-        "random-published",
-        "random, as the published runs drew it",
-        NONE_NEEDED,
-        n_test=0,
-        source="made from seed 42",
-        make=noise.make_published_random,
-    ),
-    DatasetEntry(
-        "memorization-published",
-        "the first 3,000 of random-published",
-        NONE_NEEDED,
-        n_train=3_000,
-        n_test=0,
-        source="made from seed 42",
-        make=noise.make_published_memorization,
-        reshuffled=False,
-    ),
-    DatasetEntry(
-        "polynomials-published",
-        "polynomials, as the published runs drew it",
-        NONE_NEEDED,
-        shape=(2,),
-        n_outputs=512,
-        source="made from seed 42",
-        make=polynomials.make_published_polynomials,
-        regression=True,
-    ),
     DatasetEntry("lines", "1 to 10 vertical lines", NONE_NEEDED, make=lines.make_lines),
     DatasetEntry(
         "lines-mnist",
@@ -118,31 +92,6 @@ MADE = (
         make=mixtures.make_separate,
     ),
     DatasetEntry(
-        "lines-published",
-        "lines, as the published runs drew it",
-        NONE_NEEDED,
-        source="made from seed 42",
-        make=lines.make_published_lines,
-    ),
-    DatasetEntry(
-        "lines-mnist-published",
-        "lines and mnist together, as in the published runs",
-        NOT_STATED,
-        n_train=120_000,
-        n_test=20_000,
-        source="made from mnist and seed 42",
-        bases=("lines-published", "mnist"),
-        make=mixtures.make_published_overlapping,
-    ),
-    DatasetEntry(
-        "lines-mnist-sep-published",
-        "classes 0 to 4 of lines, 5 to 9 of mnist, as in the published runs",
-        NOT_STATED,
-        source="made from mnist and seed 42",
-        bases=("lines-published", "mnist"),
-        make=mixtures.make_published_separate,
-    ),
-    DatasetEntry(
         "mnist-7x7",
         "handwritten digits, made smaller",
         NOT_STATED,
@@ -154,24 +103,49 @@ MADE = (
 )
 
 
+def _as_published(entry: DatasetEntry, make: Make, **changes: Any) -> DatasetEntry:
+    """Return the entry of a set that is drawn from the seed as the published runs drew it."""
+    about: dict[str, Any] = {
+        "name": f"{entry.name}-published",
+        "title": f"{entry.title}, as the published runs drew it",
+        "source": entry.source.replace("the seed", f"seed {PUBLISHED_SEED}"),
+    }
+    return replace(entry, make=make, **(about | changes))
+
+
+def _published_draws() -> Iterator[DatasetEntry]:
+    made, of_lines = {entry.name: entry for entry in MADE}, ("lines-published", "mnist")
+    yield _as_published(made["random"], noise.make_published_random, n_test=0)
+    yield _as_published(
+        made["random-memorization"],
+        noise.make_published_memorization,
+        name="memorization-published",
+        title="the first 3,000 of random-published",
+    )
+    yield _as_published(made["polynomials"], polynomials.make_published_polynomials)
+    yield _as_published(made["lines"], lines.make_published_lines)
+    overlapping, separate = mixtures.make_published_overlapping, mixtures.make_published_separate
+    yield _as_published(made["lines-mnist"], overlapping, bases=of_lines)
+    yield _as_published(made["lines-mnist-sep"], separate, bases=of_lines)
+
+
 def _pairs(short: str, base: str, license: str) -> Iterator[DatasetEntry]:
     """Yield the entries of HALVES and STACK of one data set."""
-    labels = {"same": "of one class", "diff": "the sum of their classes modulo 10"}
-    kinds: list[tuple[pairs.Kind, str, str]] = []
+    labels: dict[pairs.Kind, str] = {
+        "same": "of one class",
+        "diff": "the sum of their classes modulo 10",
+    }
+    about: dict[str, Any] = {"source": f"made from {base} and the seed", "bases": (base,)}
     for kind, label in labels.items():
-        kinds.append((cast(pairs.Kind, kind), label, "the seed"))
-        title = f"{label}, as the published runs drew it"
-        kinds.append((cast(pairs.Kind, f"{kind}-published"), title, "seed 42"))
-    for kind, label, seed in kinds:
-        about: dict[str, Any] = {"source": f"made from {base} and {seed}", "bases": (base,)}
         name, title = f"{short}-halves-{kind}", f"two images side by side, {label}"
-        yield DatasetEntry(name, title, license, make=pairs.halves(kind), **about)
-        name, title, shape = (
-            f"{short}-stack-{kind}",
-            f"two images in two channels, {label}",
-            (2, 28, 28),
-        )
-        yield DatasetEntry(name, title, license, shape=shape, make=pairs.stack(kind), **about)
+        entry = DatasetEntry(name, title, license, make=pairs.halves(kind), **about)
+        yield entry
+        yield _as_published(entry, pairs.halves(kind, published=True))
+        name, title = f"{short}-stack-{kind}", f"two images in two channels, {label}"
+        make = pairs.stack(kind)
+        entry = DatasetEntry(name, title, license, shape=(2, 28, 28), make=make, **about)
+        yield entry
+        yield _as_published(entry, pairs.stack(kind, published=True))
 
 
 DATASETS: Registry[DatasetEntry] = Registry(
@@ -181,6 +155,7 @@ DATASETS: Registry[DatasetEntry] = Registry(
         for entry in (
             *PUBLISHED,
             *MADE,
+            *_published_draws(),
             *_pairs("mnist", "mnist", NOT_STATED),
             *_pairs("fashion", "fashion-mnist", "MIT"),
         )
