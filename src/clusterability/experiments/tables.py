@@ -27,8 +27,8 @@ FIELDS: dict[str, dict[str, Any]] = {
 NEAR_ZERO = 1.0
 """MLPs with L2 were trained again where their n-cut was below this (section 2)."""
 
-AS_PUBLISHED = {"random": "random-published", "random-memorization": "memorization-published"}
-"""The random images as the published runs drew them. The names of other such sets end alike."""
+AS_PUBLISHED = {"random-memorization": "memorization-published"}
+"""Samples as the published runs drew them, where the name is not that of the set and an ending."""
 
 MIXTURES = ("LINES", "LINES-MNIST", "LINES-MNIST-SEP")
 
@@ -100,8 +100,10 @@ def _halves(shape: str, network: str) -> Conditions:
 
 def _as_drawn(network: str, dataset: str, **fields: Any) -> Condition:
     """Samples that the published runs drew from one seed, in the text's reading from ours."""
-    published = TrainingSpec(network, f"{dataset}-published", **fields)
-    return Condition(published, TrainingSpec(network, dataset, **fields))
+    published = AS_PUBLISHED.get(dataset, f"{dataset}-published")
+    return Condition(
+        TrainingSpec(network, published, **fields), TrainingSpec(network, dataset, **fields)
+    )
 
 
 def _small_cnns() -> Conditions:
@@ -141,10 +143,7 @@ def _initialized_vgg() -> Conditions:
 def _random(title: str, dataset: str, **fields: Any) -> Conditions:
     """Random images; the published ones were drawn by NumPy's old generator from seed 42."""
     return {
-        (title, treatment): Condition(
-            TrainingSpec("mlp", AS_PUBLISHED[dataset], **FIELDS[treatment], **fields),
-            TrainingSpec("mlp", dataset, **FIELDS[treatment], **fields),
-        )
+        (title, treatment): _as_drawn("mlp", dataset, **FIELDS[treatment], **fields)
         for treatment in ("None", "Dropout")
     }
 
