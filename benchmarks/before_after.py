@@ -72,6 +72,7 @@ def main() -> None:
             save(build(network), path)
             choices = [str(path), str(n_init), str(n_shuffles)]
             rows.append({"network": network, "n_init": n_init, "n_graphs": n_shuffles + 1})
+            rows[-1]["repeats"] = args.repeats
             rows[-1] |= compare(args.earlier.resolve(), choices, args.repeats)
             print(json.dumps(rows[-1]), flush=True)
     commit = subprocess.run(
