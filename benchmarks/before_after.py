@@ -2,6 +2,7 @@
 
     git worktree add ../earlier COMMIT
     python benchmarks/before_after.py ../earlier [--repeats 5] [--json PATH]
+    python benchmarks/before_after.py ../earlier --only ResNet-50 --shuffles 100 --repeats 2
 
 Five graphs are measured by both versions in turn, each time in a new process, with the same
 choices (isolated neurons dropped before the shuffles, no ties, the same number of starts): the
@@ -63,11 +64,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("earlier", type=Path, help="a checkout of the earlier version")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=STARTS_AND_SHUFFLES, metavar="GRAPH")
+    parser.add_argument("--shuffles", type=int, help="as many for each graph, not its own number")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for network, (n_init, n_shuffles) in STARTS_AND_SHUFFLES.items():
+        for network in args.only or STARTS_AND_SHUFFLES:
+            n_init, n_shuffles = STARTS_AND_SHUFFLES[network]
+            n_shuffles = n_shuffles if args.shuffles is None else args.shuffles
             path = Path(folder) / "graph.pt"
             save(build(network), path)
             choices = [str(path), str(n_init), str(n_shuffles)]
