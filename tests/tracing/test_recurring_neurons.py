@@ -61,6 +61,19 @@ def overlapping(h):
         lambda h: rolled(h).cumsum(1),
         lambda h: rolled(twice(h)).sum(1, keepdim=True),
         lambda h: avg_pool1d(rolled(h), 2, 1),
+        lambda h: h.unfold(1, 2, 1).sum(2).sum(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).sum(2).mean(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).mean(2).sum(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).mean(2).mean(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).sum(2).cumsum(1),
+        lambda h: avg_pool1d(avg_pool1d(h, 2, 1), 2, 1),
+        lambda h: avg_pool1d(h, 2, 1).sum(1, keepdim=True),
+        lambda h: avg_pool1d(avg_pool1d(h, 2, 1), 2, 1).mean(1, keepdim=True),
+        lambda h: twice(h).unfold(1, 2, 1).sum(2).sum(1, keepdim=True),
+        lambda h: h[:, [0, 0, 1]].unfold(1, 2, 1).sum(2).sum(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).sum(2)[:, [0, 0, 1]].sum(1, keepdim=True),
+        lambda h: rolled(h.unfold(1, 2, 1).sum(2)).sum(1, keepdim=True),
+        lambda h: twice(h.unfold(1, 2, 1).sum(2)).sum(1, keepdim=True),
     ],
 )
 def test_each_time_counts(between):
@@ -73,6 +86,8 @@ def test_a_maximum_takes_each_once():
     assert found.tolist() == [111, 111]  # of 1 + 100, 10 + 1 and 100 + 10
     found = strengths(lambda h: twice(h).amax(1, keepdim=True), 1)
     assert found.tolist() == [111]
+    found = strengths(lambda h: max_pool1d(h, 2, 1).sum(1, keepdim=True), 1)
+    assert found.tolist() == [121]  # those of 1 + 10 and of 10 + 100
 
 
 def pixels(between):

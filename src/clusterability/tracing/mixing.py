@@ -98,7 +98,7 @@ def together_added(value: Value, axes: Sequence[int]) -> list[list[Term]]:
 
 def _of_one_origin(first: Term, second: Term) -> bool:
     a, b = first.origin, second.origin
-    if a.statistic is not None or b.statistic is not None or a.shifts or b.shifts:
+    if a.shifts or b.shifts:
         return False
     same = ((o.gated, o.n_normed, o.by_matrix, o.enlarged, o.function, o.n_cleared) for o in (a, b))
     return next(same) == next(same) and same_origin(a, b)
