@@ -209,7 +209,7 @@ def _members(term: Term, statistic: Statistic) -> list[Term]:
         plain = tuple(pair for pair in inner.scales if not pair[0].is_number)
         inner, counts_each, share = replace(inner, factor=1.0, scales=plain), False, 1.0
     members = statistic.members[outer.channels]
-    distinct, counts = _by_counts(members) if counts_each else _distinct(members)
+    distinct, counts = _by_counts(members) if counts_each else _distinct(_each_once(members))
     if len(distinct) > MOST_TERMS:
         raise InputError(f"it joins {len(distinct)} different neurons")
     (labels,) = without_repeats(term.labels)
