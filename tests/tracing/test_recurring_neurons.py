@@ -61,6 +61,25 @@ def overlapping(h):
         lambda h: rolled(h).cumsum(1),
         lambda h: rolled(twice(h)).sum(1, keepdim=True),
         lambda h: avg_pool1d(rolled(h), 2, 1),
+        lambda h: h.unfold(1, 2, 1).sum(2).sum(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).sum(2).mean(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).mean(2).sum(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).mean(2).mean(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).sum(2).cumsum(1),
+        lambda h: avg_pool1d(avg_pool1d(h, 2, 1), 2, 1),
+        lambda h: avg_pool1d(h, 2, 1).sum(1, keepdim=True),
+        lambda h: avg_pool1d(avg_pool1d(h, 2, 1), 2, 1).mean(1, keepdim=True),
+        lambda h: twice(h).unfold(1, 2, 1).sum(2).sum(1, keepdim=True),
+        lambda h: h[:, [0, 0, 1]].unfold(1, 2, 1).sum(2).sum(1, keepdim=True),
+        lambda h: h.unfold(1, 2, 1).sum(2)[:, [0, 0, 1]].sum(1, keepdim=True),
+        lambda h: rolled(h.unfold(1, 2, 1).sum(2)).sum(1, keepdim=True),
+        lambda h: twice(h.unfold(1, 2, 1).sum(2)).sum(1, keepdim=True),
+        lambda h: rolled(avg_pool1d(h, 2, 1)),
+        lambda h: rolled(h.unfold(1, 2, 1).sum(2)),
+        lambda h: rolled(rolled(h)),
+        lambda h: rolled(rolled(h)).sum(1, keepdim=True),
+        lambda h: rolled(rolled(h)).mean(1, keepdim=True),
+        lambda h: torch.cat([h, h.flip(1), 2 * h], 1).sum(1, keepdim=True),
     ],
 )
 def test_each_time_counts(between):
@@ -73,6 +92,8 @@ def test_a_maximum_takes_each_once():
     assert found.tolist() == [111, 111]  # of 1 + 100, 10 + 1 and 100 + 10
     found = strengths(lambda h: twice(h).amax(1, keepdim=True), 1)
     assert found.tolist() == [111]
+    found = strengths(lambda h: max_pool1d(h, 2, 1).sum(1, keepdim=True), 1)
+    assert found.tolist() == [121]  # those of 1 + 10 and of 10 + 100
 
 
 def pixels(between):
@@ -105,6 +126,14 @@ def test_pixels_of_a_channel_count_once(between, expected):
 def test_a_long_running_sum_of_neurons_that_recur_is_refused():
     with pytest.raises(InputError, match="it sums 90 values one after another"):
         strengths(lambda h: h[:, [0, 0, 1] * 30].cumsum(1), 90)
+
+
+@pytest.mark.parametrize(
+    ("last", "n_read"), [(lambda h: h.sum(1, keepdim=True), 1), (lambda h: avg_pool1d(h, 2, 1), 2)]
+)
+def test_running_sums_that_are_added_up_are_refused(last, n_read):
+    with pytest.raises(InputError, match="it adds up running sums of neurons"):
+        strengths(lambda h: last(h.cumsum(1)), n_read)
 
 
 def test_columns_by_counts_hold_each_member_as_often_as_it_is_there():

@@ -7,10 +7,8 @@ every element along these axes reaches every element of the result, which is a s
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,15 +22,20 @@ from clusterability.tracing.origins import (
     Term,
     Value,
     mark_repeats,
-    same_origin,
 )
 from clusterability.tracing.places import (
     of_rows,
     of_whole_axes,
     share_of_copies,
-    times_added,
 )
 from clusterability.tracing.provenance import moved, network_input
+from clusterability.tracing.recurring import (
+    by_numbers,
+    filling,
+    is_filled,
+    refuse_running_sums,
+    together_added,
+)
 from clusterability.tracing.statistics import combined, expanded
 
 
@@ -46,7 +49,8 @@ def mixed(value: Value, axes: Sequence[int], shape: Sequence[int], *, how: str =
         value: the input.
         axes: the axes to mix; their lengths may change.
         shape: the shape of the result, with as many axes as the input.
-        how: ``mean`` if each element counts by its share, ``sum``, or else ``pick``.
+        how: ``mean`` if each element counts by its share, ``sum``, ``counts`` for a sum of what
+            :func:`with_counts` returned, or else ``pick``.
 
     Raises:
         InputError: if it takes too many elements together.
@@ -67,41 +71,11 @@ def is_stacked(value: Value, axes: Sequence[int]) -> bool:
     mates = [term for group in together_added(value, axes) for term in group]
     return any(
         term.origin.operation != INPUT
-        and _is_filled(term.labels, axes)
-        and not bool(((term.labels > 0) == (_filling(term.labels, axes) > 0)).all())
+        and is_filled(term.labels, axes)
+        and not bool(((term.labels > 0) == (filling(term.labels, axes) > 0)).all())
         for term in value.terms
         if any(term.labels.stride(axis) for axis in axes) and term not in mates
     )
-
-
-def together_added(value: Value, axes: Sequence[int]) -> list[list[Term]]:
-    """Return the terms of one origin, more than one, that hold several neurons along the axes.
-
-    What adds up along the axes must add them up together, as those of ``cat([h, h])``.
-    """
-    found: list[list[Term]] = []
-    n_terms = Counter(term.origin.operation for term in value.terms)
-    for term in value.terms:
-        if term.origin.operation == INPUT or n_terms[term.origin.operation] < 2:
-            continue
-        group = next((group for group in found if _of_one_origin(group[0], term)), None)
-        if group is None:
-            found.append([term])
-        else:
-            group.append(term)
-    return [
-        group
-        for group in found
-        if len(group) > 1 and not all(_is_filled(term.labels, axes) for term in group)
-    ]
-
-
-def _of_one_origin(first: Term, second: Term) -> bool:
-    a, b = first.origin, second.origin
-    if a.statistic is not None or b.statistic is not None or a.shifts or b.shifts:
-        return False
-    same = ((o.gated, o.n_normed, o.by_matrix, o.enlarged, o.function, o.n_cleared) for o in (a, b))
-    return next(same) == next(same) and same_origin(a, b)
 
 
 def with_shares(value: Value, axes: Sequence[int]) -> Value:
@@ -109,11 +83,11 @@ def with_shares(value: Value, axes: Sequence[int]) -> Value:
     n_places = math.prod(value.shape[axis] for axis in axes)
     terms: list[Term] = []
     for term in value.terms:
-        if term.origin.operation == INPUT or not _is_filled(term.labels, axes):
+        if term.origin.operation == INPUT or not is_filled(term.labels, axes):
             terms.append(term)
             continue
         filled = (term.labels > 0).sum(list(axes), keepdim=True).expand(term.labels.shape)
-        terms += _parts(term, filled, lambda n: n / n_places)
+        terms += by_numbers(term, filled, lambda n: n / n_places)
     return Value(value.shape, tuple(terms))
 
 
@@ -143,59 +117,9 @@ def without_padding(value: Value, axes: Sequence[int]) -> Value:
     return Value(value.shape, tuple(terms))
 
 
-def with_counts(value: Value, axes: Sequence[int]) -> Value:
-    """Return a value, each element times the number of its copies that a sum over axes adds.
-
-    Pixels are no copies, and are not counted.
-    """
-    mates = together_added(value, axes)
-    alone = [[term] for term in value.terms if not any(term in group for group in mates)]
-    counted: dict[Term, list[Term]] = {}
-    for group in (*mates, *alone):
-        times = times_added(group, axes)
-        for term, once, own in zip(group, _each_once(group, axes), times, strict=True):
-            is_plain = once is term and bool((own == 1).all())
-            counted[term] = [term] if is_plain else _parts(once, own.expand(once.labels.shape))
-    return Value(value.shape, tuple(part for term in value.terms for part in counted[term]))
-
-
-def _each_once(terms: Sequence[Term], axes: Sequence[int]) -> Sequence[Term]:
-    """Return terms of one origin, each without what terms before it hold in the same sums."""
-    if len(terms) == 1:
-        return terms
-    shape = terms[0].labels.shape
-    kept = [1 if i in axes else n for i, n in enumerate(shape)]
-    rows = torch.arange(math.prod(kept)).view(kept)
-    n_labels = len(terms[0].origin.channels) + 1
-    found, before = [], torch.zeros(0, dtype=torch.int64)
-    for term in terms:
-        pairs = rows * n_labels + term.labels
-        labels = torch.where(torch.isin(pairs, before), 0, term.labels)
-        before = torch.cat([before, torch.unique(pairs)])
-        found.append(replace(term, labels=mark_repeats(labels)))
-    return found
-
-
-def _parts(term: Term, numbers: Tensor, factor: Callable[[Any], float] = float) -> list[Term]:
-    """Return the parts of a term with one number each, times a factor of it."""
-    found: list[Term] = []
-    for number in sorted({*numbers[(term.labels > 0).expand(numbers.shape)].tolist()}):
-        part = replace(term, labels=torch.where(numbers == number, term.labels, 0))
-        found += multiplied(Value(tuple(term.labels.shape), (part,)), factor(number)).terms
-    return found
-
-
 def fills(value: Value, axes: Sequence[int]) -> bool:
     """Whether no term has two different neurons along these axes; the input does not count."""
-    return all(t.origin.operation == INPUT or _is_filled(t.labels, axes) for t in value.terms)
-
-
-def _is_filled(labels: Tensor, axes: Sequence[int]) -> bool:
-    return bool(((labels == 0) | (labels == _filling(labels, axes))).all())
-
-
-def _filling(labels: Tensor, axes: Sequence[int]) -> Tensor:
-    return labels.amax(dim=list(axes), keepdim=True) if axes else labels
+    return all(t.origin.operation == INPUT or is_filled(t.labels, axes) for t in value.terms)
 
 
 @dataclass(frozen=True)
@@ -265,7 +189,7 @@ def resampled(
     for term in value.terms:
         has_pixels = int((term.labels > 0).sum(list(axes)).max()) > 1
         held = run((term.labels > 0).double())
-        labels = torch.where(held != 0, _filling(term.labels, axes).expand(tuple(shape)), 0)
+        labels = torch.where(held != 0, filling(term.labels, axes).expand(tuple(shape)), 0)
         places = of_whole_axes(term.places, axes, value.shape, shape)
         if not weighs:
             terms.append(Term(mark_repeats(labels).expand(tuple(shape)), term.origin, places))
@@ -274,7 +198,7 @@ def resampled(
         shares = held.abs().float().double()  # equal ones may be rounded in several ways
         largest = largest.scatter_reduce(0, labels.flatten(), shares.flatten(), "amax")
         found = Term(mark_repeats(labels).expand(tuple(shape)), term.origin, places)
-        terms += _parts(found, largest[labels] if has_pixels else shares, float)
+        terms += by_numbers(found, largest[labels] if has_pixels else shares, float)
     return Value(tuple(shape), tuple(terms))
 
 
@@ -299,25 +223,28 @@ def _spread(
     """
     if any(term.origin.statistic is not None and term.origin.scales for term in value.terms):
         value = expanded(value)
-    if any(t.origin.by_matrix and not _is_filled(t.labels, axes) for t in value.terms):
+    if any(t.origin.by_matrix and not is_filled(t.labels, axes) for t in value.terms):
         raise InputError(
             "it joins products of neurons with a matrix, in a form that cannot be taken for a "
             "linear layer; write torch.nn.Linear, or torch.matmul with the matrix"
         )
-    operations = _operations(value)
+    if how == "mean":
+        refuse_running_sums(value, axes)
+    operations, is_counted = _operations(value), how == "counts"
+    how = "sum" if is_counted else how
     terms: list[Term] = []
     inputs = [term.labels for term in value.terms if term.origin.operation == INPUT]
     if inputs:
         terms += _mixed_inputs(inputs, shape, columns, operations)
-    mates = together_added(value, axes)
+    mates = [] if is_counted else together_added(value, axes)
     first = {group[0]: group for group in mates}
     others = [term for group in mates for term in group[1:]]
     for term in value.terms:
         if term.origin.operation == INPUT or term in others:
             continue
-        if term not in first and _is_filled(term.labels, axes):
+        if term not in first and is_filled(term.labels, axes):
             places = of_whole_axes(term.places, axes, value.shape, shape)
-            terms.append(Term(_filling(term.labels, axes).expand(shape), term.origin, places))
+            terms.append(Term(filling(term.labels, axes).expand(shape), term.origin, places))
             continue
         group = first.get(term, [term])
         of_elements = _elements([part.labels for part in group], axes, columns)

@@ -20,6 +20,7 @@ from clusterability.tracing.origins import (
     same_origin,
     without_repeats,
 )
+from clusterability.tracing.provenance import joined
 from clusterability.tracing.statistics import expanded
 
 
@@ -123,8 +124,10 @@ def read_output(value: Value) -> Reading | None:
 
 
 def _expanded(value: Value, reader: str) -> Value:
+    if all(term.origin.statistic is None for term in value.terms):
+        return value
     try:
-        return expanded(value)
+        return joined([expanded(value)], value.shape)
     except InputError as error:
         raise InputError(
             f"{reader} holds a sum, mean or maximum over neurons, and {error}: measure the network "

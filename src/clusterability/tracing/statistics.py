@@ -204,22 +204,24 @@ def _members(term: Term, statistic: Statistic) -> list[Term]:
     outer, inner = term.origin, statistic.origin
     assert statistic.members is not None
     assert inner is not None
-    is_mean, share = statistic.how == "mean", statistic.share
+    counts_each, share = statistic.how != "pick", statistic.share
     if outer.gated and not inner.gated:  # as of any other value, numbers before a gate are gone
         plain = tuple(pair for pair in inner.scales if not pair[0].is_number)
-        inner, is_mean, share = replace(inner, factor=1.0, scales=plain), False, 1.0
+        inner, counts_each, share = replace(inner, factor=1.0, scales=plain), False, 1.0
     members = statistic.members[outer.channels]
-    distinct, counts = _by_counts(members) if is_mean else _distinct(members)
+    distinct, counts = _by_counts(members) if counts_each else _distinct(_each_once(members))
     if len(distinct) > MOST_TERMS:
         raise InputError(f"it joins {len(distinct)} different neurons")
     (labels,) = without_repeats(term.labels)
     nothing = torch.zeros(1, dtype=torch.int64)
     found = []
     for column, count in zip(distinct, counts, strict=True):
+        if not bool(column.any()):
+            continue
         of_column = torch.cat([nothing, column])[labels]
         origin = replace(
             inner,
-            factor=inner.factor * outer.factor * share * (count if is_mean else 1),
+            factor=inner.factor * outer.factor * share * (count if counts_each else 1),
             gated=outer.gated,
         )
         if outer.scales:
@@ -266,6 +268,14 @@ def _by_counts(members: Tensor) -> tuple[list[Tensor], list[int]]:
     return found, of_found
 
 
+def _each_once(members: Tensor) -> Tensor:
+    """Return rows that hold each member once, since a channel counts once, not once a pixel."""
+    ordered, order = members.sort(dim=1, stable=True)
+    again = torch.zeros_like(members, dtype=torch.bool)
+    again.scatter_(1, order[:, 1:], ordered[:, 1:] == ordered[:, :-1])
+    return members.masked_fill(again, 0)
+
+
 def combined(
     term: Term,
     columns: Tensor,
@@ -290,10 +300,14 @@ def combined(
     if bool((members[:1] == 0).all()):  # a statistic of no neuron comes first
         members, labels = members[1:], labels - 1
     share = n_terms / members.shape[1] if how == "mean" else 1.0
+    if how == "sum":
+        members = _each_once(members)
     inner, before = term.origin, term.origin.statistic
     if before is not None and before.members is not None:
         assert before.origin is not None
         earlier = before.members[inner.channels]
+        if before.how == "pick":
+            earlier = _each_once(earlier)
         members = torch.cat([torch.zeros_like(earlier[:1]), earlier])[members].flatten(1)
         share *= before.share
         inner = replace(before.origin, factor=before.origin.factor * inner.factor)

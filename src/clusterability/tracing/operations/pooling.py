@@ -19,9 +19,7 @@ from clusterability.tracing.mixing import (
     mixed,
     reduced,
     resampled,
-    together_added,
     windowed,
-    with_counts,
     with_shares,
     with_shares_of_copies,
     without_padding,
@@ -32,6 +30,7 @@ from clusterability.tracing.operations.registry import Call, numbers, rule
 from clusterability.tracing.origins import Product, Value
 from clusterability.tracing.places import are_copies, times_added
 from clusterability.tracing.provenance import chosen, gated, joined, moved
+from clusterability.tracing.recurring import together_added, with_counts
 from clusterability.tracing.shifts import has_shifts, settled
 from clusterability.tracing.statistics import expanded
 from clusterability.tracing.zeros import cleared
@@ -275,7 +274,7 @@ def _reduced(call: Call, how: str) -> Value:
     keepdim = bool(call.arguments.get("keepdim"))
     try:
         if call.operation in _SUMS:
-            value = with_counts(value, axes)
+            value, how = with_counts(value, axes), "counts"
         if how == "mean":
             value = with_shares_of_copies(value, axes)
         if is_stacked(value, axes):

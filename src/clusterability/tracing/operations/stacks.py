@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
-from clusterability.tracing.mixing import fills, is_stacked, reduced, with_counts
+from clusterability.tracing.mixing import fills, is_stacked, reduced
 from clusterability.tracing.operations.factors import by_constant
 from clusterability.tracing.operations.registry import Call, Constant
 from clusterability.tracing.operations.selections import selected
 from clusterability.tracing.origins import INPUT, Value
 from clusterability.tracing.places import are_copies
 from clusterability.tracing.provenance import joined, moved
+from clusterability.tracing.recurring import with_counts
 
 MOST_SUMS = 64
 """Most weighted sums of one stack."""
@@ -94,7 +95,7 @@ def _sums(value: Value, constant: Constant, axis: int, n_outputs: int, layout: s
     for j in range(n_outputs):
         row = constant.reshaped((n,), order, part=(j * n, (j + 1) * n))
         product = with_counts(by_constant(last, row, averages=True), [len(rest)])
-        added = joined([reduced(product, [len(rest)], keepdim=False, how="sum")], rest)
+        added = joined([reduced(product, [len(rest)], keepdim=False, how="counts")], rest)
         put = partial(_put, place=j, n=n_outputs)
         parts.append(moved([added], [rest], put, (*rest, n_outputs)))
     return joined(parts, (*rest, n_outputs))
