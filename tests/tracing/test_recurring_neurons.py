@@ -80,6 +80,8 @@ def overlapping(h):
         lambda h: rolled(rolled(h)).sum(1, keepdim=True),
         lambda h: rolled(rolled(h)).mean(1, keepdim=True),
         lambda h: torch.cat([h, h.flip(1), 2 * h], 1).sum(1, keepdim=True),
+        lambda h: avg_pool1d(h + h.flip(1), 2, 1),
+        lambda h: avg_pool1d(h + h.flip(1), 2, 1).mean(1, keepdim=True),
     ],
 )
 def test_each_time_counts(between):
@@ -92,6 +94,8 @@ def test_a_maximum_takes_each_once():
     assert found.tolist() == [111, 111]  # of 1 + 100, 10 + 1 and 100 + 10
     found = strengths(lambda h: twice(h).amax(1, keepdim=True), 1)
     assert found.tolist() == [111]
+    found = strengths(lambda h: max_pool1d(h + h.flip(1), 2, 1), 2)
+    assert found.tolist() == [121, 121]  # of 1 + 100 and twice 10
     found = strengths(lambda h: max_pool1d(h, 2, 1).sum(1, keepdim=True), 1)
     assert found.tolist() == [121]  # those of 1 + 10 and of 10 + 100
 

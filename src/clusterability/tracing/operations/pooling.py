@@ -49,7 +49,8 @@ def _pooled(call: Call, n_axes: int) -> Value:
         if not stack.terms:
             return _of_pixels(call, value, n_axes, how)
         parts = [_resampled(call, stack, axes, weighs=how == "mean")]
-        parts += [_of_pixels(call, rest, n_axes, how)] if rest.terms else []
+        if rest.terms:  # of the same sum, so no numbers beside the stack, as statistics would be
+            parts.append(expanded(_of_pixels(call, rest, n_axes, how)))
         return (joined if how == "mean" else _largest(call))(parts, call.shape)
     except InputError as error:
         raise call.refusal(str(error)) from None
