@@ -140,6 +140,18 @@ def test_running_sums_that_are_added_up_are_refused(last, n_read):
         strengths(lambda h: last(h.cumsum(1)), n_read)
 
 
+@pytest.mark.parametrize(
+    "norm",
+    [
+        lambda c: c / (c.square().mean(1, keepdim=True) + 1e-6).sqrt(),
+        lambda c: (c - c.mean(1, keepdim=True)) / (c.var(1, keepdim=True) + 1e-6).sqrt(),
+        lambda c: torch.nn.functional.layer_norm(c, (3,)),
+    ],
+)
+def test_a_mean_beside_running_sums_is_a_number(norm):
+    assert strengths(lambda h: norm(h.cumsum(1)), 3).tolist() == [1, 11, 111]
+
+
 def test_columns_by_counts_hold_each_member_as_often_as_it_is_there():
     generator = torch.Generator().manual_seed(0)
     for _ in range(100):

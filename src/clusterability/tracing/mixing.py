@@ -33,7 +33,6 @@ from clusterability.tracing.recurring import (
     by_numbers,
     filling,
     is_filled,
-    refuse_running_sums,
     together_added,
 )
 from clusterability.tracing.statistics import combined, expanded
@@ -228,8 +227,6 @@ def _spread(
             "it joins products of neurons with a matrix, in a form that cannot be taken for a "
             "linear layer; write torch.nn.Linear, or torch.matmul with the matrix"
         )
-    if how == "mean":
-        refuse_running_sums(value, axes)
     operations, is_counted = _operations(value), how == "counts"
     how = "sum" if is_counted else how
     terms: list[Term] = []

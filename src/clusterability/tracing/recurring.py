@@ -15,6 +15,7 @@ from clusterability.errors import InputError
 from clusterability.tracing.multiplying import multiplied
 from clusterability.tracing.origins import INPUT, Term, Value, mark_repeats, same_origin
 from clusterability.tracing.places import times_added
+from clusterability.tracing.statistics import RUNNING
 
 
 def with_counts(value: Value, axes: Sequence[int]) -> Value:
@@ -22,7 +23,8 @@ def with_counts(value: Value, axes: Sequence[int]) -> Value:
 
     Pixels are no copies, and are not counted.
     """
-    refuse_running_sums(value, axes)
+    if any(term.origin.running and not is_filled(term.labels, axes) for term in value.terms):
+        raise InputError(f"{RUNNING}; write torch.matmul with the matrix")
     mates = together_added(value, axes)
     alone = [[term] for term in value.terms if not any(term in group for group in mates)]
     counted: dict[Term, list[Term]] = {}
@@ -62,12 +64,6 @@ def _of_one_origin(first: Term, second: Term) -> bool:
         return False
     same = ((o.gated, o.n_normed, o.by_matrix, o.enlarged, o.function, o.n_cleared) for o in (a, b))
     return next(same) == next(same) and same_origin(a, b)
-
-
-def refuse_running_sums(value: Value, axes: Sequence[int]) -> None:
-    """Refuse to add up running sums, of whose terms none tells how often they have each neuron."""
-    if any(term.origin.running and not is_filled(term.labels, axes) for term in value.terms):
-        raise InputError("it adds up running sums of neurons; write torch.matmul with the matrix")
 
 
 def _each_once(terms: Sequence[Term], axes: Sequence[int]) -> Sequence[Term]:

@@ -32,6 +32,9 @@ from clusterability.tracing.origins import (
 )
 from clusterability.tracing.places import are_copies
 
+RUNNING = "it adds up running sums of neurons"
+"""Why it is refused to add up running sums: their terms do not tell how often each counts."""
+
 MOST_TERMS = 1024
 """Most terms that a sum over different neurons may make; more are refused."""
 
@@ -204,6 +207,8 @@ def _members(term: Term, statistic: Statistic) -> list[Term]:
     outer, inner = term.origin, statistic.origin
     assert statistic.members is not None
     assert inner is not None
+    if statistic.how == "mean" and inner.running:
+        raise InputError(RUNNING)
     counts_each, share = statistic.how != "pick", statistic.share
     if outer.gated and not inner.gated:  # as of any other value, numbers before a gate are gone
         plain = tuple(pair for pair in inner.scales if not pair[0].is_number)
