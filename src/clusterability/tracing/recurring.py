@@ -93,8 +93,10 @@ def by_numbers(term: Term, numbers: Tensor, factor: Callable[[Any], float] = flo
 
 
 def is_filled(labels: Tensor, axes: Sequence[int]) -> bool:
+    """Whether one neuron or none stands at all places along the axes."""
     return bool(((labels == 0) | (labels == filling(labels, axes))).all())
 
 
 def filling(labels: Tensor, axes: Sequence[int]) -> Tensor:
+    """Return the label that fills the axes, which have length 1; 0 where there is none."""
     return labels.amax(dim=list(axes), keepdim=True) if axes else labels

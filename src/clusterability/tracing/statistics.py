@@ -214,7 +214,7 @@ def _members(term: Term, statistic: Statistic) -> list[Term]:
         plain = tuple(pair for pair in inner.scales if not pair[0].is_number)
         inner, counts_each, share = replace(inner, factor=1.0, scales=plain), False, 1.0
     members = statistic.members[outer.channels]
-    distinct, counts = _by_counts(members) if counts_each else _distinct(_each_once(members))
+    distinct, counts = _by_counts(members) if counts_each else _distinct(_members_once(members))
     if len(distinct) > MOST_TERMS:
         raise InputError(f"it joins {len(distinct)} different neurons")
     (labels,) = without_repeats(term.labels)
@@ -273,7 +273,7 @@ def _by_counts(members: Tensor) -> tuple[list[Tensor], list[int]]:
     return found, of_found
 
 
-def _each_once(members: Tensor) -> Tensor:
+def _members_once(members: Tensor) -> Tensor:
     """Return rows that hold each member once, since a channel counts once, not once a pixel."""
     ordered, order = members.sort(dim=1, stable=True)
     again = torch.zeros_like(members, dtype=torch.bool)
@@ -306,13 +306,13 @@ def combined(
         members, labels = members[1:], labels - 1
     share = n_terms / members.shape[1] if how == "mean" else 1.0
     if how == "sum":
-        members = _each_once(members)
+        members = _members_once(members)
     inner, before = term.origin, term.origin.statistic
     if before is not None and before.members is not None:
         assert before.origin is not None
         earlier = before.members[inner.channels]
         if before.how == "pick":
-            earlier = _each_once(earlier)
+            earlier = _members_once(earlier)
         members = torch.cat([torch.zeros_like(earlier[:1]), earlier])[members].flatten(1)
         share *= before.share
         inner = replace(before.origin, factor=before.origin.factor * inner.factor)
