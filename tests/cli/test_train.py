@@ -237,7 +237,7 @@ def test_an_interrupt_is_prompt_and_the_run_goes_on(tmp_path):
 def test_help_names_every_field_of_the_spec():
     text = command.add_parser(argparse.ArgumentParser().add_subparsers()).format_help()
     flags = {flag for record in (TrainingSpec, Settings) for flag in flags_of(record)}
-    assert len(flags) == 44
+    assert len(flags) == 45
     assert all(f"{flag} " in text or f"{flag}," in text for flag in flags)
     for network in NETWORKS:
         assert network in text

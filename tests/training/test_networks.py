@@ -113,6 +113,12 @@ def test_mlp_has_dropout_after_each_hidden_layer():
     assert kinds(build("mlp", (4,), 3)) == ["Flatten", *["Linear", "ReLU"] * 4, "Linear"]
 
 
+@pytest.mark.parametrize("name", ["mlp", "small-cnn"])
+def test_one_rate_for_every_dropout_layer(name):
+    network = build(name, (1, 8, 8), 3, dropout=True, dropout_rate=0.2)
+    assert rates(network) == [0.2] * 4
+
+
 def test_small_cnn_order():
     network = build("small-cnn", (1, 8, 8), 3, dropout=True)
     conv, pool = ["Conv2d", "ReLU"], ["MaxPool2d"]

@@ -175,6 +175,9 @@ def test_bfloat16_is_near_float32():
     [
         ({"pruning_order": "lose"}, "pruning_order is 'lose', expected .*did you mean 'loose'"),
         ({"epoch_steps": 0}, "epoch_steps is 0"),
+        ({"dropout_rate": 0.2}, "dropout_rate is 0.2, but dropout is not asked for; give it too"),
+        ({"dropout": True, "dropout_rate": 0}, "dropout_rate is 0, expected"),
+        ({"dropout": True, "dropout_rate": 1}, "dropout_rate is 1, expected"),
         ({"precision": "bfloat16"}, "is an MLP, which is trained in float32"),
     ],
 )

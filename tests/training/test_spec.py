@@ -67,6 +67,7 @@ def test_other_fields_change_the_name_each_in_its_own_way():
     plain = TrainingSpec("mlp", "mnist")
     specs = [dataclasses.replace(plain, **{name: value}) for name, value in OTHERS.items()]
     specs += [
+        TrainingSpec("mlp", "mnist", dropout=True, dropout_rate=0.2),
         TrainingSpec("mlp", "mnist", l2=1e-5, mixed_l2=True),
         TrainingSpec("mlp", "mnist", eigenvalue_penalty=0.1, eigenvalues=range(2, 8)),
         TrainingSpec("mlp", "mnist", eigenvalue_penalty=0.1, eigenvalue_every=4),
@@ -88,7 +89,7 @@ def test_other_fields_change_the_name_each_in_its_own_way():
     untested = {f.name for f in dataclasses.fields(plain)} - OTHERS.keys()
     assert untested == {
         *("mixed_l2", "eigenvalues", "eigenvalue_every", "pruned_norm", "clusterable_init"),
-        *("tags", "tag_layers", "beta", "augment", "stack", "precision"),
+        *("tags", "tag_layers", "beta", "augment", "stack", "precision", "dropout_rate"),
     }
 
 

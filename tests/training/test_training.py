@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 from clusterability import measure, measuring
 from clusterability.datasets import Dataset, Split
@@ -65,13 +66,18 @@ def test_a_run_begins_with_the_networks_of_its_seed(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_is_the_plain_loop(tmp_path):
+@pytest.mark.parametrize("rate", [None, 0.2])
+def test_a_run_is_the_plain_loop(tmp_path, rate):
     """The whole of it: order, dropout, the schedule of pruning, and Adam begun afresh for it."""
-    spec = small_spec(seed=4, dropout=True, l1=1e-4, l2=2e-4, batch_size=40, pruning_interval=3)
+    fields = {"dropout": True, "dropout_rate": rate, "l1": 1e-4, "l2": 2e-4}
+    spec = small_spec(seed=4, **fields, batch_size=40, pruning_interval=3)
     data, randomness = few_digits(), Randomness(4)
     x, y = torch.from_numpy(data.train.x) / 255, torch.from_numpy(data.train.y)
     initial = randomness.numpy(Use.INITIALIZATION)
     network = build("small-mlp", (1, 8, 8), 10, dropout=True, generator=initial)
+    for module in network:
+        if isinstance(module, nn.Dropout) and rate is not None:
+            module.p = rate
     run = trained(tmp_path, spec)
     plain = PlainTraining(network, [(1e-4, 2e-4)] * 4, 0.001)
     for phase, name in enumerate(spec.phases):

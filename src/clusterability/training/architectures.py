@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from clusterability.errors import InputError
 from clusterability.training.networks import Builder, Shape
@@ -27,6 +28,13 @@ def glorot_uniform_(network: nn.Module, generator: np.random.Generator) -> None:
             module.weight.copy_(torch.from_numpy(drawn))
             if module.bias is not None:
                 module.bias.zero_()
+
+
+def set_dropout_rate(network: nn.Module, rate: float) -> None:
+    """Let every dropout layer drop the same share, in place of the paper's rates."""
+    for module in network.modules():
+        if isinstance(module, _DropoutNd):
+            module.p = rate
 
 
 def mlp(widths: Sequence[int]) -> Builder:

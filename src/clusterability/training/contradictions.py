@@ -23,6 +23,7 @@ def check_together(spec: TrainingSpec) -> None:
         InputError: that names them.
     """
     checks: tuple[Callable[[TrainingSpec], None], ...] = (
+        _check_dropout,
         _check_pruning,
         _check_clusters,
         _check_network,
@@ -31,6 +32,13 @@ def check_together(spec: TrainingSpec) -> None:
     )
     for check in checks:
         check(spec)
+
+
+def _check_dropout(spec: TrainingSpec) -> None:
+    if spec.dropout_rate is not None and not spec.dropout:
+        raise InputError(
+            f"dropout_rate is {spec.dropout_rate}, but dropout is not asked for; give it too"
+        )
 
 
 def _check_pruning(spec: TrainingSpec) -> None:

@@ -63,6 +63,7 @@ def draw_network(
         tuple(shape),
         n_outputs,
         dropout=spec.dropout,
+        dropout_rate=spec.dropout_rate,
         generator=randomness.numpy(Use.INITIALIZATION),
     )
     if not (spec.clusterable_init or spec.has_clusters):

@@ -44,13 +44,24 @@ class Network:
     regression: bool = False
     is_mlp: bool = False
 
-    def build(self, shape: Shape, n_outputs: int, dropout: bool) -> nn.Sequential:
-        """Build the module, with torch's own random weights."""
+    def build(
+        self, shape: Shape, n_outputs: int, dropout: bool, dropout_rate: float | None = None
+    ) -> nn.Sequential:
+        """Build the module, with torch's own random weights; see :func:`build`."""
+        network = self._builder(shape, n_outputs, dropout)
+        if dropout_rate is not None:
+            from clusterability.training.architectures import set_dropout_rate
+
+            set_dropout_rate(network, dropout_rate)
+        return network
+
+    @property
+    def _builder(self) -> Builder:
         builder = self.builder
         if isinstance(builder, str):
             module, _, attribute = builder.partition(":")
             builder = getattr(import_module(module), attribute)
-        return builder(shape, n_outputs, dropout)
+        return builder
 
 
 def build(
@@ -59,6 +70,7 @@ def build(
     n_outputs: int,
     *,
     dropout: bool = False,
+    dropout_rate: float | None = None,
     generator: np.random.Generator | None = None,
 ) -> nn.Sequential:
     """Build one of the networks, with Glorot-uniform kernels and zero biases, as Keras has them.
@@ -68,6 +80,7 @@ def build(
         shape: of one input, (channels, height, width) or (n_features,).
         n_outputs: classes, or targets of a regression.
         dropout: whether the paper's dropout layers are in it.
+        dropout_rate: the share that each of these layers drops; None for the paper's rates.
         generator: draws the weights; by default one without a seed.
 
     Raises:
@@ -81,7 +94,8 @@ def build(
 
     from clusterability.training.architectures import glorot_uniform_
 
-    network = NETWORKS[one_of("network", name, NETWORKS)].build(shape, n_outputs, dropout)
+    made = NETWORKS[one_of("network", name, NETWORKS)]
+    network = made.build(shape, n_outputs, dropout, dropout_rate)
     glorot_uniform_(network, generator or np.random.default_rng())
     return network
 

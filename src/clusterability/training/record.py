@@ -185,7 +185,7 @@ class TrainedRun:
         made = NETWORKS[self.spec.network].build
         path = self.folder / f"{phase}.safetensors"
         try:
-            network = made(self.shape, self.n_outputs, self.spec.dropout)
+            network = made(*(self.shape, self.n_outputs, self.spec.dropout, self.spec.dropout_rate))
             check_regular(path)
             network.load_state_dict(load_file(path))
         # What the library raises on damaged files is not documented.

@@ -44,6 +44,11 @@ PRUNING_ORDERS = ("strict", "loose")
 PRECISIONS = ("float32", "bfloat16")
 
 
+def _check_rate(name: str, value: Any) -> float | None:
+    noun = "a share of the activations"
+    return None if value is None else number(name, value, above=True, below=1, noun=noun)
+
+
 def _check_steps(name: str, value: Any) -> int | None:
     return None if value is None else whole(name, value, 1, 10**9)
 
@@ -75,7 +80,20 @@ class TrainingSpec(Record):
         help="see clusterability datasets; or an .npz file with x and y, test_x and test_y",
     )
     dropout: bool = choice(
-        False, check=yes_or_no, flag="--dropout", parse=None, help="with the paper's rates"
+        False,
+        check=yes_or_no,
+        flag="--dropout",
+        parse=None,
+        help="with the paper's rates, or that of --dropout-rate",
+    )
+    dropout_rate: float | None = choice(
+        None,
+        check=_check_rate,
+        flag="--dropout-rate",
+        parse=parse_number,
+        metavar="P",
+        default_text=PAPERS,
+        help="of every dropout layer, with --dropout",
     )
     l1: float = choice(
         0.0,
