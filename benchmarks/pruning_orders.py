@@ -1,0 +1,83 @@
+"""Which order of pruning, and which rate of dropout, did the published networks have?
+
+    python benchmarks/pruning_orders.py [--runs 2] [--out runs] [--data-dir DIR] [--json PATH]
+
+Trains MLPs of tables A.5, A.18, A.19 and A.21 in both orders of ``--pruning-order``, those that
+memorize random images with both rates of dropout too, and measures the pruned ones by the
+published conventions. Runs that the folder has are not trained again.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+from clusterability import measure
+from clusterability.experiments.environment import environment
+from clusterability.experiments.tables import WEIGHT
+from clusterability.training import TrainingSpec, train
+
+MEMORIZED = TrainingSpec("mlp", "memorization-published", epochs=100, pruning_epochs=100)
+
+CONDITIONS = {
+    "A.5, MNIST, None": TrainingSpec("mlp", "mnist"),
+    "A.5, MNIST, L2": TrainingSpec("mlp", "mnist", l2=WEIGHT, mixed_l2=True, retrain_below=1.0),
+    "A.18, None": MEMORIZED,
+    "A.18, Dropout, rate 0.5": replace(MEMORIZED, dropout=True),
+    "A.18, Dropout, rate 0.2": replace(MEMORIZED, dropout=True, dropout_rate=0.2),
+    "A.19, None": TrainingSpec("mlp-regression", "polynomials-published"),
+    "A.21, LINES, Dropout": TrainingSpec("mlp", "lines-published", dropout=True),
+    "A.21, LINES-MNIST, Dropout": TrainingSpec("mlp", "lines-mnist-published", dropout=True),
+}
+ORDERS = ("strict", "loose")
+
+
+def pruned_network(spec: TrainingSpec, arguments: argparse.Namespace) -> dict[str, float | None]:
+    """Return the scores of the last epoch of a run, and the n-cuts of its pruned network."""
+    run = train(spec, out=arguments.out, data_dir=arguments.data_dir, device="cpu", threads=1)
+    found = measure(run.network("pruned"), conventions="published", seed=spec.seed, workers=1)
+    last = run.curves[-1]
+    return {
+        "seed": spec.seed,
+        "train_loss": last.train_loss,
+        "train_accuracy": last.train_accuracy,
+        "test_loss": last.test_loss,
+        "test_accuracy": last.test_accuracy,
+        "ncut": found.ncut,
+        "null_mean": float(found.null_distribution.mean()),
+        "p_value": found.p_value,
+    }
+
+
+def main() -> None:
+    """Train, measure, and print the means of each condition."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    results = []
+    for name, spec in CONDITIONS.items():
+        for order in ORDERS:
+            specs = [replace(spec, pruning_order=order, seed=i) for i in range(arguments.runs)]
+            rows = [pruned_network(one, arguments) for one in specs]
+            results.append({"condition": name, "order": order, "networks": rows})
+            means = {
+                key: fmean(row[key] for row in rows)
+                for key in ("train_loss", "train_accuracy", "ncut", "null_mean")
+                if rows[0][key] is not None
+            }
+            print(
+                name, order, {key: float(f"{mean:.4g}") for key, mean in means.items()}, flush=True
+            )
+    if arguments.json:
+        report = {"environment": environment(), "runs": arguments.runs, "results": results}
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
