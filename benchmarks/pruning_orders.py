@@ -2,8 +2,8 @@
 
     python benchmarks/pruning_orders.py [--runs 2] [--out runs] [--data-dir DIR] [--json PATH]
 
-Trains MLPs of tables A.5, A.18, A.19 and A.21 in both orders of ``--pruning-order``, those that
-memorize random images with both rates of dropout too, and measures the pruned ones by the
+Trains MLPs of tables A.5 to A.7, A.18, A.19 and A.21 in both orders of ``--pruning-order``, those
+that memorize random images with both rates of dropout too, and measures the pruned ones by the
 published conventions. Runs that the folder has are not trained again.
 """
 
@@ -23,6 +23,8 @@ MEMORIZED = TrainingSpec("mlp", "memorization-published", epochs=100, pruning_ep
 CONDITIONS = {
     "A.5, MNIST, None": TrainingSpec("mlp", "mnist"),
     "A.5, MNIST, L2": TrainingSpec("mlp", "mnist", l2=WEIGHT, mixed_l2=True, retrain_below=1.0),
+    "A.6, Fashion-MNIST, None": TrainingSpec("mlp", "fashion-mnist"),
+    "A.7, MNIST, same": TrainingSpec("mlp", "mnist-halves-same-published"),
     "A.18, None": MEMORIZED,
     "A.18, Dropout, rate 0.5": replace(MEMORIZED, dropout=True),
     "A.18, Dropout, rate 0.2": replace(MEMORIZED, dropout=True, dropout_rate=0.2),
