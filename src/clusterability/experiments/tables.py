@@ -90,8 +90,8 @@ def _penalized() -> Conditions:
 
 
 LOOSE: dict[str, Any] = {"pruning_order": "loose"}
-"""As the published runs of tables A.18 to A.21 pruned, but for those with L1 or L2: see
-docs/reproduction.md, the order of pruning."""
+"""As the published runs of tables A.18 to A.21 seem to have pruned, but for those on MNIST and
+those with L1 or L2: see docs/reproduction.md, the order of pruning."""
 
 
 def _halves(shape: str, network: str) -> Conditions:
@@ -162,7 +162,7 @@ def _random(title: str, dataset: str, **fields: Any) -> Conditions:
 
 
 def _memorized(title: str) -> Conditions:
-    """Random images that can be learned, with half of the dropout (see docs/reproduction.md)."""
+    """Random images that can be learned, with less dropout (see docs/reproduction.md)."""
     epochs: dict[str, Any] = {"epochs": 100, "pruning_epochs": 100}
     return {
         (title, "None"): _as_drawn("mlp", "random-memorization", LOOSE, **epochs),
