@@ -15,22 +15,29 @@ from statistics import fmean
 
 from clusterability import measure
 from clusterability.experiments.environment import environment
-from clusterability.experiments.tables import WEIGHT
+from clusterability.experiments.tables import FASHION, MNIST, TABLES
 from clusterability.training import TrainingSpec, train
 
-MEMORIZED = TrainingSpec("mlp", "memorization-published", epochs=100, pruning_epochs=100)
+PUBLISHED = {
+    (table.number, line.dataset, line.treatment): line.spec_of("published", 0)
+    for table in TABLES.values()
+    for line in table.lines
+    if line.condition is not None
+}
+MEMORIZED = "random (3,000, memorization)"
+DROPPED = PUBLISHED["A.18", MEMORIZED, "Dropout"]
 
 CONDITIONS = {
-    "A.5, MNIST, None": TrainingSpec("mlp", "mnist"),
-    "A.5, MNIST, L2": TrainingSpec("mlp", "mnist", l2=WEIGHT, mixed_l2=True, retrain_below=1.0),
-    "A.6, Fashion-MNIST, None": TrainingSpec("mlp", "fashion-mnist"),
-    "A.7, MNIST, same": TrainingSpec("mlp", "mnist-halves-same-published"),
-    "A.18, None": MEMORIZED,
-    "A.18, Dropout, rate 0.5": replace(MEMORIZED, dropout=True),
-    "A.18, Dropout, rate 0.2": replace(MEMORIZED, dropout=True, dropout_rate=0.2),
-    "A.19, None": TrainingSpec("mlp-regression", "polynomials-published"),
-    "A.21, LINES, Dropout": TrainingSpec("mlp", "lines-published", dropout=True),
-    "A.21, LINES-MNIST, Dropout": TrainingSpec("mlp", "lines-mnist-published", dropout=True),
+    "A.5, MNIST, None": PUBLISHED["A.5", MNIST, "None"],
+    "A.5, MNIST, L2": PUBLISHED["A.5", MNIST, "L2"],
+    "A.6, Fashion-MNIST, None": PUBLISHED["A.6", FASHION, "None"],
+    "A.7, MNIST, same": PUBLISHED["A.7", MNIST, "same"],
+    "A.18, None": PUBLISHED["A.18", MEMORIZED, "None"],
+    "A.18, Dropout, rate 0.5": replace(DROPPED, dropout_rate=None),
+    "A.18, Dropout, rate 0.2": DROPPED,
+    "A.19, None": PUBLISHED["A.19", "polynomials", "None"],
+    "A.21, LINES, Dropout": PUBLISHED["A.21", "LINES", "Dropout"],
+    "A.21, LINES-MNIST, Dropout": PUBLISHED["A.21", "LINES-MNIST", "Dropout"],
 }
 ORDERS = ("strict", "loose")
 

@@ -119,6 +119,13 @@ def test_one_rate_for_every_dropout_layer(name):
     assert rates(network) == [0.2] * 4
 
 
+def test_a_rate_needs_a_dropout_layer():
+    with pytest.raises(
+        InputError, match=r"dropout_rate is 0.2, but the network has no torch.nn.Dr"
+    ):
+        build("mlp", (4,), 3, dropout_rate=0.2)
+
+
 def test_small_cnn_order():
     network = build("small-cnn", (1, 8, 8), 3, dropout=True)
     conv, pool = ["Conv2d", "ReLU"], ["MaxPool2d"]

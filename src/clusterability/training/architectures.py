@@ -31,10 +31,18 @@ def glorot_uniform_(network: nn.Module, generator: np.random.Generator) -> None:
 
 
 def set_dropout_rate(network: nn.Module, rate: float) -> None:
-    """Let every dropout layer drop the same share, in place of the paper's rates."""
-    for module in network.modules():
-        if isinstance(module, _DropoutNd):
-            module.p = rate
+    """Let every dropout layer drop the same share, in place of the paper's rates.
+
+    Raises:
+        InputError: if there is no dropout layer.
+    """
+    layers = [module for module in network.modules() if isinstance(module, _DropoutNd)]
+    if not layers:
+        raise InputError(
+            f"dropout_rate is {rate}, but the network has no torch.nn.Dropout layer; leave it out"
+        )
+    for layer in layers:
+        layer.p = rate
 
 
 def mlp(widths: Sequence[int]) -> Builder:

@@ -84,7 +84,8 @@ def build(
         generator: draws the weights; by default one without a seed.
 
     Raises:
-        InputError: if there is no such network, or the input is too small for its pools.
+        InputError: if there is no such network, the input is too small for its pools, or a rate is
+            given without dropout layers.
 
     >>> network = build("small-mlp", (1, 7, 7), 10)
     >>> [tuple(p.shape) for p in network.parameters() if p.ndim == 2]

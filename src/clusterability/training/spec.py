@@ -264,7 +264,7 @@ class TrainingSpec(Record):
         names=PRUNING_ORDERS,
         flag="--pruning-order",
         metavar="NAME",
-        help="a pruned weight is 0 after each step (strict), or as in the published runs only "
+        help="a pruned weight is 0 after each step (strict), or as in some published runs only "
         "before Adam's step, so that the next one and a new mask see what Adam made of it (loose)",
     )
     batch_size: int | None = choice(
